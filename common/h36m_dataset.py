@@ -1,0 +1,192 @@
+"""Human3.6M as the field keeps it: `data_3d_h36m.npz` and `data_2d_h36m_*.npz`, turned into tensors.
+
+The files are those of VideoPose3D, SemGCN and 3d-pose-baseline users, unchanged:
+
+- `positions_3d`: {subject: {action: (T, 32, 3)}} metres in the world;
+- `positions_2d`: {subject: {action: [one (T, J, 2) array of pixels per camera]}}, J = 16, 17 or 32, with or without
+  VideoPose3D's `metadata` entry.
+"""
+
+import json
+from collections.abc import Sequence as SequenceOf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.camera import Camera, normalize_screen_coordinates, world_to_camera
+from common.errors import DuaError
+from common.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
+from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions
+from common.safe_load import load_arrays
+from common.skeleton import H36M_32_TO_16, H36M_JOINTS_TO_16, ROOT
+
+TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
+TEST_SUBJECTS = ("S9", "S11")
+CORRUPT_CLIPS = {("S11", "Directions")}
+"""Its recording is broken; every benchmark of the field leaves it out."""
+
+_MAKE_3D = "python data/prepare_data_h36m.py --from-archive h36m.zip (data/README.md), or for the demo python data/prepare_data_demo.py"
+
+
+def path_3d(data_dir: str | Path) -> Path:
+    return Path(data_dir) / "data_3d_h36m.npz"
+
+
+def path_2d(data_dir: str | Path, keypoints: str) -> Path:
+    return Path(data_dir) / f"data_2d_h36m_{keypoints}.npz"
+
+
+def load_h36m(
+    data_dir: str | Path,
+    keypoints: str = "gt",
+    subjects: SequenceOf[str] = TRAIN_SUBJECTS,
+    actions: str = "*",
+    downsample: int = 1,
+) -> Poses:
+    """2D joints and camera-space 3D of `subjects`, every camera a sequence of its own.
+
+    Args:
+        data_dir: folder with `data_3d_h36m.npz` and `data_2d_h36m_{keypoints}.npz`.
+        keypoints: where the 2D comes from: 'gt', 'cpn_ft_h36m_dbb', 'sh_ft_h36m', ...
+        actions: '*' or a comma list.
+        downsample: keep every n-th frame.
+
+    Raises:
+        DuaError: a file is missing or damaged, a subject, action or camera is not in it, the 2D is shorter than the
+            3D, or joints are NaN.
+    """
+    positions_2d, file_2d = _load_2d(data_dir, keypoints)
+    file_3d = path_3d(data_dir)
+    arrays = load_arrays(file_3d, _MAKE_3D)
+    positions_3d = _subjects(arrays, "positions_3d", file_3d)
+    _check_subjects(subjects, positions_3d, file_3d)
+    _check_subjects(subjects, positions_2d, file_2d)
+    chosen = choose_actions((a for s in subjects for a in positions_3d[s]), actions, str(file_3d))
+    splits = read_splits(data_dir)
+
+    inputs, targets, sequences, start = [], [], [], 0
+    for subject in subjects:
+        for action, world in positions_3d[subject].items():
+            if action not in chosen or (subject, action) in CORRUPT_CLIPS:
+                continue
+            where = f"{file_3d}: {subject} {action}"
+            world = _array(world, where)
+            if world.ndim != 3 or world.shape[1:] != (32, 3) or not len(world):
+                raise DuaError(f"{where} has shape {world.shape}, (T, 32, 3) was expected: 32 joints as Human3.6M records them")
+            check_finite(world, where)
+            for camera, pixels in _views(positions_2d[subject], subject, action, file_2d):
+                # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
+                if len(pixels) < len(world):
+                    raise DuaError(
+                        f"{file_2d}: {subject} {action} camera {camera.name} has {len(pixels)} frames, {file_3d.name} has {len(world)}; "
+                        "the two files do not belong together, get or make both anew"
+                    )
+                in_camera = world_to_camera(world[::downsample, list(H36M_32_TO_16)].astype(np.float64), camera)
+                targets.append((in_camera - in_camera[:, ROOT : ROOT + 1]).astype(np.float32))
+                inputs.append(_screen(pixels[: len(world) : downsample], camera))
+                sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
+                start += len(inputs[-1])
+    return Poses("h36m", torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(targets)), tuple(sequences))
+
+
+def load_h36m_2d(
+    data_dir: str | Path,
+    keypoints: str = "gt",
+    subjects: SequenceOf[str] = TRAIN_SUBJECTS,
+    actions: str = "*",
+    downsample: int = 1,
+) -> UnlabelledPoses:
+    """The 2D joints alone, for a target domain: the 3D file is not opened. Arguments and errors as `load_h36m`."""
+    positions_2d, file_2d = _load_2d(data_dir, keypoints)
+    _check_subjects(subjects, positions_2d, file_2d)
+    chosen = choose_actions((a for s in subjects for a in positions_2d[s]), actions, str(file_2d))
+    splits = read_splits(data_dir)
+    inputs, sequences, start = [], [], 0
+    for subject in subjects:
+        for action in positions_2d[subject]:
+            if action not in chosen or (subject, action) in CORRUPT_CLIPS:
+                continue
+            for camera, pixels in _views(positions_2d[subject], subject, action, file_2d):
+                inputs.append(_screen(pixels[::downsample], camera))
+                sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
+                start += len(inputs[-1])
+    return UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
+
+
+def read_splits(data_dir: str | Path) -> dict[tuple[str, str], str]:
+    """{(subject, action): split} from the `dataset.json` of a built data set; empty for Human3.6M's own files.
+
+    Raises:
+        DuaError: `dataset.json` is there, but damaged.
+    """
+    path = Path(data_dir) / "dataset.json"
+    if not path.exists():
+        return {}
+    try:
+        described = json.loads(path.read_text())["h36m"]["sequences"]
+        return {(entry["subject"], entry["action"]): entry["split"] for entry in described}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DuaError(f"{path} is damaged ({error!r}); build the data set anew") from error
+
+
+def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Path]:
+    file = path_2d(data_dir, keypoints)
+    if Path(data_dir).is_dir() and not file.exists():
+        found = sorted(p.name[len("data_2d_h36m_") : -len(".npz")] for p in Path(data_dir).glob("data_2d_h36m_*.npz"))
+        if found:
+            raise DuaError(f"{file} does not exist; --keypoints can be: {', '.join(found)} (data/README.md says where to get others)")
+    return _subjects(load_arrays(file, _MAKE_3D), "positions_2d", file), file
+
+
+def _subjects(arrays: dict[str, Any], key: str, file: Path) -> dict:
+    positions = arrays.get(key)
+    if not isinstance(positions, dict) or not all(isinstance(actions, dict) for actions in positions.values()):
+        raise DuaError(f"{file} has no '{key}' of the form {{subject: {{action: ...}}}}; it holds: {', '.join(arrays) or 'nothing'}")
+    return positions
+
+
+def _check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> None:
+    for subject in subjects:
+        if subject not in positions:
+            raise DuaError(f"no subject '{subject}' in {file}; it has: {', '.join(sorted(positions))}")
+        if subject not in CALIBRATED_SUBJECTS:
+            raise DuaError(f"subject '{subject}' has no published camera calibration; choose from {', '.join(CALIBRATED_SUBJECTS)}")
+
+
+def _views(actions: dict, subject: str, action: str, file: Path) -> list[tuple[Camera, np.ndarray]]:
+    """(camera, (T, 16, 2) pixels) of each of the four cameras."""
+    if action not in actions:
+        raise DuaError(f"{file} has no 2D of {subject} {action}, which the 3D file has; get or make both anew")
+    cameras = h36m_cameras(subject)
+    views = actions[action]
+    if not isinstance(views, list | tuple | np.ndarray) or len(views) != len(cameras):
+        count = len(views) if isinstance(views, list | tuple | np.ndarray) else "no list of"
+        raise DuaError(f"{file}: {subject} {action} has {count} cameras, the {len(cameras)} of Human3.6M were expected")
+    result = []
+    for camera, pixels in zip(cameras, views, strict=True):
+        where = f"{file}: {subject} {action} camera {camera.name}"
+        pixels = _array(pixels, where)
+        if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in H36M_JOINTS_TO_16 or not len(pixels):
+            raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
+        pixels = pixels[:, list(H36M_JOINTS_TO_16[pixels.shape[1]]), :2]
+        check_finite(pixels, where)
+        result.append((camera, pixels))
+    return result
+
+
+def _array(values: Any, where: str) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise DuaError(f"{where} holds no numbers (dtype {array.dtype}); get or make the file anew")
+    return array
+
+
+def _screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
+    return normalize_screen_coordinates(pixels.astype(np.float64), *camera.resolution).astype(np.float32)
+
+
+def _sequence(subject: str, action: str, camera: Camera, start: int, length: int, splits: dict) -> Sequence:
+    split = splits.get((subject, action), "")
+    return Sequence(subject, action, camera.name, start, start + length, camera.resolution, split)
