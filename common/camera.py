@@ -10,8 +10,8 @@ class Camera:
     """One calibrated camera: lengths in metres, image quantities in pixels.
 
     `orientation` is the unit quaternion (w, x, y, z) that turns camera axes (x right, y down, z forward) into world
-    axes; `translation` is the camera's place in the world. Distortion is Brown-Conrady: k1 k2 k3 and p1 p2, as
-    Human3.6M's calibration gives it.
+    axes; `translation` is the camera's place in the world. Distortion is k1 k2 k3 and p1 p2 of Human3.6M's calibration,
+    used as `project_to_2d` says.
     """
 
     name: str
@@ -52,9 +52,8 @@ def camera_to_world(points: np.ndarray, camera: Camera) -> np.ndarray:
 def project_to_2d(points: np.ndarray, camera: Camera) -> np.ndarray:
     """(..., 3) metres in camera space to (..., 2) pixels, lens distortion included.
 
-    With (x, y) the normalised coordinates and r^2 = x^2 + y^2, Human3.6M's calibration distorts by
-    (x, y) (1 + k1 r^2 + k2 r^4 + k3 r^6 + 2 (p . (y, x))) + r^2 (p2, p1): the classical Brown-Conrady tangential term
-    in the order of the toolbox that calibrated it.
+    With v = (x, y) the normalised coordinates and r^2 = |v|^2, Human3.6M's calibration distorts to
+    v (1 + k1 r^2 + k2 r^4 + k3 r^6 + p . v) + p r^2.
     """
     radial, tangential = np.asarray(camera.radial_distortion), np.asarray(camera.tangential_distortion)
     normalised = points[..., :2] / points[..., 2:]

@@ -99,8 +99,8 @@ def h36m_cameras(subject: str) -> tuple[Camera, ...]:
         KeyError: no calibration is published for `subject` (S2, S3, S4 and S10 have no public 3D).
     """
     return tuple(
-        Camera(name, resolution, focal_length, center, radial, tangential, orientation, tuple(t / 1000 for t in translation))
-        for (name, resolution, focal_length, center, radial, tangential), (orientation, translation) in zip(
+        Camera(name, resolution, focal_length, center, radial, tangential, orientation, (x / 1000, y / 1000, z / 1000))
+        for (name, resolution, focal_length, center, radial, tangential), (orientation, (x, y, z)) in zip(
             _INTRINSICS, _EXTRINSICS[subject], strict=True
         )
     )

@@ -8,6 +8,7 @@ The files are those of VideoPose3D, SemGCN and 3d-pose-baseline users, unchanged
 """
 
 import json
+from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ from common.errors import DuaError
 from common.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
 from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions
 from common.safe_load import load_arrays
-from common.skeleton import H36M_32_TO_16, H36M_JOINTS_TO_16, ROOT
+from common.skeleton import H36M_32_TO_16, H36M_JOINTS_TO_16, HOURGLASS_TO_16, JOINTS_LEFT, ROOT
 
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
 CORRUPT_CLIPS = {("S11", "Directions")}
 """Its recording is broken; every benchmark of the field leaves it out."""
 
-_MAKE_3D = "python data/prepare_data_h36m.py --from-archive h36m.zip (data/README.md), or for the demo python data/prepare_data_demo.py"
+_HOURGLASS_LEFT = {joint for place, joint in enumerate(HOURGLASS_TO_16) if place in JOINTS_LEFT}
+
+_MAKE_3D = "python data/prepare_data_h36m.py (data/README.md); for the demo: python data/prepare_data_demo.py --out data/demo"
 
 
 def path_3d(data_dir: str | Path) -> Path:
@@ -57,7 +60,7 @@ def load_h36m(
         DuaError: a file is missing or damaged, a subject, action or camera is not in it, the 2D is shorter than the
             3D, or joints are NaN.
     """
-    positions_2d, file_2d = _load_2d(data_dir, keypoints)
+    positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
     file_3d = path_3d(data_dir)
     arrays = load_arrays(file_3d, _MAKE_3D)
     positions_3d = _subjects(arrays, "positions_3d", file_3d)
@@ -76,7 +79,7 @@ def load_h36m(
             if world.ndim != 3 or world.shape[1:] != (32, 3) or not len(world):
                 raise DuaError(f"{where} has shape {world.shape}, (T, 32, 3) was expected: 32 joints as Human3.6M records them")
             check_finite(world, where)
-            for camera, pixels in _views(positions_2d[subject], subject, action, file_2d):
+            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):
                     raise DuaError(
@@ -88,6 +91,7 @@ def load_h36m(
                 inputs.append(_screen(pixels[: len(world) : downsample], camera))
                 sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
+    _check_any(inputs, subjects, actions, file_3d)
     return Poses("h36m", torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(targets)), tuple(sequences))
 
 
@@ -99,7 +103,7 @@ def load_h36m_2d(
     downsample: int = 1,
 ) -> UnlabelledPoses:
     """The 2D joints alone, for a target domain: the 3D file is not opened. Arguments and errors as `load_h36m`."""
-    positions_2d, file_2d = _load_2d(data_dir, keypoints)
+    positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
     _check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for s in subjects for a in positions_2d[s]), actions, str(file_2d))
     splits = read_splits(data_dir)
@@ -108,10 +112,11 @@ def load_h36m_2d(
         for action in positions_2d[subject]:
             if action not in chosen or (subject, action) in CORRUPT_CLIPS:
                 continue
-            for camera, pixels in _views(positions_2d[subject], subject, action, file_2d):
+            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d):
                 inputs.append(_screen(pixels[::downsample], camera))
                 sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
+    _check_any(inputs, subjects, actions, file_2d)
     return UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
 
 
@@ -131,20 +136,54 @@ def read_splits(data_dir: str | Path) -> dict[tuple[str, str], str]:
         raise DuaError(f"{path} is damaged ({error!r}); build the data set anew") from error
 
 
-def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Path]:
+def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Mapping[int, SequenceOf[int]], Path]:
+    """{subject: ...} of a 2D file, our sixteen among its joints (by their number), and its path."""
     file = path_2d(data_dir, keypoints)
     if Path(data_dir).is_dir() and not file.exists():
         found = sorted(p.name[len("data_2d_h36m_") : -len(".npz")] for p in Path(data_dir).glob("data_2d_h36m_*.npz"))
         if found:
-            raise DuaError(f"{file} does not exist; --keypoints can be: {', '.join(found)} (data/README.md says where to get others)")
-    return _subjects(load_arrays(file, _MAKE_3D), "positions_2d", file), file
+            raise DuaError(
+                f"{file} does not exist; --keypoints can be: {', '.join(found)} (data/README.md says where to get others)"
+            )
+    arrays = load_arrays(file, _MAKE_3D)
+    return _subjects(arrays, "positions_2d", file), _columns(arrays.get("metadata"), file), file
+
+
+def _columns(metadata: Any, file: Path) -> Mapping[int, SequenceOf[int]]:
+    """Places of our sixteen joints, by the number of joints in the file.
+
+    Sixteen joints can stand in our order (SemGCN, 3d-pose-baseline) or, in VideoPose3D's files of stacked hourglass
+    detections, in MPII's; only the `metadata` entry tells them apart, by which joints are left ones.
+    """
+    if not isinstance(metadata, dict) or metadata.get("num_joints") != 16:
+        return H36M_JOINTS_TO_16
+    try:
+        left = {int(joint) for joint in metadata["keypoints_symmetry"][0]}
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise DuaError(
+            f"{file}: its metadata has no keypoints_symmetry, so the order of its 16 joints is unknown; get it anew"
+        ) from None
+    if left == set(JOINTS_LEFT):
+        return H36M_JOINTS_TO_16
+    if left == _HOURGLASS_LEFT:
+        return {**H36M_JOINTS_TO_16, 16: HOURGLASS_TO_16}
+    raise DuaError(
+        f"{file}: its metadata says that joints {sorted(left)} are left ones, an order of 16 joints that is not known here"
+    )
 
 
 def _subjects(arrays: dict[str, Any], key: str, file: Path) -> dict:
     positions = arrays.get(key)
     if not isinstance(positions, dict) or not all(isinstance(actions, dict) for actions in positions.values()):
-        raise DuaError(f"{file} has no '{key}' of the form {{subject: {{action: ...}}}}; it holds: {', '.join(arrays) or 'nothing'}")
+        raise DuaError(
+            f"{file} has no '{key}' of the form {{subject: {{action: ...}}}}; it holds: {', '.join(arrays) or 'nothing'}"
+        )
     return positions
+
+
+def _check_any(inputs: list, subjects: SequenceOf[str], actions: str, file: Path) -> None:
+    if not inputs:
+        raise DuaError(f"{file} holds no usable sequence of {', '.join(subjects)} with actions '{actions}'; choose others")
 
 
 def _check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> None:
@@ -152,10 +191,14 @@ def _check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> N
         if subject not in positions:
             raise DuaError(f"no subject '{subject}' in {file}; it has: {', '.join(sorted(positions))}")
         if subject not in CALIBRATED_SUBJECTS:
-            raise DuaError(f"subject '{subject}' has no published camera calibration; choose from {', '.join(CALIBRATED_SUBJECTS)}")
+            raise DuaError(
+                f"subject '{subject}' has no published camera calibration; choose from {', '.join(CALIBRATED_SUBJECTS)}"
+            )
 
 
-def _views(actions: dict, subject: str, action: str, file: Path) -> list[tuple[Camera, np.ndarray]]:
+def _views(
+    actions: dict, columns: Mapping[int, SequenceOf[int]], subject: str, action: str, file: Path
+) -> list[tuple[Camera, np.ndarray]]:
     """(camera, (T, 16, 2) pixels) of each of the four cameras."""
     if action not in actions:
         raise DuaError(f"{file} has no 2D of {subject} {action}, which the 3D file has; get or make both anew")
@@ -168,9 +211,9 @@ def _views(actions: dict, subject: str, action: str, file: Path) -> list[tuple[C
     for camera, pixels in zip(cameras, views, strict=True):
         where = f"{file}: {subject} {action} camera {camera.name}"
         pixels = _array(pixels, where)
-        if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in H36M_JOINTS_TO_16 or not len(pixels):
+        if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in columns or not len(pixels):
             raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
-        pixels = pixels[:, list(H36M_JOINTS_TO_16[pixels.shape[1]]), :2]
+        pixels = pixels[:, list(columns[pixels.shape[1]]), :2]
         check_finite(pixels, where)
         result.append((camera, pixels))
     return result

@@ -29,6 +29,9 @@ H36M_JOINTS_TO_16 = {
 }
 """By the number of joints in a Human3.6M file: which of them are our sixteen."""
 
+HOURGLASS_TO_16 = (6, 2, 1, 0, 3, 4, 5, 7, 8, 9, 13, 14, 15, 12, 11, 10)
+"""Stacked hourglass detections come in MPII's order: right ankle first, hip at 6, right wrist at 10."""
+
 SMPL_JOINT_NAMES = (
     "pelvis", "l_hip", "r_hip", "spine1", "l_knee", "r_knee", "spine2", "l_ankle", "r_ankle", "spine3", "l_foot", "r_foot",
     "neck", "l_collar", "r_collar", "head", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",

@@ -1,0 +1,33 @@
+# Two commands for a start: `make demo` and `make test`. Both set up .venv when it is missing or out of date.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_EPOCHS ?= 8
+
+.PHONY: demo test check setup clean
+
+demo: setup data/demo/data_3d_h36m.npz
+	$(VENV)/bin/python main_prob.py --data_dir data/demo --epochs $(DEMO_EPOCHS) --checkpoint checkpoint/demo
+
+test: setup
+	$(VENV)/bin/python -m pytest
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+setup: $(VENV)/.installed
+
+# The stamp changes only with the requirements, so that nothing is asked of the network once all is installed.
+$(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	touch $@
+
+data/demo/data_3d_h36m.npz: data/demo/motion.h5 data/prepare_data_demo.py common/body.py common/motion.py common/domain_builder.py
+	$(VENV)/bin/python data/prepare_data_demo.py
+
+clean:
+	rm -rf $(VENV) data/demo/*.npz data/demo/dataset.json .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,121 @@
+"""Command-line options that the training scripts share, and how they combine with a checkpoint's."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from common.errors import DuaError
+
+# What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
+_FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
+
+
+def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
+    """A parser with the options of every training script; `doc` is the script's docstring."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data_dir", default="data", help="folder with the .npz files; data/demo for the demo (default: %(default)s)"
+    )
+    data.add_argument(
+        "-k",
+        "--keypoints",
+        default="gt",
+        help="2D joints: gt, cpn_ft_h36m_dbb, sh_ft_h36m, sh_pt_mpii, ... (default: %(default)s)",
+    )
+    data.add_argument("-a", "--actions", default="*", help="'*' for all, or a comma list: Walking,Sitting (default: all)")
+    data.add_argument("--downsample", type=int, default=1, help="keep every n-th frame (default: %(default)s)")
+    data.add_argument(
+        "--num_workers",
+        type=int,
+        default=0,
+        help="accepted and not needed: the data set lives on the device, nothing is loaded by workers",
+    )
+
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "-c", "--checkpoint", default=checkpoint, help="each run makes a folder named by its time in here (default: %(default)s)"
+    )
+    run.add_argument(
+        "--snapshot", type=int, default=0, help="keep a checkpoint every n epochs; 0: only best and last (default: 0)"
+    )
+    run.add_argument("-r", "--resume", metavar="FILE", help="go on with this checkpoint (or run folder), to the same result")
+    run.add_argument("--evaluate", metavar="FILE", help="only report the test errors of this checkpoint (or run folder)")
+    run.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    run.add_argument("--seed", type=int, default=0, help="same seed, same machine, same result (default: %(default)s)")
+    run.add_argument("--limit_batches", type=int, default=None, help="train on so many batches an epoch, for smoke runs")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("-b", "--batch_size", type=int, default=64, help="poses per step (default: %(default)s)")
+    training.add_argument("-e", "--epochs", type=int, default=epochs, help="passes over the data (default: %(default)s)")
+    training.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)")
+    training.add_argument(
+        "--lr_decay", type=int, default=100_000, help="steps after which lr has fallen by gamma (default: %(default)s)"
+    )
+    training.add_argument("--lr_gamma", type=float, default=0.96, help="lr * gamma ** (step / lr_decay) (default: %(default)s)")
+    training.add_argument("--no_max", dest="max_norm", action="store_false", help="do not clip the gradient's norm to 1")
+    return parser
+
+
+class Arguments(argparse.Namespace):
+    """Parsed options; `given` holds the names that stood on the command line, the others have their defaults."""
+
+    given: set[str]
+
+
+def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Arguments:
+    """Parse and check the options of `training_parser`.
+
+    Raises:
+        DuaError: a value that cannot be meant, or options that exclude each other.
+    """
+    unset = object()
+    names = [action.dest for action in parser._actions if action.dest != "help"]
+    # argparse leaves attributes that are there already alone, so what is still `unset` was not given.
+    parsed = vars(parser.parse_args(argv, namespace=argparse.Namespace(**dict.fromkeys(names, unset))))
+    given = {name for name, value in parsed.items() if value is not unset}
+    args = Arguments(**{name: parser.get_default(name) if value is unset else value for name, value in parsed.items()})
+    args.given = given
+    if args.resume and args.evaluate:
+        raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
+    check_values(args)
+    return args
+
+
+def check_values(args: argparse.Namespace) -> None:
+    """Raise a `DuaError` for numbers that no run can work with."""
+    for name, least in (("epochs", 1), ("downsample", 1), ("lr_decay", 1), ("limit_batches", 1), ("snapshot", 0), ("seed", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise DuaError(f"--{name} {value}: at least {least} is needed")
+    for name in ("lr", "lr_gamma"):
+        value = getattr(args, name)
+        if not 0 < value < float("inf"):
+            raise DuaError(f"--{name} {value}: a positive number is needed")
+
+
+def recorded_arguments(args: Arguments) -> dict[str, Any]:
+    """The options as a checkpoint and `config.json` keep them."""
+    return {name: value for name, value in vars(args).items() if name not in ("given", "resume", "evaluate")}
+
+
+def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume: bool) -> None:
+    """Take over from a checkpoint what the command line does not say, in place.
+
+    A resumed run must be the same run: an option that changes what is computed and differs from the checkpoint's is
+    refused.
+
+    Raises:
+        DuaError: such an option; the message lists the two values.
+    """
+    for name, value in recorded.items():
+        if name not in vars(args) or (name == "checkpoint" and not resume):
+            continue
+        if name not in args.given:
+            setattr(args, name, value)
+        elif resume and name not in _FREE_ON_RESUME and getattr(args, name) != value:
+            raise DuaError(
+                f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; "
+                "leave it out to go on with that run, or start a new one without --resume"
+            )
+    check_values(args)

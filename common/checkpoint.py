@@ -1,0 +1,135 @@
+"""Checkpoints: one file that holds a whole run, read without running any code in it.
+
+A file is a dictionary for `torch.load(path, weights_only=True)`:
+
+    format        "dua checkpoint 1"
+    experiment    which script made it: "prob", ...
+    networks      {role: description}, from which `models.build` makes each network
+    weights       {role: state dict}
+    skeleton      joint names, parents and whose definition they follow
+    normalisation how inputs and targets are scaled
+    keypoints     where the 2D came from
+    selection     the rule that chose `best`
+    training      epoch, batch and step, optimiser, random states, best error, history
+    arguments, command, versions
+"""
+
+import io
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.errors import DuaError
+from common.files import atomic_write
+from common.safe_load import require_file
+from common.skeleton import JOINT_NAMES, PARENTS
+from models import build
+
+FORMAT = "dua checkpoint 1"
+BEST = "ckpt_best.pth.tar"
+LAST = "ckpt_last.pth.tar"
+
+NORMALISATION = {
+    "inputs_2d": "screen coordinates: x / width * 2 - [1, height / width]",
+    "targets_3d": "metres, camera axes, hip at the origin",
+}
+
+_NEEDED = ("experiment", "networks", "weights", "skeleton", "keypoints", "selection", "training", "arguments")
+
+
+def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
+    """Write `checkpoint` whole or not at all: temporary name, flush, rename."""
+    complete = {
+        "format": FORMAT,
+        "normalisation": NORMALISATION,
+        "command": " ".join(sys.argv),
+        "versions": versions(),
+        **checkpoint,
+    }
+    buffer = io.BytesIO()  # a full disk must fail in our writing, where it is handled, not within torch's zip writer
+    torch.save(complete, buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def checkpoint_file(path: str | Path, prefer: str) -> Path:
+    """`path` itself, or where it is a run folder the checkpoint `prefer` (`BEST` or `LAST`) in it.
+
+    Raises:
+        DuaError: there is no such file; the message lists the runs or checkpoints that are near.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        require_file(path)
+        return path
+    if (path / prefer).exists():
+        return path / prefer
+    near = sorted(str(found) for found in path.glob("**/*.pth.tar"))[:10]
+    raise DuaError(
+        f"{path} has no {prefer}; " + (f"below it there are: {', '.join(near)}" if near else "give a checkpoint or a run folder")
+    )
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint file onto the CPU.
+
+    Raises:
+        DuaError: it is missing, damaged, holds something else, or lacks a part; the message says which.
+    """
+    path = Path(path)
+    require_file(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage anywhere in a zip of pickles raises nearly anything
+        raise DuaError(f"{path} cannot be read as a checkpoint: cut short, damaged, or not made by this project") from error
+    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
+        found = checkpoint.get("format", "no format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise DuaError(f"{path} is not a '{FORMAT}' file ({found}); give one that a training script of this project wrote")
+    missing = [key for key in _NEEDED if key not in checkpoint]
+    if missing:
+        raise DuaError(f"{path} lacks {', '.join(missing)}; give another checkpoint of the run")
+    return checkpoint
+
+
+def rebuild_networks(checkpoint: dict[str, Any], path: str | Path) -> dict[str, nn.Module]:
+    """{role: network with its weights}, in evaluation mode, from the file's contents alone.
+
+    Raises:
+        DuaError: weights and descriptions do not fit together.
+    """
+    networks = {}
+    for role, description in checkpoint["networks"].items():
+        try:
+            networks[role] = build(description)
+            networks[role].load_state_dict(checkpoint["weights"][role])
+        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+            first = str(error).splitlines()[0]
+            raise DuaError(
+                f"{path}: the weights of '{role}' do not fit its description ({first}); give another checkpoint"
+            ) from error
+        networks[role].eval()
+    return networks
+
+
+def check_experiment(checkpoint: dict[str, Any], path: str | Path, experiment: str, network: str) -> None:
+    """Raise a `DuaError` unless the checkpoint is of this script's experiment and lifting network."""
+    found = checkpoint["networks"].get("lifter", {}).get("name", "none")
+    if checkpoint["experiment"] != experiment or found != network:
+        raise DuaError(
+            f"{path} is a checkpoint of experiment '{checkpoint['experiment']}' with network '{found}'; "
+            f"this script works with experiment '{experiment}' and network '{network}'"
+        )
+
+
+def skeleton_entry(definition: str) -> dict[str, Any]:
+    """What a checkpoint says of its joints; `definition` is 'h36m' or 'smpl'."""
+    return {"definition": definition, "joints": list(JOINT_NAMES), "parents": list(PARENTS)}
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": str(np.__version__)}

@@ -1,0 +1,128 @@
+"""The one evaluation: whichever script trained a network, its errors are counted here, so that they compare."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.losses import relative_error
+from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
+from common.poses import Poses
+from common.skeleton import JOINT_NAMES
+
+_CHUNK = 8192
+"""Poses per forward pass: large enough to keep a device busy, small enough for any memory."""
+
+_MM = ("mpjpe", "p_mpjpe", "n_mpjpe")
+_COLUMNS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", "n_mpjpe": "N-MPJPE", "pck": "PCK@150", "auc": "AUC"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Errors of one network on one set of poses. Millimetres and percent: this is where a person reads.
+
+    Attributes:
+        per_action: {action: {"poses", "mpjpe", "p_mpjpe", "n_mpjpe", "pck", "auc"}}.
+        average: the same, averaged over actions (every action counts the same, as the field reports it).
+        per_joint: {joint: mm} over all poses.
+        uncertainty: how far the predicted relative error is from the true one, or None without an estimator.
+    """
+
+    poses: int
+    per_action: dict[str, dict[str, float]]
+    average: dict[str, float]
+    per_joint: dict[str, float]
+    uncertainty: dict[str, float] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "poses": self.poses,
+            "units": {"mpjpe": "mm", "p_mpjpe": "mm", "n_mpjpe": "mm", "pck": "% within 150 mm", "auc": "%"},
+            "average": self.average,
+            "per_action": self.per_action,
+            "per_joint_mpjpe": self.per_joint,
+            "uncertainty": self.uncertainty,
+        }
+
+    def table(self) -> str:
+        """The table for the terminal."""
+        width = max(len("average of actions"), *(len(action) for action in self.per_action))
+        lines = ["  ".join([" " * width, *(f"{title:>8}" for title in _COLUMNS.values()), f"{'poses':>9}"])]
+        for action, row in self.per_action.items():
+            lines.append("  ".join([f"{action:<{width}}", *(f"{row[key]:8.1f}" for key in _COLUMNS), f"{int(row['poses']):9,d}"]))
+        lines.append("-" * len(lines[0]))
+        average = "  ".join(
+            [f"{'average of actions':<{width}}", *(f"{self.average[key]:8.2f}" for key in _COLUMNS), f"{self.poses:9,d}"]
+        )
+        lines += [
+            average,
+            "",
+            "MPJPE by joint, mm: " + "  ".join(f"{joint} {error:.0f}" for joint, error in self.per_joint.items()),
+        ]
+        if self.uncertainty is not None:
+            lines.append(
+                "relative error: true {true:.3f}, predicted {predicted:.3f}, mean difference {l1:.3f}".format(**self.uncertainty)
+            )
+        return "\n".join(lines)
+
+
+@torch.no_grad()
+def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Lift poses with the networks of a checkpoint, in evaluation mode.
+
+    Shape:
+        inputs_2d (N, J, 2) -> poses_3d (N, J, 3) metres and uncertainty (N, J) relative error, or None without an
+        estimator; both on the CPU.
+    """
+    estimator = networks.get("uncertainty")
+    poses, uncertainties = [], []
+    for chunk in inputs_2d.split(_CHUNK):
+        poses_3d, features = networks["lifter"](chunk.to(device))
+        poses.append(poses_3d.cpu())
+        if estimator is not None:
+            uncertainties.append(estimator(features).cpu())
+    return torch.cat(poses), torch.cat(uncertainties) if uncertainties else None
+
+
+def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device) -> Evaluation:
+    """Errors of `networks` on labelled poses, per action ('Walking' holds 'Walking' and 'Walking 1')."""
+    predicted, uncertainty = predict(networks, poses.inputs_2d, device)
+    target = poses.targets_3d.cpu()
+    per_pose = {
+        "mpjpe": mpjpe(predicted, target) * 1000,
+        "p_mpjpe": p_mpjpe(predicted, target) * 1000,
+        "n_mpjpe": n_mpjpe(predicted, target) * 1000,
+        "pck": pck(predicted, target) * 100,
+        "auc": auc(predicted, target) * 100,
+    }
+    rows_of: dict[str, list[Tensor]] = {}
+    for sequence in poses.sequences:
+        rows_of.setdefault(sequence.base_action, []).append(torch.arange(sequence.start, sequence.stop))
+    per_action = {}
+    for action in sorted(rows_of):
+        rows = torch.cat(rows_of[action])
+        per_action[action] = {
+            "poses": len(rows),
+            **{key: float(values[rows].double().mean()) for key, values in per_pose.items()},
+        }
+    average = {key: sum(row[key] for row in per_action.values()) / len(per_action) for key in per_pose}
+    errors = joint_errors(predicted, target).double().mean(dim=0) * 1000
+    per_joint = {name: float(error) for name, error in zip(JOINT_NAMES, errors, strict=True)}
+    judged = None
+    if uncertainty is not None:
+        truth = relative_error(predicted, target)[:, 1:]
+        guess = uncertainty[:, 1:]
+        judged = {"true": float(truth.mean()), "predicted": float(guess.mean()), "l1": float((truth - guess).abs().mean())}
+    return Evaluation(len(poses), per_action, average, per_joint, judged)
+
+
+def validation_errors(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device) -> dict[str, float]:
+    """Mean MPJPE and P-MPJPE in millimetres over all poses, for choosing the best epoch."""
+    predicted, _ = predict(networks, poses.inputs_2d, device)
+    target = poses.targets_3d.cpu()
+    return {
+        "val_mpjpe_mm": float(mpjpe(predicted, target).double().mean()) * 1000,
+        "val_p_mpjpe_mm": float(p_mpjpe(predicted, target).double().mean()) * 1000,
+    }

@@ -1,0 +1,84 @@
+"""What a run leaves in its folder beside checkpoints: config.json, log.csv, curves.png, results.json."""
+
+import csv
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from common.checkpoint import versions
+from common.errors import DuaError
+from common.files import atomic_write, write_text
+
+
+def new_run_folder(root: str | Path) -> Path:
+    """Make `root`/<time>, a folder that no other run has.
+
+    Raises:
+        DuaError: it cannot be made.
+    """
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    try:
+        for attempt in range(1000):
+            folder = Path(root) / (f"{name}_{attempt}" if attempt else name)
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                if not Path(root).is_dir():
+                    raise
+        raise FileExistsError("a thousand runs were started in this second")
+    except OSError as error:
+        raise DuaError(
+            f"cannot make a run folder in {root}: {error.strerror or error}; choose another with --checkpoint"
+        ) from error
+
+
+def write_config(folder: Path, command: str, arguments: dict[str, Any], facts: dict[str, Any]) -> None:
+    """`config.json`: the command, every option, and facts of the run (sizes, device)."""
+    config = {"command": command, "arguments": arguments, **facts, "versions": versions()}
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
+    """`log.csv`: a row per epoch; errors in millimetres."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(folder / "log.csv", buffer.getvalue())
+
+
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    write_text(path, json.dumps(results, indent=1) + "\n")
+
+
+def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
+    """`curves.png`: loss and errors over the epochs."""
+    import matplotlib  # here, not above: it takes half a second that a short run need not wait for
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) < 30 else None
+    figure, (loss, error) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    loss.plot(epochs, [row["loss"] for row in history], color="#0072B2", marker=marker, markersize=3)
+    loss.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    for key, label, color in (
+        ("train_mpjpe_mm", "training MPJPE (dropout on)", "#0072B2"),
+        ("val_mpjpe_mm", "validation MPJPE", "#D55E00"),
+        ("val_p_mpjpe_mm", "validation P-MPJPE", "#009E73"),
+    ):
+        error.plot(epochs, [row[key] for row in history], label=label, color=color, marker=marker, markersize=3)
+    best = min(history, key=lambda row: row["val_mpjpe_mm"])
+    error.axvline(best["epoch"], color="0.6", linewidth=0.8, linestyle="--", label=f"best: {best['val_mpjpe_mm']:.1f} mm")
+    error.set(xlabel="epoch", ylabel="mm", ylim=(0, None))
+    error.legend(frameon=False, fontsize=8)
+    for axis in (loss, error):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    with atomic_write(folder / "curves.png") as file:
+        figure.savefig(file, dpi=150, format="png")
+    pyplot.close(figure)

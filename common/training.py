@@ -1,0 +1,241 @@
+"""The one optimisation loop: Adam, decaying learning rate, clipped gradients, best and last checkpoint, exact resume."""
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from common.arguments import Arguments
+from common.checkpoint import BEST, LAST, save_checkpoint
+from common.device import random_state, set_random_state
+from common.errors import DuaError
+from common.run_log import plot_curves, write_log
+
+_LOOK_EVERY = 50
+"""Steps between two looks at the loss: reading it makes a GPU wait."""
+
+
+class Batches(Protocol):
+    """What the loop asks of the data (`common.batches`)."""
+
+    batch_size: int
+    steps: int
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
+
+
+Loss = Callable[[tuple[Tensor, ...], int], dict[str, Tensor]]
+"""(batch, step) -> {"loss": what is minimised, "mpjpe": metres, and whatever else is to be logged}, all scalars."""
+
+
+class Trainer:
+    """Trains some networks together and writes `ckpt_best.pth.tar`, `ckpt_last.pth.tar`, `log.csv`, `curves.png`.
+
+    Args:
+        networks: {role: network}; all of them are trained.
+        batches: source of batches.
+        loss: the experiment, see `Loss`.
+        validate: {"val_mpjpe_mm": ..., "val_p_mpjpe_mm": ...} of the networks as they are; the first chooses `best`.
+        args: the options of `common.arguments.training_parser`.
+        folder: the run's folder.
+        header: what a checkpoint says of the run beside its training state (`common.checkpoint`).
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        batches: Batches,
+        loss: Loss,
+        validate: Callable[[], dict[str, float]],
+        args: Arguments,
+        device: torch.device,
+        folder: Path,
+        header: dict[str, Any],
+    ) -> None:
+        self.networks = dict(networks)
+        self.batches = batches
+        self.loss = loss
+        self.validate = validate
+        self.args = args
+        self.device = device
+        self.folder = folder
+        self.header = header
+        self.parameters = [parameter for network in self.networks.values() for parameter in network.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, lr=args.lr, fused=True)
+        self.steps = min(batches.steps, args.limit_batches or batches.steps)
+        self.epoch = 0  # epochs done
+        self.batch = 0  # batches done of the epoch after them
+        self.step = 0
+        self.sums: dict[str, float] = {}  # of the losses of those batches, weighted alike
+        self.best = math.inf
+        self.history: list[dict[str, Any]] = []
+
+    def resume(self, checkpoint: dict[str, Any], path: str | Path) -> None:
+        """Take over the state of a checkpoint (the networks were rebuilt from it already)."""
+        state = checkpoint["training"]
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            set_random_state(state["random"], self.device)
+            self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
+            self.sums, self.best, self.history = dict(state["sums"]), state["best"], list(state["history"])
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise DuaError(f"{path} cannot be resumed: its training state is incomplete ({error!r})") from error
+        if self.batch > self.steps:
+            raise DuaError(
+                f"{path} stopped after batch {self.batch} of an epoch, this data has {self.steps}; give the run's own data"
+            )
+        if self.epoch >= self.args.epochs:
+            raise DuaError(
+                f"{path} has done {self.epoch} epochs of {self.args.epochs}; ask for more with --epochs, or use --evaluate"
+            )
+
+    def fit(self) -> None:
+        """Train until `--epochs` are done. Ctrl-C (or SIGTERM) saves after the current step, says how to go on, exits 130."""
+        poses_per_epoch = self.steps * self.batches.batch_size
+        bar = tqdm(
+            total=self.args.epochs * poses_per_epoch,
+            initial=self.epoch * poses_per_epoch + self.batch * self.batches.batch_size,
+            unit="pose",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=None,  # no bar where nobody looks; the line per epoch is printed all the same
+        )
+        with bar, _stop_asked() as stop_asked:
+            while self.epoch < self.args.epochs:
+                seconds = self._train_epoch(bar, stop_asked)
+                self._finish_epoch(bar, seconds)
+        plot_curves(self.folder, self.history)
+
+    def _train_epoch(self, bar: Any, stop_asked: Callable[[], bool]) -> float:
+        """Run what is left of an epoch; returns the seconds it took."""
+        for network in self.networks.values():
+            network.train()
+        bar.set_description(f"epoch {self.epoch + 1}/{self.args.epochs}")
+        started = time.perf_counter()
+        sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.sums.items()}
+        for batch in self.batches.epoch(self.epoch, self.batch):
+            if self.batch >= self.steps:
+                break
+            losses = self._optimise(batch)
+            for name, value in losses.items():
+                value = value.detach().to("cpu", torch.float64) if self.device.type == "mps" else value.detach().double()
+                sums[name] = sums[name].to(value.device) + value if name in sums else value
+            self.batch += 1
+            bar.update(self.batches.batch_size)
+            if self.batch % _LOOK_EVERY == 0 or self.batch == self.steps or stop_asked():
+                self.sums = {name: float(value) for name, value in sums.items()}
+                self._check_finite()
+                bar.set_postfix_str(
+                    f"loss {self.sums['loss'] / self.batch:.4f}, MPJPE {self.sums['mpjpe'] / self.batch * 1000:.1f} mm"
+                )
+            if stop_asked():
+                self._stop(bar)
+        return time.perf_counter() - started
+
+    def _optimise(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """One step of Adam at lr * gamma ** (step / lr_decay)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.args.lr * self.args.lr_gamma ** (self.step / self.args.lr_decay)
+        losses = self.loss(batch, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        if self.args.max_norm:
+            nn.utils.clip_grad_norm_(self.parameters, max_norm=1.0)
+        self.optimizer.step()
+        self.step += 1
+        return losses
+
+    def _finish_epoch(self, bar: Any, seconds: float) -> None:
+        for network in self.networks.values():
+            network.eval()
+        errors = self.validate()
+        means = {name: value / self.batch for name, value in self.sums.items()}
+        speed = self.batch * self.batches.batch_size / max(seconds, 1e-9)
+        self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
+        score = errors["val_mpjpe_mm"]
+        is_best = score < self.best
+        self.best = min(self.best, score)
+        row = {"epoch": self.epoch, "step": self.step, "lr": self.optimizer.param_groups[0]["lr"]}
+        row |= {name: value for name, value in means.items() if name != "mpjpe"}
+        row |= {"train_mpjpe_mm": means["mpjpe"] * 1000, **errors, "best": int(is_best), "poses_per_s": round(speed)}
+        self.history.append(row)
+        # Best before last: a run that is killed between the two repeats the epoch and writes the same best again.
+        if is_best:
+            self._save(self.folder / BEST)
+        self._save(self.folder / LAST)
+        if self.args.snapshot and self.epoch % self.args.snapshot == 0:
+            self._save(self.folder / f"snapshot_epoch_{self.epoch}.pth.tar")
+        write_log(self.folder, self.history)
+        bar.write(
+            f"epoch {self.epoch:3d}  loss {row['loss']:.4f}  MPJPE train {row['train_mpjpe_mm']:6.1f}  validation {score:6.1f} mm  "
+            f"(P-MPJPE {errors['val_p_mpjpe_mm']:.1f})  {speed:,.0f} poses/s{'  best' if is_best else ''}",
+            file=sys.stdout,
+        )
+        sys.stdout.flush()
+
+    def _save(self, path: Path) -> None:
+        save_checkpoint(
+            path,
+            {
+                **self.header,
+                "weights": {role: network.state_dict() for role, network in self.networks.items()},
+                "training": {
+                    "epoch": self.epoch,
+                    "batch": self.batch,
+                    "step": self.step,
+                    "sums": self.sums,
+                    "best": self.best,
+                    "history": self.history,
+                    "optimizer": self.optimizer.state_dict(),
+                    "random": random_state(self.device),
+                },
+            },
+        )
+
+    def _check_finite(self) -> None:
+        if not math.isfinite(self.sums["loss"]):
+            last = self.folder / LAST
+            good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
+            raise DuaError(
+                f"the loss became NaN or infinite in epoch {self.epoch + 1}, by batch {self.batch} (step {self.step}); {good}. "
+                "Lower --lr, or look for wrong poses in the data"
+            )
+
+    def _stop(self, bar: Any) -> None:
+        self._save(self.folder / LAST)
+        bar.close()
+        print(
+            f"\nstopped in epoch {self.epoch + 1} after batch {self.batch} and saved; go on with:\n  {self._resume_command()}",
+            flush=True,
+        )
+        raise SystemExit(130)
+
+    def _resume_command(self) -> str:
+        return f"python {Path(sys.argv[0]).name} --resume {self.folder / LAST}"
+
+
+@contextmanager
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """While this is open, the first Ctrl-C or SIGTERM only raises a flag; a second Ctrl-C interrupts at once."""
+    asked = False
+
+    def ask(signum: int, frame: object) -> None:
+        nonlocal asked
+        if asked and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,69 @@
+"""Martinez's lifting network with DUA's uncertainty estimator, trained and tested on Human3.6M.
+
+    python main_prob.py --data_dir data/demo --epochs 8      # open demo data (python data/prepare_data_demo.py)
+    python main_prob.py                                      # Human3.6M, ground-truth 2D (data/README.md)
+    python main_prob.py --keypoints cpn_ft_h36m_dbb          # Human3.6M, detected 2D
+    python main_prob.py --evaluate checkpoint/prob/<run>     # test errors of a trained run
+    python main_prob.py --resume checkpoint/prob/<run>/ckpt_last.pth.tar
+
+Network: Martinez et al., ICCV 2017. Uncertainty: section 3.2 of Manesco et al., Sensors 2023, 23(17), 7312, in domain.
+Subjects S1 S5 S6 S7 S8 train, a tenth of their clips is held out and chooses the best epoch, S9 and S11 test.
+"""
+
+import torch
+
+from common.arguments import parse_arguments, training_parser
+from common.batches import ShuffledBatches
+from common.errors import run_script
+from common.evaluation import validation_errors
+from common.experiment import Experiment
+from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.losses import uncertainty_loss
+from common.metrics import mpjpe
+from common.poses import split_validation
+
+
+def main() -> None:
+    parser = training_parser(__doc__, checkpoint="checkpoint/prob", epochs=200)
+    parser.add_argument("--hid_dim", type=int, default=1024, help="width of the network (default: %(default)s)")
+    parser.add_argument("--num_layers", type=int, default=2, help="residual blocks (default: %(default)s)")
+    parser.add_argument("--dropout", type=float, default=0.5, help="share of features dropped in training (default: %(default)s)")
+    parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
+    args = parse_arguments(parser)
+
+    run = Experiment("prob", args, network="martinez", skeleton="h36m")
+    # The test subjects are read now, so that a missing file is known before hours of training; only `report` sees them.
+    test = load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)
+    if args.evaluate:
+        run.report(test)
+        return
+
+    poses = load_h36m(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
+    train, validation = (split.to(run.device) for split in split_validation(poses))
+    batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
+
+    networks = run.networks(
+        lifter={
+            "name": "martinez", "num_joints": 16, "hid_dim": args.hid_dim, "num_layers": args.num_layers, "dropout": args.dropout,
+        },
+        uncertainty={"name": "uncertainty", "feature_size": args.hid_dim, "num_joints": 16},
+    )  # fmt: skip
+
+    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
+        inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)
+        poses_3d, features = networks["lifter"](inputs_2d)
+        pose = torch.nn.functional.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])
+        uncertainty = uncertainty_loss(networks["uncertainty"](features), poses_3d, targets_3d)
+        return {
+            "loss": pose + args.uncertainty_weight * uncertainty,
+            "pose_loss": pose,
+            "uncertainty_loss": uncertainty,
+            "mpjpe": mpjpe(poses_3d, targets_3d).mean(),
+        }
+
+    run.train(batches, loss, lambda: validation_errors(networks, validation, run.device), train=train, validation=validation)
+    run.report(test)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,51 @@
+"""The pose converter of DUA: a pose as one skeleton has it, to the same pose as another skeleton has it."""
+
+import torch
+from torch import Tensor, nn
+
+ARCHITECTURES = ("residual", "map")
+
+
+class PoseConverter(nn.Module):
+    """Linear correction between two definitions of the same joints (Manesco et al., Sensors 2023, 23, 7312).
+
+    With x the coordinates of all joints but the hip, and x_c those of one axis c,
+
+        residual: y = x + W x + b          (W 45 x 45)
+        map: y_c = x_c + W_c x_c + b_c     (W_c 15 x 15, for c = x, y, z)
+
+    W and b start at 0, which says that the two skeletons are the same. A linear map has no symmetric units that random
+    numbers would have to tell apart, and its loss is convex, so nothing is lost by starting at this best first guess.
+
+    Args:
+        num_joints: joints of the skeleton, hip first.
+        architecture: "residual" or "map".
+
+    Shape:
+        (N, (J - 1) * 3) -> (N, (J - 1) * 3), joint by joint x y z, metres from the hip.
+
+    Raises:
+        ValueError: no such architecture.
+    """
+
+    def __init__(self, num_joints: int = 16, architecture: str = "residual") -> None:
+        super().__init__()
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture {architecture!r}: one of {', '.join(ARCHITECTURES)} is needed")
+        self.num_joints = num_joints
+        self.architecture = architecture
+        size = (num_joints - 1) * 3 if architecture == "residual" else num_joints - 1
+        axes = 1 if architecture == "residual" else 3  # the residual converter has all axes in its one vector
+        self.weight = nn.Parameter(torch.zeros(axes, size, size))
+        self.bias = nn.Parameter(torch.zeros(axes, size))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        x = vectors.unflatten(1, (-1, len(self.weight)))  # (N, 45) -> (N, 45, 1) or (N, 15, 3)
+        correction = torch.einsum("cji,nic->njc", self.weight, x) + self.bias.T
+        return vectors + correction.flatten(1)  # (N, 45)
+
+    def convert(self, poses_3d: Tensor) -> Tensor:
+        """poses_3d (N, J, 3), metres from the hip -> the same, in the other skeleton; the hip stays exactly 0."""
+        converted = self(poses_3d[:, 1:].flatten(1)).unflatten(1, (self.num_joints - 1, 3))  # (N, J - 1, 3)
+        hip = converted.new_zeros(len(converted), 1, 3)
+        return torch.cat([hip, converted], dim=1)
