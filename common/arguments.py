@@ -82,16 +82,24 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     return args
 
 
+_LEAST = {
+    "epochs": 1, "downsample": 1, "lr_decay": 1, "limit_batches": 1, "snapshot": 0, "seed": 0, "hid_dim": 1, "num_layers": 0,
+    "uncertainty_weight": 0, "dropout": 0,
+}  # fmt: skip
+
+
 def check_values(args: argparse.Namespace) -> None:
     """Raise a `DuaError` for numbers that no run can work with."""
-    for name, least in (("epochs", 1), ("downsample", 1), ("lr_decay", 1), ("limit_batches", 1), ("snapshot", 0), ("seed", 0)):
-        value = getattr(args, name)
-        if value is not None and value < least:
+    for name, least in _LEAST.items():
+        value = getattr(args, name, None)
+        if value is not None and not least <= value < float("inf"):
             raise DuaError(f"--{name} {value}: at least {least} is needed")
     for name in ("lr", "lr_gamma"):
         value = getattr(args, name)
         if not 0 < value < float("inf"):
             raise DuaError(f"--{name} {value}: a positive number is needed")
+    if getattr(args, "dropout", None) is not None and args.dropout >= 1:
+        raise DuaError(f"--dropout {args.dropout}: a share below 1 is needed")
 
 
 def recorded_arguments(args: Arguments) -> dict[str, Any]:

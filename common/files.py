@@ -20,19 +20,27 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
         DuaError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
+    target = Path(os.path.realpath(path)) if os.path.islink(path) else path  # a link to a larger disk stays one
     temporary: str | None = None
+    foreign = False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         with os.fdopen(descriptor, mode) as file:
-            yield file
+            try:
+                yield file
+            except OSError as error:
+                foreign = error.filename is not None  # writing to an open file names none: the fault is another file's
+                raise
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only the owner can read
-        os.replace(temporary, path)
+        os.replace(temporary, target)
         temporary = None
-        _fsync_folder(path.parent)
+        _fsync_folder(target.parent)
     except OSError as error:
+        if foreign:
+            raise
         raise DuaError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from error
     finally:
         if temporary is not None:

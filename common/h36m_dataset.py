@@ -19,7 +19,7 @@ import torch
 from common.camera import Camera, normalize_screen_coordinates, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
-from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions
+from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, check_metres, choose_actions
 from common.safe_load import load_arrays
 from common.skeleton import H36M_32_TO_16, H36M_JOINTS_TO_16, HOURGLASS_TO_16, JOINTS_LEFT, ROOT
 
@@ -66,7 +66,7 @@ def load_h36m(
     positions_3d = _subjects(arrays, "positions_3d", file_3d)
     _check_subjects(subjects, positions_3d, file_3d)
     _check_subjects(subjects, positions_2d, file_2d)
-    chosen = choose_actions((a for s in subjects for a in positions_3d[s]), actions, str(file_3d))
+    chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))
     splits = read_splits(data_dir)
 
     inputs, targets, sequences, start = [], [], [], 0
@@ -79,7 +79,8 @@ def load_h36m(
             if world.ndim != 3 or world.shape[1:] != (32, 3) or not len(world):
                 raise DuaError(f"{where} has shape {world.shape}, (T, 32, 3) was expected: 32 joints as Human3.6M records them")
             check_finite(world, where)
-            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d):
+            check_metres(world[:, 0], world[:, 15], where, "the field's files are in metres, not millimetres; make the file anew")
+            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, len(world)):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):
                     raise DuaError(
@@ -88,7 +89,7 @@ def load_h36m(
                     )
                 in_camera = world_to_camera(world[::downsample, list(H36M_32_TO_16)].astype(np.float64), camera)
                 targets.append((in_camera - in_camera[:, ROOT : ROOT + 1]).astype(np.float32))
-                inputs.append(_screen(pixels[: len(world) : downsample], camera))
+                inputs.append(_screen(pixels[::downsample], camera))
                 sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
     _check_any(inputs, subjects, actions, file_3d)
@@ -105,7 +106,7 @@ def load_h36m_2d(
     """The 2D joints alone, for a target domain: the 3D file is not opened. Arguments and errors as `load_h36m`."""
     positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
     _check_subjects(subjects, positions_2d, file_2d)
-    chosen = choose_actions((a for s in subjects for a in positions_2d[s]), actions, str(file_2d))
+    chosen = choose_actions((a for takes in positions_2d.values() for a in takes), actions, str(file_2d))
     splits = read_splits(data_dir)
     inputs, sequences, start = [], [], 0
     for subject in subjects:
@@ -189,7 +190,7 @@ def _check_any(inputs: list, subjects: SequenceOf[str], actions: str, file: Path
 def _check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> None:
     for subject in subjects:
         if subject not in positions:
-            raise DuaError(f"no subject '{subject}' in {file}; it has: {', '.join(sorted(positions))}")
+            raise DuaError(f"no subject '{subject}' in {file}; it has: {', '.join(sorted(map(str, positions)))}")
         if subject not in CALIBRATED_SUBJECTS:
             raise DuaError(
                 f"subject '{subject}' has no published camera calibration; choose from {', '.join(CALIBRATED_SUBJECTS)}"
@@ -197,15 +198,17 @@ def _check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> N
 
 
 def _views(
-    actions: dict, columns: Mapping[int, SequenceOf[int]], subject: str, action: str, file: Path
+    actions: dict, columns: Mapping[int, SequenceOf[int]], subject: str, action: str, file: Path, frames: int | None = None
 ) -> list[tuple[Camera, np.ndarray]]:
-    """(camera, (T, 16, 2) pixels) of each of the four cameras."""
+    """(camera, (T, 16, 2) pixels) of each of the four cameras; of more than `frames` frames, the first."""
     if action not in actions:
         raise DuaError(f"{file} has no 2D of {subject} {action}, which the 3D file has; get or make both anew")
     cameras = h36m_cameras(subject)
     views = actions[action]
-    if not isinstance(views, list | tuple | np.ndarray) or len(views) != len(cameras):
-        count = len(views) if isinstance(views, list | tuple | np.ndarray) else "no list of"
+    if isinstance(views, np.ndarray) and views.ndim:
+        views = list(views)
+    if not isinstance(views, list | tuple) or len(views) != len(cameras):
+        count = len(views) if isinstance(views, list | tuple) else "no list of"
         raise DuaError(f"{file}: {subject} {action} has {count} cameras, the {len(cameras)} of Human3.6M were expected")
     result = []
     for camera, pixels in zip(cameras, views, strict=True):
@@ -213,14 +216,18 @@ def _views(
         pixels = _array(pixels, where)
         if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in columns or not len(pixels):
             raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
-        pixels = pixels[:, list(columns[pixels.shape[1]]), :2]
-        check_finite(pixels, where)
+        joints = columns[pixels.shape[1]]
+        pixels = pixels[:frames, list(joints), :2]
+        check_finite(pixels, where, joints)
         result.append((camera, pixels))
     return result
 
 
 def _array(values: Any, where: str) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of unequal lengths
+        raise DuaError(f"{where} is no array ({error}); get or make the file anew") from error
     if array.dtype.kind not in "fiu":
         raise DuaError(f"{where} holds no numbers (dtype {array.dtype}); get or make the file anew")
     return array

@@ -25,7 +25,7 @@ from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import CORRUPT_CLIPS, TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.h36m_writer import Positions2D, Positions3D
-from common.poses import check_finite
+from common.poses import check_finite, check_metres
 from common.safe_load import require_file
 from common.skeleton import HOURGLASS_TO_16
 
@@ -40,7 +40,6 @@ DETECTION_FOLDERS = {"sh_pt_mpii": "StackedHourglass", "sh_ft_h36m": "StackedHou
 _RENAMED = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
 
 _HIP, _HEAD = 0, 15  # among the 32 recorded joints
-_HIP_TO_HEAD = (0.2, 1.5)  # metres; holds for children, tall people and bent backs, not for centimetres or metres
 
 # Human3.6M's sequences last a few minutes at 50 Hz. Whatever claims more than these is damaged or hostile.
 _MAX_FRAMES = 100_000
@@ -358,13 +357,8 @@ def _to_metres(millimetres: np.ndarray, where: str) -> np.ndarray:
     with np.errstate(over="ignore"):  # what no float32 can hold is reported as infinite
         metres = (millimetres / 1000).astype(np.float32)
     check_finite(metres, where)
-    length = float(np.median(np.linalg.norm(metres[:, _HEAD].astype(np.float64) - metres[:, _HIP], axis=-1)))
-    low, high = _HIP_TO_HEAD
-    if not low <= length <= high:
-        raise DuaError(
-            f"{where}: if it is in millimetres, hip and head are {length:.3g} m apart, {low} to {high} m were expected; "
-            "take the unscaled D3_Positions of Human3.6M"
-        )
+    remedy = "take the unscaled D3_Positions of Human3.6M, in millimetres"
+    check_metres(metres[:, _HIP], metres[:, _HEAD], where, remedy)
     return metres
 
 

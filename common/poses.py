@@ -1,6 +1,7 @@
 """Poses in memory: what every data set is turned into before a network sees it."""
 
 from collections.abc import Callable, Iterable
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,6 +112,7 @@ def split_validation(poses: Poses) -> tuple[Poses, Poses]:
     Raises:
         DuaError: there is but one clip, so nothing can be put aside.
     """
+    poses = poses.select(lambda sequence: sequence.split != "test")
     if any(sequence.split for sequence in poses.sequences):
         validation = {sequence.clip for sequence in poses.sequences if sequence.split == "validation"}
     else:
@@ -149,12 +151,28 @@ def choose_actions(available: Iterable[str], wanted: str, name: str) -> set[str]
     return chosen
 
 
-def check_finite(values: np.ndarray, what: str) -> None:
-    """Raise a `DuaError` with the count and the first place if `values` (T, J, C) holds NaN or infinity."""
+def check_finite(values: np.ndarray, what: str, joints: SequenceOf[int] | None = None) -> None:
+    """Raise a `DuaError` with the count and the first place if `values` (T, J, C) holds NaN or infinity.
+
+    `joints` are the places that the J joints have in the file, where they differ.
+    """
     bad = ~np.isfinite(values)
     if bad.any():
         frame, joint = np.argwhere(bad.any(axis=-1))[0]
+        joint = joint if joints is None else joints[joint]
         raise DuaError(
             f"{what}: {int(bad.any(axis=-1).sum())} joints are NaN or infinite, the first in frame {frame}, joint {joint}; "
             "remove those frames or make the file anew"
         )
+
+
+_HIP_TO_HEAD = (0.2, 1.5)
+"""Metres; holds for children, tall people and bent backs, not for millimetres or centimetres taken for metres."""
+
+
+def check_metres(hip: np.ndarray, head: np.ndarray, what: str, remedy: str) -> None:
+    """Raise a `DuaError` unless hips and heads, (T, 3) each, are as far apart as a person's are in metres."""
+    length = float(np.median(np.linalg.norm(head.astype(np.float64) - hip, axis=-1)))
+    low, high = _HIP_TO_HEAD
+    if not low <= length <= high:
+        raise DuaError(f"{what}: hip and head are {length:.3g} m apart, {low} to {high} m were expected; {remedy}")

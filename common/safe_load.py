@@ -118,8 +118,7 @@ class _RestrictedUnpickler(pickle._Unpickler):
     read: Callable[[int], bytes]
 
     def find_class(self, module: str, name: str) -> Any:
-        # numpy 1 writes numpy.core, numpy 2 numpy._core
-        key = (re.sub(r"^numpy\.core\b", "numpy._core", module), name)
+        key = (module.replace("numpy.core.", "numpy._core.", 1), name)  # numpy 1's name for what numpy 2 keeps in _core
         if key not in _ADMITTED:
             raise _Forbidden(f"{module}.{name}")
         return _ADMITTED[key]

@@ -47,9 +47,9 @@ SMPL_MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19,
 def handedness(poses_3d: np.ndarray) -> np.ndarray:
     """Which way round the bodies are: positive for a real body, negative for its mirror image.
 
-    In a right-handed frame (camera space with x right, y down, z forward is one) the three axes of a body, right to
-    left hip, hips to thorax and backwards from the knees' bend, are a right-handed triple. Facing cannot be seen in a
-    straight leg, so the knees weigh by how much they are bent; the mean over a set says which way round the set is.
+    In a right-handed frame (camera space with x right, y down, z forward is one) leftwards (right to left hip) times
+    upwards (hip to thorax) is forwards, and a knee bends forwards. A straight leg does not show where forwards is, so a
+    knee weighs by how much it is bent; the mean over a set says which way round the set is.
 
     Args:
         poses_3d: (N, 16, 3), any unit.

@@ -22,9 +22,9 @@ from common.motion import load_deepmimic_clips
 DEMO = Path(__file__).resolve().parent / "demo"
 
 H36M_CLIPS = Clips(
-    train=("walk", "dance_b", "spinkick", "getup_facedown", "crawl"),
+    train=("walk", "dance_b", "spinkick", "getup_faceup", "crawl"),
     validation=("punch",),
-    test=("run", "dance_a", "kick", "getup_faceup"),
+    test=("run", "dance_a", "kick", "jump"),
 )
 
 

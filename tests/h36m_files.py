@@ -78,18 +78,21 @@ def write_3d(folder: Path, positions_3d: Any) -> Path:
     return path
 
 
-def write_2d(folder: Path, positions_2d: Any, keypoints: str = "gt", metadata: bool = True) -> Path:
-    """`data_2d_h36m_{keypoints}.npz`, with or without VideoPose3D's description of the joints."""
+METADATA = {"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]}
+"""VideoPose3D's description of its seventeen joints."""
+
+
+def write_2d(folder: Path, positions_2d: Any, keypoints: str = "gt", metadata: Any = METADATA) -> Path:
+    """`data_2d_h36m_{keypoints}.npz`, with a description of the joints or, if it is None, without."""
     path = folder / f"data_2d_h36m_{keypoints}.npz"
     entries = {"positions_2d": _as_object(positions_2d)}
-    if metadata:
-        symmetry = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
-        entries["metadata"] = _as_object({"layout_name": "h36m", "num_joints": 17, "keypoints_symmetry": symmetry})
+    if metadata is not None:
+        entries["metadata"] = _as_object(metadata)
     np.savez_compressed(path, **entries)
     return path
 
 
-def write_both(folder: Path, joints: int = 17, extra_frames: int = 0, metadata: bool = True, **make: Any) -> dict[str, Any]:
+def write_both(folder: Path, joints: int = 17, extra_frames: int = 0, metadata: Any = METADATA, **make: Any) -> dict[str, Any]:
     """Both files in `folder`; returns the 3D positions that they show."""
     positions_3d = make_3d(**make)
     write_3d(folder, positions_3d)

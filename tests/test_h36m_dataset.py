@@ -11,8 +11,8 @@ from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d, read_splits
 from common.poses import UnlabelledPoses
-from common.skeleton import handedness
-from tests.h36m_files import ACTIONS, SUBJECTS, make_2d, make_3d, write_2d, write_3d, write_both
+from common.skeleton import JOINT_NAMES, handedness
+from tests.h36m_files import ACTIONS, METADATA, SUBJECTS, make_2d, make_3d, write_2d, write_3d, write_both
 
 SIXTEEN_OF_32 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27]
 FRAMES = {action: 6 + i for i, action in enumerate(ACTIONS)}
@@ -62,7 +62,7 @@ def test_subjects_of_the_protocol():
     assert (TRAIN_SUBJECTS, TEST_SUBJECTS) == (("S1", "S5", "S6", "S7", "S8"), ("S9", "S11"))
 
 
-@pytest.mark.parametrize("metadata", [True, False])
+@pytest.mark.parametrize("metadata", [METADATA, None], ids=["metadata", "no metadata"])
 @pytest.mark.parametrize("joints", [16, 17, 32])
 def test_any_number_of_joints_gives_the_same_poses(folder, tmp_path, joints, metadata):
     write_both(tmp_path, joints=joints, metadata=metadata)
@@ -70,6 +70,41 @@ def test_any_number_of_joints_gives_the_same_poses(folder, tmp_path, joints, met
     assert poses.inputs_2d.equal(expected.inputs_2d)
     assert poses.targets_3d.equal(expected.targets_3d)
     assert poses.sequences == expected.sequences
+
+
+MPII = ["RFoot", "RKnee", "RHip", "LHip", "LKnee", "LFoot", "Hip", "Spine", "Thorax", "Head",
+        "RWrist", "RElbow", "RShoulder", "LShoulder", "LElbow", "LWrist"]  # fmt: skip
+LEFT_OF_MPII, LEFT_OF_OURS = [3, 4, 5, 13, 14, 15], [4, 5, 6, 10, 11, 12]
+
+
+def sixteen(left):
+    return {"layout_name": "mpii", "num_joints": 16, "keypoints_symmetry": [left, [j for j in range(16) if j not in left]]}
+
+
+@pytest.mark.parametrize("load", [load_h36m, load_h36m_2d])
+def test_sixteen_joints_in_the_order_of_the_hourglass(folder, tmp_path, load):
+    """VideoPose3D's sh_* files: MPII's order, which their metadata alone gives away."""
+    positions_3d = make_3d()
+    write_3d(tmp_path, positions_3d)
+    order = [JOINT_NAMES.index(name) for name in MPII]
+    ours = make_2d(positions_3d, joints=16)
+    mpii = {s: {a: [view[:, order] for view in views] for a, views in actions.items()} for s, actions in ours.items()}
+    write_2d(tmp_path, mpii, metadata=sixteen(LEFT_OF_MPII))
+    assert load(tmp_path).inputs_2d.equal(load_h36m(folder).inputs_2d)
+    write_2d(tmp_path, ours, metadata=sixteen(LEFT_OF_OURS))
+    assert load(tmp_path).inputs_2d.equal(load_h36m(folder).inputs_2d)
+
+
+@pytest.mark.parametrize("load", [load_h36m, load_h36m_2d])
+@pytest.mark.parametrize(
+    "metadata",
+    [sixteen([1, 2, 3, 13, 14, 15]), {"num_joints": 16}, {"num_joints": 16, "keypoints_symmetry": None}, sixteen(["x"])],
+    ids=["other order", "no symmetry", "none", "words"],
+)
+def test_sixteen_joints_in_an_unknown_order(tmp_path, load, metadata):
+    write_both(tmp_path, joints=16, metadata=metadata, subjects=("S1",))
+    with pytest.raises(DuaError, match=r"data_2d_h36m_gt\.npz.*metadata"):
+        load(tmp_path, subjects=("S1",))
 
 
 def test_targets_are_the_world_seen_by_the_camera(folder):
@@ -182,13 +217,6 @@ def test_downsample_keeps_every_nth_frame(folder, load, step):
         assert some.inputs_2d[sequence.start : sequence.stop].equal(every.inputs_2d[place][::step])
         if load is load_h36m:
             assert some.targets_3d[sequence.start : sequence.stop].equal(every.targets_3d[place][::step])
-
-
-@pytest.mark.parametrize("load", [load_h36m, load_h36m_2d])
-@pytest.mark.parametrize("step", [0, -1])
-def test_downsample_that_makes_no_sense(folder, load, step):
-    with pytest.raises(DuaError, match="downsample"):
-        load(folder, downsample=step)
 
 
 def test_other_keypoints(folder, tmp_path):
@@ -520,3 +548,26 @@ def test_damaged_splits(tmp_path, text):
     (tmp_path / "dataset.json").write_bytes(text.encode("latin1"))
     with pytest.raises(DuaError, match=r"dataset\.json is damaged"):
         read_splits(tmp_path)
+
+
+def test_millimetres_are_not_taken_for_metres(tmp_path):
+    positions = write_both(tmp_path)
+    write_3d(tmp_path, {subject: {action: world * 1000 for action, world in actions.items()} for subject, actions in positions.items()})
+    with pytest.raises(DuaError, match=r"data_3d_h36m.npz: S1 Directions: hip and head are \d+ m apart"):
+        load_h36m(tmp_path)
+
+
+def test_videopose3ds_hourglass_files_keep_mpiis_order(folder, tmp_path):
+    """The same points, in MPII's order and described so, give the same inputs; another order is refused by its joints."""
+    mpii = ["RFoot", "RKnee", "RHip", "LHip", "LKnee", "LFoot", "Hip", "Spine", "Thorax", "Head",
+            "RWrist", "RElbow", "RShoulder", "LShoulder", "LElbow", "LWrist"]  # fmt: skip
+    positions_3d = write_both(tmp_path)
+    ours = make_2d(positions_3d, joints=16)
+    order = [JOINT_NAMES.index(name) for name in mpii]
+    theirs = {s: {a: [view[:, order] for view in views] for a, views in actions.items()} for s, actions in ours.items()}
+    symmetry = [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]
+    write_2d(tmp_path, theirs, "sh_ft_h36m", {"layout_name": "mpii", "num_joints": 16, "keypoints_symmetry": symmetry})
+    assert load_h36m(tmp_path, "sh_ft_h36m").inputs_2d.equal(load_h36m(folder).inputs_2d)
+    write_2d(tmp_path, theirs, "odd", {"layout_name": "odd", "num_joints": 16, "keypoints_symmetry": [[1, 2, 3], [4, 5, 6]]})
+    with pytest.raises(DuaError, match=r"odd.npz.*\[1, 2, 3\]"):
+        load_h36m(tmp_path, "odd")

@@ -42,9 +42,7 @@ def test_mpjpe_is_the_mean_distance(pair):
 
 def test_p_mpjpe_is_umeyamas(pair):
     predicted, target = pair
-    expected = [
-        numpy_mpjpe(numpy_procrustes(p, t), t) for p, t in zip(predicted.double().numpy(), target.double().numpy())
-    ]
+    expected = [numpy_mpjpe(numpy_procrustes(p, t), t) for p, t in zip(predicted.double().numpy(), target.double().numpy())]
     np.testing.assert_allclose(p_mpjpe(predicted, target), expected, rtol=1e-5)
 
 
@@ -60,7 +58,9 @@ def test_a_mirrored_pose_is_not_aligned_by_reflection(pair):
 def test_p_mpjpe_forgets_rotation_translation_and_scale(pair):
     _, target = pair
     angle = 0.7
-    rotation = torch.tensor([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], dtype=torch.float32)
+    rotation = torch.tensor(
+        [[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]], dtype=torch.float32
+    )
     moved = 2.5 * target @ rotation.T + torch.tensor([1.0, -2.0, 3.0])
     assert p_mpjpe(moved, target).max() < 1e-6
     assert mpjpe(moved, target).min() > 0.5

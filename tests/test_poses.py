@@ -84,6 +84,11 @@ def test_split_does_not_depend_on_the_order_in_the_file():
     assert clips_of(one) == clips_of(other)
 
 
+def test_split_is_the_same_in_every_release():
+    """Results are compared across runs, machines and versions: these clips are the yardstick."""
+    assert clips_of(split_validation(make_poses(MANY))[1]) == {("S5", "Eating"), ("S8", "Walking 1")}
+
+
 def test_fixed_split_is_followed():
     splits = {clip: "validation" if clip[1] == "Sitting" else "train" for clip in MANY}
     poses = make_poses(MANY, splits=splits)

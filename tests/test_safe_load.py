@@ -342,6 +342,19 @@ def test_encode_runs_no_other_codec(tmp_path):
         load_npy(write_npy(tmp_path / "x.npy", b"\x80\x03" + call))
 
 
+@pytest.mark.parametrize("spec", ["V8", "f8,O", "(2,3)f8", "M8[s]", "object", "O8,O8", "T", "f8\n", "", "f" + "8" * 50])
+def test_dtype_that_is_not_plain_is_refused(tmp_path, spec):
+    payload = b"\x80\x03" + name_opcode("numpy", "dtype") + value_opcodes((spec, False, True)) + b"R."
+    with pytest.raises(DuaError, match=r"numpy\.dtype"):
+        load_npy(write_npy(tmp_path / "x.npy", payload))
+
+
+def test_records_in_a_pickle_are_refused_by_name(tmp_path):
+    np.save(tmp_path / "x.npy", as_object({"a": np.zeros(2, dtype=[("x", "f4"), ("y", "O")])}))
+    with pytest.raises(DuaError, match=r"x\.npy holds 'numpy\.dtype V12'"):
+        load_npy(tmp_path / "x.npy")
+
+
 def test_shared_dtype_of_numpy_cannot_be_changed(tmp_path):
     dtype = b"\x80\x03" + name_opcode("numpy", "dtype") + value_opcodes("f8") + b"\x85R"
     write_npy(tmp_path / "x.npy", dtype + value_opcodes((3, ">", None, None, None, -1, -1, 0)) + b"b.")
@@ -362,13 +375,20 @@ DTYPE_WITH_OBJECT_OVER_BYTES = (
 )
 
 
+FLOATS_WITH_FIELDS = FLOATS + b"(K\x03X\x01\x00\x00\x00|NX\x01\x00\x00\x00a\x85}K\x08K\x01K\x00tb"
+
+
 def array_opcodes(shape: tuple, dtype: bytes, data) -> bytes:
     return b"(K\x01" + value_opcodes(shape) + dtype + b"\x89" + value_opcodes(data) + b"tb"
 
 
 FORGED_ARRAYS = {
     "bytes read as pointers": RECONSTRUCT + array_opcodes((1,), DTYPE_WITH_OBJECT_OVER_BYTES, b"A" * 8),
-    "pointers of objects from bytes": RECONSTRUCT + array_opcodes((1,), OBJECTS, b"A" * 8),
+    "pointers of objects from bytes": RECONSTRUCT + array_opcodes((8,), OBJECTS, b"A" * 8),
+    "fields of a plain dtype": RECONSTRUCT + array_opcodes((1,), FLOATS_WITH_FIELDS, b"A" * 8),
+    "size of a plain dtype": FLOATS
+    + value_opcodes((3, "<", (np.int8, (9,)), None, None, 9, 1, 0)).replace(b"numpy", b"numpx")
+    + b"b",
     "too few bytes": RECONSTRUCT + array_opcodes((3,), FLOATS, b"A" * 8),
     "too few objects": RECONSTRUCT + array_opcodes((3,), OBJECTS, [1]),
     "negative shape": RECONSTRUCT + array_opcodes((-1, -1), FLOATS, b"A" * 8),

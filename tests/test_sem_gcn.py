@@ -222,7 +222,7 @@ def test_only_joints_within_reach_matter() -> None:
 
 def test_features_lead_to_the_poses() -> None:
     net = some_net(non_local=True).eval()
-    poses_3d, features = net(some_inputs())
+    poses_3d, features = net(some_inputs(64))
     assert features.shape[1] == net.feature_size
     from_features = net.output(features.unflatten(1, (net.num_joints, -1)))
     torch.testing.assert_close(from_features - from_features[:, :1], poses_3d)

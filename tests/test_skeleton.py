@@ -15,6 +15,7 @@ from common.skeleton import (
     H36M_32_TO_16,
     H36M_32_TO_17,
     H36M_JOINTS_TO_16,
+    HOURGLASS_TO_16,
     JOINT_NAMES,
     JOINTS_LEFT,
     JOINTS_RIGHT,
@@ -94,6 +95,13 @@ def test_h36m_tables_lead_to_the_same_sixteen(joints):
 
 def test_seventeen_joints_have_only_the_nose_more():
     assert set(H36M_32_TO_17) - set(H36M_32_TO_16) == {14}
+
+
+def test_hourglass_table_agrees_with_the_names():
+    # MPII's sixteen; its thorax stands for our spine, its upper neck for our thorax (Martinez et al.).
+    mpii = ["r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "pelvis", "spine3", "neck", "head",
+            "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist"]  # fmt: skip
+    assert {name: mpii[joint] for name, joint in zip(JOINT_NAMES, HOURGLASS_TO_16, strict=True)} == SMPL_WORDS
 
 
 def test_smpl_table_agrees_with_the_names():
