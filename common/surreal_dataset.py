@@ -1,0 +1,229 @@
+"""SURREAL as `data/prepare_data_surreal.py` prepares it: `surreal_{train,val,test}.h5`, turned into tensors.
+
+One HDF5 file holds one split, frames of all clips in a row:
+
+- `joints_2d` (N, 24, 2) float32 pixels, `joints_3d` (N, 24, 3) float32 metres in camera space (x right, y down, z
+  forward; where the person stands, not centred), both in the order of `common.skeleton.SMPL_JOINT_NAMES`;
+- `clip` (N,) int32: the frame's place in the tables `clips` (C,) utf-8 names, `clip_start`, `clip_stop` (C,) rows;
+- attributes `format`, `skeleton`, `width`, `height`, `focal_length`, `center`, `source`, and `complete`, set last.
+
+`common.surreal_writer` writes them.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import h5py
+import numpy as np
+import torch
+
+from common.camera import Camera, normalize_screen_coordinates
+from common.errors import DuaError
+from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions
+from common.safe_load import require_file
+from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES, handedness
+
+SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
+"""Every image of SURREAL is taken with it; SURREAL has no lens distortion."""
+
+FORMAT = "dua surreal 1"
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+"""The file's part of the data set, and what `common.poses` calls it."""
+
+SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
+
+_MAKE = "python data/prepare_data_surreal.py (data/README.md)"
+_BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
+_SAMPLE = 20_000  # poses that the handedness is measured on
+# Real bodies in motion average 0.2 to 0.5, mirrored ones the negative; a few straight-legged frames come near 0.
+_MIRRORED_BELOW = -0.05
+
+
+def path_surreal(data_dir: str | Path, split: str) -> Path:
+    return Path(data_dir) / f"surreal_{split}.h5"
+
+
+def load_surreal(
+    data_dir: str | Path, split: str = "train", smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
+) -> Poses:
+    """2D joints and camera-space 3D of one split, every clip a sequence of its own.
+
+    A sequence's action is its motion, 'CMU-subject trial' for SURREAL's own clips (see `motion_of`), so that errors are
+    reported per CMU subject, and all clips rendered from one motion stay together.
+
+    Args:
+        data_dir: folder with `surreal_{split}.h5`.
+        split: 'train', 'val' or 'test'. SURREAL's own 'val' is a part of its 'test'.
+        smpl_shoulders: which SMPL joints stand for the shoulders, 'shoulder' or, as in the published code, 'collar'.
+        downsample: keep every n-th frame of each clip.
+        actions: '*' or a comma list of motions ('01 01') or CMU subjects ('01').
+
+    Raises:
+        DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, or bodies are mirrored.
+    """
+    joints = _joints(smpl_shoulders)
+    with _open(data_dir, split) as file:
+        rows, sequences = _choose(file, split, downsample, actions)
+        inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
+        targets = _read(file, "joints_3d", 3, rows, joints, _hip_centred)
+        check_not_mirrored(float(np.mean(handedness(targets[:: 1 + len(targets) // _SAMPLE]))), file.filename)
+    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences)
+
+
+def load_surreal_2d(
+    data_dir: str | Path, split: str = "train", smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
+) -> UnlabelledPoses:
+    """The 2D joints alone, for a target domain: `joints_3d` is not opened. Arguments and errors as `load_surreal`."""
+    joints = _joints(smpl_shoulders)
+    with _open(data_dir, split) as file:
+        rows, sequences = _choose(file, split, downsample, actions)
+        inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
+    return UnlabelledPoses("surreal", torch.from_numpy(inputs), sequences)
+
+
+def motion_of(clip: str) -> str:
+    """The motion that a clip shows, as an action: 'run0/01_02/01_02_c0003' -> '01 02', second trial of CMU subject 01.
+
+    `common.poses.base_action` makes '01' of it. SURREAL has some of CMU's motions twice, as '143_20' and 'ung_143_20':
+    both are '143 20', because they are one movement. A sequence that is not named in CMU's way keeps its name.
+    """
+    path = PurePosixPath(clip)
+    sequence = path.parent.name or path.name
+    cmu = re.fullmatch(r"(?:[A-Za-z]+_)?(\d+)_(\d+)", sequence)
+    return f"{cmu[1]} {cmu[2]}" if cmu else sequence
+
+
+def check_not_mirrored(mean_handedness: float, where: str | Path) -> None:
+    """Raise a `DuaError` if bodies of this mean `common.skeleton.handedness` are mirror images."""
+    if mean_handedness < _MIRRORED_BELOW:
+        raise DuaError(
+            f"{where}: the bodies are mirrored (mean handedness {mean_handedness:.2f}, above 0 was expected): left and right "
+            f"joints are exchanged, or an axis is turned round; prepare it anew with: {_MAKE}"
+        )
+
+
+def _joints(smpl_shoulders: str) -> list[int]:
+    if smpl_shoulders not in SMPL_SHOULDERS:
+        raise DuaError(f"smpl_shoulders is '{smpl_shoulders}', it can be: {', '.join(SMPL_SHOULDERS)}")
+    return list(SMPL_SHOULDERS[smpl_shoulders])
+
+
+@contextmanager
+def _open(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
+    """The file of a split, once it is known to be whole and of this format."""
+    if split not in SPLITS:
+        raise DuaError(f"SURREAL has no split '{split}'; it has: {', '.join(SPLITS)}")
+    path = path_surreal(data_dir, split)
+    require_file(path, _MAKE)
+    try:
+        with h5py.File(path, "r") as file:
+            _check_header(file, path)
+            yield file
+    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise DuaError(f"{path} is damaged or no HDF5 file ({reason}); prepare it anew with: {_MAKE}") from error
+
+
+def _check_header(file: h5py.File, path: Path) -> None:
+    attributes = dict(file.attrs)
+    if attributes.get("format") != FORMAT:
+        raise DuaError(f"{path} has format '{attributes.get('format')}', '{FORMAT}' was expected; prepare it anew with: {_MAKE}")
+    if not attributes.get("complete"):
+        raise DuaError(f"{path} was not written to its end; prepare it anew with: {_MAKE}")
+    if attributes.get("skeleton") != "smpl":
+        raise DuaError(
+            f"{path} has the skeleton '{attributes.get('skeleton')}', 'smpl' was expected; prepare it anew with: {_MAKE}"
+        )
+    for name, expected in camera_attributes().items():
+        if name not in attributes or not np.array_equal(attributes[name], expected):
+            raise DuaError(
+                f"{path}: the camera's {name} is {attributes.get(name)}, {expected} was expected; prepare it anew with: {_MAKE}"
+            )
+
+
+def camera_attributes() -> dict[str, int | list[float]]:
+    """The attributes of a prepared file that describe the camera."""
+    width, height = SURREAL_CAMERA.resolution
+    return {
+        "width": width,
+        "height": height,
+        "focal_length": list(SURREAL_CAMERA.focal_length),
+        "center": list(SURREAL_CAMERA.center),
+    }
+
+
+def _choose(file: h5py.File, split: str, downsample: int, actions: str) -> tuple[np.ndarray, tuple[Sequence, ...]]:
+    """Rows of the file that are wanted, (N,) increasing, and the sequences that they form."""
+    names, starts, stops = _tables(file)
+    motions = [motion_of(name) for name in names]
+    chosen = choose_actions(motions, actions, file.filename)
+    rows: list[np.ndarray] = []
+    sequences: list[Sequence] = []
+    count = 0
+    for motion, start, stop in zip(motions, starts.tolist(), stops.tolist(), strict=True):
+        if motion in chosen:
+            rows.append(np.arange(start, stop, downsample))
+            length = len(rows[-1])
+            sequences.append(
+                Sequence("surreal", motion, SURREAL_CAMERA.name, count, count + length, SURREAL_CAMERA.resolution, SPLITS[split])
+            )
+            count += length
+    return np.concatenate(rows), tuple(sequences)
+
+
+def _tables(file: h5py.File) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, first rows and rows after the last of the clips, which must cover the file without a gap."""
+    names = list(file["clips"].asstr()[()])
+    starts, stops = file["clip_start"][()], file["clip_stop"][()]
+    edges = np.append(starts, len(file["joints_2d"]))
+    if not len(names) == len(starts) == len(stops) > 0 or edges[0] != 0 or not np.array_equal(edges[1:], stops):
+        raise DuaError(f"{file.filename}: its table of clips does not fit its frames; prepare it anew with: {_MAKE}")
+    if np.any(stops <= starts):
+        raise DuaError(f"{file.filename}: it has clips without frames; prepare it anew with: {_MAKE}")
+    return names, starts, stops
+
+
+def _read(
+    file: h5py.File,
+    name: str,
+    axes: int,
+    rows: np.ndarray,
+    joints: list[int],
+    convert: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """(len(rows), 16, axes) float32 of a data set, converted block by block: only what is wanted stays in memory."""
+    dataset = file[name]
+    expected = (len(file["joints_2d"]), len(SMPL_JOINT_NAMES), axes)
+    if dataset.shape != expected:
+        raise DuaError(
+            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the 24 joints of SMPL; "
+            f"prepare it anew with: {_MAKE}"
+        )
+    result = np.empty((len(rows), len(joints), axes), dtype=np.float32)
+    for first in range(0, len(dataset), _BLOCK):
+        low, high = np.searchsorted(rows, (first, first + _BLOCK))
+        if low == high:
+            continue
+        wanted = rows[low:high]
+        values = dataset[wanted[0] : wanted[-1] + 1][wanted - wanted[0]][:, joints]
+        finite = np.isfinite(values).all(axis=(1, 2))
+        if not finite.all():
+            _name_bad_clip(file, name, int(wanted[np.argmin(finite)]), joints)
+        result[low:high] = convert(values.astype(np.float64))
+    return result
+
+
+def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> None:
+    clips, starts, stops = _tables(file)
+    i = int(np.searchsorted(starts, row, side="right")) - 1
+    check_finite(file[name][starts[i] : stops[i]][:, joints], f"{file.filename}: '{name}' of clip {clips[i]}")
+
+
+def _screen(pixels: np.ndarray) -> np.ndarray:
+    return normalize_screen_coordinates(pixels, *SURREAL_CAMERA.resolution)
+
+
+def _hip_centred(joints: np.ndarray) -> np.ndarray:
+    return joints - joints[:, ROOT : ROOT + 1]
