@@ -1,11 +1,9 @@
 """The one optimisation loop: Adam, decaying learning rate, clipped gradients, best and last checkpoint, exact resume."""
 
 import math
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +16,7 @@ from common.checkpoint import BEST, LAST, save_checkpoint
 from common.device import random_state, set_random_state
 from common.errors import DuaError
 from common.run_log import plot_curves, write_log
+from common.signals import watch_for_stop
 
 _LOOK_EVERY = 50
 """Steps between two looks at the loss: reading it makes a GPU wait."""
@@ -108,7 +107,7 @@ class Trainer:
             dynamic_ncols=True,
             disable=None,  # no bar where nobody looks; the line per epoch is printed all the same
         )
-        with bar, _stop_asked() as stop_asked:
+        with bar, watch_for_stop() as stop_asked:
             while self.epoch < self.args.epochs:
                 seconds = self._train_epoch(bar, stop_asked)
                 self._finish_epoch(bar, seconds)
@@ -220,22 +219,3 @@ class Trainer:
 
     def _resume_command(self) -> str:
         return f"python {Path(sys.argv[0]).name} --resume {self.folder / LAST}"
-
-
-@contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """While this is open, the first Ctrl-C or SIGTERM only raises a flag; a second Ctrl-C interrupts at once."""
-    asked = False
-
-    def ask(signum: int, frame: object) -> None:
-        nonlocal asked
-        if asked and signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked = True
-
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

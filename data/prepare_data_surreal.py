@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm
 
 from common.errors import DuaError, run_script
+from common.signals import watch_for_stop
 from common.surreal_dataset import SPLITS, path_surreal
 from common.surreal_sources import Problem, Source, find_tree, read_npy, read_pose2mesh, read_tree
 from common.surreal_writer import SurrealWriter
@@ -106,8 +107,14 @@ def refuse_existing(paths: list[Path], overwrite: bool) -> None:
 def convert(source: Source, name: str, path: Path, strict: bool) -> None:
     """Write one split as it is read, and report."""
     skipped = dropped = 0
-    with SurrealWriter(path, name) as writer, tqdm(source.clips, path.stem, source.total, unit="clip", disable=None) as clips:
+    with (
+        SurrealWriter(path, name) as writer,
+        tqdm(source.clips, path.stem, source.total, unit="clip", disable=None) as clips,
+        watch_for_stop() as stop_asked,
+    ):
         for clip in clips:
+            if stop_asked():  # asked between clips: an exception within HDF5's or the pool's own code can get lost there
+                raise KeyboardInterrupt
             if isinstance(clip, Problem):
                 if strict:
                     raise DuaError(f"{clip}; without --strict it is skipped")
