@@ -1,16 +1,17 @@
 """Martinez's lifting network with DUA's uncertainty estimator, trained and tested on Human3.6M.
 
-    python main_prob.py --data_dir data/demo --epochs 8      # open demo data (python data/prepare_data_demo.py)
+    python main_prob.py --data_dir data/demo --epochs 6      # open demo data (python data/prepare_data_demo.py)
     python main_prob.py                                      # Human3.6M, ground-truth 2D (data/README.md)
     python main_prob.py --keypoints cpn_ft_h36m_dbb          # Human3.6M, detected 2D
     python main_prob.py --evaluate checkpoint/prob/<run>     # test errors of a trained run
-    python main_prob.py --resume checkpoint/prob/<run>/ckpt_last.pth.tar
+    python main_prob.py --resume checkpoint/prob/<run>       # go on with a run that was stopped
 
-Network: Martinez et al., ICCV 2017. Uncertainty: section 3.2 of Manesco et al., Sensors 2023, 23(17), 7312, in domain.
+Network: Martinez et al., ICCV 2017. Uncertainty: Manesco et al., Sensors 2023, 23(17), 7312, here in domain.
 Subjects S1 S5 S6 S7 S8 train, a tenth of their clips is held out and chooses the best epoch, S9 and S11 test.
 """
 
 import torch
+from torch.nn import functional as F
 
 from common.arguments import parse_arguments, training_parser
 from common.batches import ShuffledBatches
@@ -20,20 +21,19 @@ from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.losses import uncertainty_loss
 from common.metrics import mpjpe
+from common.networks import add_network_arguments, lifter_description, uncertainty_description
 from common.poses import split_validation
 
 
 def main() -> None:
     parser = training_parser(__doc__, checkpoint="checkpoint/prob", epochs=200)
-    parser.add_argument("--hid_dim", type=int, default=1024, help="width of the network (default: %(default)s)")
-    parser.add_argument("--num_layers", type=int, default=2, help="residual blocks (default: %(default)s)")
-    parser.add_argument("--dropout", type=float, default=0.5, help="share of features dropped in training (default: %(default)s)")
+    add_network_arguments(parser, "martinez")
     parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
     args = parse_arguments(parser)
 
-    run = Experiment("prob", args, network="martinez", skeleton="h36m")
+    run = Experiment("prob", args, network="martinez")
     # The test subjects are read now, so that a missing file is known before hours of training; only `report` sees them.
-    test = load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)
+    test = {"h36m, S9 and S11": load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)}
     if args.evaluate:
         run.report(test)
         return
@@ -42,17 +42,13 @@ def main() -> None:
     train, validation = (split.to(run.device) for split in split_validation(poses))
     batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
 
-    networks = run.networks(
-        lifter={
-            "name": "martinez", "num_joints": 16, "hid_dim": args.hid_dim, "num_layers": args.num_layers, "dropout": args.dropout,
-        },
-        uncertainty={"name": "uncertainty", "feature_size": args.hid_dim, "num_joints": 16},
-    )  # fmt: skip
+    lifter = lifter_description(args, "martinez")
+    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter))
 
     def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
         inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)
         poses_3d, features = networks["lifter"](inputs_2d)
-        pose = torch.nn.functional.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])
+        pose = F.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])
         uncertainty = uncertainty_loss(networks["uncertainty"](features), poses_3d, targets_3d)
         return {
             "loss": pose + args.uncertainty_weight * uncertainty,
@@ -61,7 +57,10 @@ def main() -> None:
             "mpjpe": mpjpe(poses_3d, targets_3d).mean(),
         }
 
-    run.train(batches, loss, lambda: validation_errors(networks, validation, run.device), train=train, validation=validation)
+    def validate() -> dict[str, float]:
+        return validation_errors(networks, validation, run.device)
+
+    run.train(batches, loss, validate, skeleton="h36m", source="h36m", train=len(train), validation=len(validation))
     run.report(test)
 
 

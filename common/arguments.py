@@ -84,7 +84,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
 
 _LEAST = {
     "epochs": 1, "downsample": 1, "lr_decay": 1, "limit_batches": 1, "snapshot": 0, "seed": 0, "hid_dim": 1, "num_layers": 0,
-    "uncertainty_weight": 0, "dropout": 0,
+    "uncertainty_weight": 0, "dropout": 0, "domain_weight": 0, "domain_hid_dim": 1, "grl_alpha": 0, "grl_steps": 1,
 }  # fmt: skip
 
 

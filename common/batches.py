@@ -34,11 +34,43 @@ class ShuffledBatches:
         self.steps = len(tensors[0]) // batch_size
         self._seed = (seed, stream)
 
+        self._order: tuple[int, Tensor] | None = None
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Batches `start`, `start` + 1, ... of an epoch."""
-        seed, stream = self._seed
-        generator = torch.Generator().manual_seed(((seed * 16 + stream) * 1_000_003 + epoch) % 2**63)
-        order = torch.randperm(len(self.tensors[0]), generator=generator).to(self.tensors[0].device)
         for step in range(start, self.steps):
-            rows = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield tuple(tensor[rows] for tensor in self.tensors)
+            yield self.at(epoch * self.steps + step)
+
+    def at(self, step: int) -> tuple[Tensor, ...]:
+        """The batch of a step, counted from the first epoch on."""
+        epoch, place = divmod(step, self.steps)
+        if self._order is None or self._order[0] != epoch:
+            seed, stream = self._seed
+            generator = torch.Generator().manual_seed(((seed * 16 + stream) * 1_000_003 + epoch) % 2**63)
+            order = torch.randperm(len(self.tensors[0]), generator=generator)
+            self._order = epoch, order.to(self.tensors[0].device)
+        rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
+        return tuple(tensor[rows] for tensor in self.tensors)
+
+
+class DomainBatches:
+    """Batches of a source and of a target side by side: (source's tensors ..., target's tensors ...).
+
+    An epoch is one pass over the longer of the two; the shorter begins anew, in a new order, as often as it takes.
+    """
+
+    def __init__(self, source: ShuffledBatches, target: ShuffledBatches) -> None:
+        self.source = source
+        self.target = target
+        self.batch_size = source.batch_size
+        self.steps = max(source.steps, target.steps)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """Batches `start`, `start` + 1, ... of an epoch."""
+        for step in range(epoch * self.steps + start, (epoch + 1) * self.steps):
+            yield (*self.source.at(step), *self.target.at(step))
+
+    def describe(self) -> str:
+        """What a log says of the two lengths."""
+        s, t = self.source.steps, self.target.steps
+        return f"{self.steps} batches an epoch; passes in it: source {self.steps / s:.2f}, target {self.steps / t:.2f}"

@@ -8,6 +8,7 @@ A file is a dictionary for `torch.load(path, weights_only=True)`:
     weights       {role: state dict}
     skeleton      joint names, parents and whose definition they follow
     normalisation how inputs and targets are scaled
+    source        data set whose labels were learnt from; `target`, adapted to without labels, or None
     keypoints     where the 2D came from
     selection     the rule that chose `best`
     training      epoch, batch and step, optimiser, random states, best error, history
@@ -39,7 +40,7 @@ NORMALISATION = {
     "targets_3d": "metres, camera axes, hip at the origin",
 }
 
-_NEEDED = ("experiment", "networks", "weights", "skeleton", "keypoints", "selection", "training", "arguments")
+_NEEDED = ("experiment", "networks", "weights", "skeleton", "source", "target", "keypoints", "selection", "training", "arguments")
 
 
 def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
@@ -116,13 +117,13 @@ def rebuild_networks(checkpoint: dict[str, Any], path: str | Path) -> dict[str, 
     return networks
 
 
-def check_experiment(checkpoint: dict[str, Any], path: str | Path, experiment: str, network: str) -> None:
-    """Raise a `DuaError` unless the checkpoint is of this script's experiment and lifting network."""
-    found = checkpoint["networks"].get("lifter", {}).get("name", "none")
-    if checkpoint["experiment"] != experiment or found != network:
+def check_experiment(checkpoint: dict[str, Any], path: str | Path, experiment: str, role: str, network: str | None) -> None:
+    """Raise a `DuaError` unless the checkpoint is of this script's experiment and, where one is named, its network."""
+    found = checkpoint["networks"].get(role, {}).get("name", "none")
+    if checkpoint["experiment"] != experiment or network not in (None, found):
         raise DuaError(
             f"{path} is a checkpoint of experiment '{checkpoint['experiment']}' with network '{found}'; "
-            f"this script works with experiment '{experiment}' and network '{network}'"
+            f"this script works with experiment '{experiment}'" + (f" and network '{network}'" if network else "")
         )
 
 

@@ -1,22 +1,24 @@
-"""Open motion, turned into the Human3.6M layout: subjects with bodies of their own, takes of actions, four real cameras.
+"""Open motion, turned into two domains: the Human3.6M layout with its cameras, and SURREAL's with its own.
 
-`data/prepare_data_demo.py` says which clips; this module says how a clip becomes takes and files. Everything is drawn
-from one seed.
+`data/prepare_data_demo.py` and `data/prepare_data_bvh.py` say which clips; this module says how a clip becomes takes and
+files. Both domains are drawn from one seed, each from a stream of its own.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from common.body import BodyShape, draw_shape, pose_body
+from common.body import JOINT_TABLES, draw_shape, pose_body
+from common.camera import project_to_2d
 from common.files import write_text
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
-from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d
+from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
 from common.motion import Motion, mirror, mix, resample
+from common.surreal_dataset import SURREAL_CAMERA, path_surreal
+from common.surreal_writer import SurrealWriter
 
 FPS = 50
 """Human3.6M's frame rate."""
@@ -27,23 +29,21 @@ _SEX = {"S1": "female", "S5": "female", "S6": "male", "S7": "female", "S8": "mal
 
 @dataclass(frozen=True)
 class Clips:
-    """Which clips play which part in a domain: a test subject never shares a clip with a training subject, nor the
-    validation split with the training split."""
+    """Which clips play which part in a domain. A test body never performs a clip of a training body, nor does a clip of the
+    validation split occur in the training split."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
-    def of(self, subject: str) -> dict[str, tuple[str, ...]]:
-        """{split: clips} that `subject` performs."""
-        return {"test": self.test} if subject in TEST_SUBJECTS else {"train": self.train, "validation": self.validation}
+    def splits(self) -> dict[str, tuple[str, ...]]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 @dataclass(frozen=True)
 class Take:
-    """One performance of a clip by one subject: how it was varied, and the joints of the body."""
+    """One performance of a clip: how it was varied. `heading` (radians) and `place` (metres) are where it happens."""
 
-    subject: str
     action: str
     split: str
     motion: Motion
@@ -52,9 +52,9 @@ class Take:
     heading: float
     place: tuple[float, float]
 
-    def describe(self) -> dict:
+    def describe(self, subject: str) -> dict:
         return {
-            "subject": self.subject,
+            "subject": subject,
             "action": self.action,
             "split": self.split,
             "clips": list(self.motion.clips),
@@ -64,68 +64,132 @@ class Take:
         }
 
 
-def build_h36m_domain(motions: Mapping[str, Motion], clips: Clips, takes: int, seed: int, out: str | Path) -> dict:
-    """Write `data_3d_h36m.npz`, `data_2d_h36m_gt.npz` and `dataset.json` into `out`.
+def build_domains(
+    motions: Mapping[str, Motion],
+    h36m: Mapping[str, Clips],
+    surreal: Clips,
+    takes: int,
+    surreal_takes: int,
+    seed: int,
+    out: str | Path,
+    source: str,
+) -> dict:
+    """Write both domains, the pairs between their skeletons, and `dataset.json`, into `out`.
 
     Args:
         motions: every clip by name, at `FPS`.
-        takes: performances of each clip by each subject; every one turns, stands and runs at a speed of its own.
+        h36m: {subject: its clips}.
+        surreal: the clips of the SURREAL domain.
+        takes: performances of each clip by each subject of the Human3.6M domain.
+        surreal_takes: performances of each clip in the SURREAL domain, each by a body of its own.
         seed: the same seed gives the same files.
+        source: where the motion comes from, for `dataset.json`.
 
     Returns:
-        What `dataset.json` holds.
+        What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
     """
-    rng = np.random.default_rng(seed)
-    shapes = {subject: draw_shape(rng, _SEX[subject]) for subject in TRAIN_SUBJECTS + TEST_SUBJECTS}
-    positions_3d: Positions3D = {subject: {} for subject in shapes}
-    sequences = []
-    performances = list(draw_takes(rng, motions, clips, takes, list(shapes)))
-    for take in tqdm(performances, desc="posing", unit="take", disable=None):
-        joints = pose_body(take.motion, shapes[take.subject], take.heading, take.place)
-        positions_3d[take.subject][take.action] = joints["h36m"].astype(np.float32)
-        sequences.append(take.describe())
-    write_positions_3d(out, positions_3d)
-    write_ground_truth_2d(out, positions_3d)
     description = {
         "format": 1,
+        "source": source,
         "seed": seed,
-        "h36m": {"fps": FPS, "bodies": _describe(shapes), "sequences": sequences},
+        "joint_offsets_m": {
+            definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
+        },
+        "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, Path(out)),
+        "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, Path(out)),
     }
     write_text(Path(out) / "dataset.json", json.dumps(description, indent=1) + "\n")
     return description
 
 
-def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int, subjects: Sequence[str]):
-    """Yield every subject's performances, in order: plain and mirrored by turns, and from the third take on
-    with the upper body of another clip of the same split, where there is one."""
-    for subject in subjects:
-        for split, names in clips.of(subject).items():
-            for name in names:
-                others = [other for other in names if other != name]
-                for number in range(takes):
-                    speed = float(rng.uniform(0.8, 1.25))
-                    motion = resample(motions[name], FPS, speed)
-                    if number >= 2 and others:
-                        motion = mix(motion, motions[others[rng.integers(len(others))]])
-                    mirrored = number % 2 == 1
-                    yield Take(
-                        subject=subject,
-                        action=_action(name, number),
-                        split=split,
-                        motion=mirror(motion) if mirrored else motion,
-                        mirrored=mirrored,
-                        speed=speed,
-                        heading=float(rng.uniform(0, 2 * np.pi)),
-                        # Human3.6M's subjects stay within the middle of the room, where all four cameras see them.
-                        place=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, 0.6))),
-                    )
+def _build_h36m(
+    rng: np.random.Generator, motions: Mapping[str, Motion], clips: Mapping[str, Clips], takes: int, out: Path
+) -> dict:
+    """`data_3d_h36m.npz`, `data_3d_h36m_smpl.npz` (the same bodies' SMPL joints) and `data_2d_h36m_gt.npz`."""
+    shapes = {subject: draw_shape(rng, _SEX[subject]) for subject in clips}
+    positions_3d: Positions3D = {subject: {} for subject in shapes}
+    positions_smpl: Positions3D = {subject: {} for subject in shapes}
+    sequences = []
+    performances = [(subject, take) for subject in shapes for take in draw_takes(rng, motions, clips[subject], takes)]
+    for subject, take in tqdm(performances, desc="Human3.6M domain", unit="take", disable=None):
+        joints = pose_body(take.motion, shapes[subject], take.heading, take.place)
+        positions_3d[subject][take.action] = joints["h36m"].astype(np.float32)
+        positions_smpl[subject][take.action] = joints["smpl"].astype(np.float32)
+        sequences.append(take.describe(subject))
+    write_positions_3d(out, positions_3d)
+    write_smpl_3d(out, positions_smpl)
+    write_ground_truth_2d(out, positions_3d)
+    bodies = {subject: shape.describe() for subject, shape in shapes.items()}
+    return {"fps": FPS, "cameras": "Human3.6M's four, common/h36m_cameras.py", "bodies": bodies, "sequences": sequences}
 
 
-def _action(clip: str, number: int) -> str:
-    """'dance_b' -> 'DanceB', 'DanceB 1', ...: Human3.6M's way of naming takes."""
-    name = "".join(word.capitalize() for word in clip.split("_"))
-    return name if number == 0 else f"{name} {number}"
+# SURREAL's renderer puts the camera this far away, metres, mean and deviation, level, and about a metre above the ground.
+_DISTANCE = (7.0, 1.0)
+_CAMERA_HEIGHT = 1.0
+_SURREAL_SPREAD = 1.5
+"""SURREAL draws bodies from all of its shape space: wider than seven subjects."""
 
 
-def _describe(shapes: Mapping[str, BodyShape]) -> dict:
-    return {subject: shape.describe() for subject, shape in shapes.items()}
+def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int, out: Path) -> dict:
+    """`surreal_train.h5` (validation clips included, `dataset.json` says which) and `surreal_test.h5`."""
+    sequences = []
+    performances = list(draw_takes(rng, motions, clips, takes))
+    for file, splits in (("train", ("train", "validation")), ("test", ("test",))):
+        chosen = [take for take in performances if take.split in splits]
+        with SurrealWriter(path_surreal(out, file), source="open motion, common/domain_builder.py") as writer:
+            for number, take in enumerate(tqdm(chosen, desc=f"SURREAL domain, {file}", unit="take", disable=None)):
+                shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
+                distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
+                # The first frame stands in the middle of the picture, as in SURREAL; the person may then walk off.
+                joints = pose_body(take.motion, shape, take.heading, (0.0, 0.0))["smpl"]
+                joints = joints - [*joints[0, 0, :2], 0]
+                # Looking along the world's y from a level camera: x right, y down, z forward.
+                in_camera = np.stack([joints[..., 0], _CAMERA_HEIGHT - joints[..., 2], joints[..., 1] + distance], axis=-1)
+                pixels = project_to_2d(in_camera, SURREAL_CAMERA)
+                visible = np.all((pixels >= 0) & (pixels < SURREAL_CAMERA.resolution), axis=-1).mean(axis=1) > 0.8
+                if not visible.any():
+                    continue
+                writer.add(f"{take.action}/c{number:04d}", pixels[visible], in_camera[visible])
+                described = take.describe("surreal") | {"frames": int(visible.sum())}
+                sequences.append(described | {"distance_m": round(distance, 3), "body": shape.describe()})
+    camera = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURREAL_CAMERA.resolution, "height_m": _CAMERA_HEIGHT}
+    return {"fps": FPS, "camera": camera, "sequences": sequences}
+
+
+def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int) -> Iterator[Take]:
+    """Performances of each clip, in order: plain and mirrored by turns, and from the third on with the upper body of another
+    clip of the same split, where there is one. Clips that share an action ('walk_1', 'walk_2') are numbered through."""
+    numbers: dict[str, int] = {}
+    for split, names in clips.splits().items():
+        for name in names:
+            others = [other for other in names if other != name]
+            for number in range(takes):
+                speed = float(rng.uniform(0.8, 1.25))
+                motion = resample(motions[name], FPS, speed)
+                if number >= 2 and others:
+                    motion = mix(motion, motions[others[rng.integers(len(others))]])
+                mirrored = number % 2 == 1
+                action = motions[name].action
+                count = numbers[action] = numbers.get(action, -1) + 1
+                yield Take(
+                    action=f"{action} {count}" if count else action,
+                    split=split,
+                    motion=mirror(motion) if mirrored else motion,
+                    mirrored=mirrored,
+                    speed=speed,
+                    heading=float(rng.uniform(0, 2 * np.pi)),
+                    # Human3.6M's subjects stay within the middle of the room, where all four cameras see them.
+                    place=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, 0.6))),
+                )
+
+
+def summarise(description: dict) -> str:
+    """Sizes of the two domains, for the terminal."""
+    lines = []
+    for domain, views in (("h36m", 4), ("surreal", 1)):
+        for split in ("train", "validation", "test"):
+            frames = [entry["frames"] for entry in description[domain]["sequences"] if entry["split"] == split]
+            lines.append(
+                f"{domain:>8} {split:<10} {len(frames):5d} takes {sum(frames):8,d} frames {views * sum(frames):9,d} poses"
+            )
+    return "\n".join(lines)

@@ -11,6 +11,7 @@ from common.losses import relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses
 from common.skeleton import JOINT_NAMES
+from models.domain_norm import select_domain
 
 _CHUNK = 8192
 """Poses per forward pass: large enough to keep a device busy, small enough for any memory."""
@@ -47,7 +48,7 @@ class Evaluation:
         }
 
     def table(self) -> str:
-        """The table for the terminal."""
+        """The whole table for the terminal."""
         width = max(len("average of actions"), *(len(action) for action in self.per_action))
         lines = ["  ".join([" " * width, *(f"{title:>8}" for title in _COLUMNS.values()), f"{'poses':>9}"])]
         for action, row in self.per_action.items():
@@ -67,9 +68,13 @@ class Evaluation:
             )
         return "\n".join(lines)
 
+    def line(self) -> str:
+        """The averages alone."""
+        return "  ".join(f"{title} {self.average[key]:.1f}" for key, title in _COLUMNS.items()) + f"  ({self.poses:,d} poses)"
+
 
 @torch.no_grad()
-def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.device) -> tuple[Tensor, Tensor | None]:
+def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor | None]:
     """Lift poses with the networks of a checkpoint, in evaluation mode.
 
     Shape:
@@ -86,8 +91,12 @@ def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.
     return torch.cat(poses), torch.cat(uncertainties) if uncertainties else None
 
 
-def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device) -> Evaluation:
-    """Errors of `networks` on labelled poses, per action ('Walking' holds 'Walking' and 'Walking 1')."""
+def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device, domain: str = "source") -> Evaluation:
+    """Errors of `networks` on labelled poses, per action ('Walking' holds 'Walking' and 'Walking 1').
+
+    `domain` says whose BatchNorm statistics are used, where a network has two kinds (`--domain_bn`).
+    """
+    select_domain(networks["lifter"], domain)
     predicted, uncertainty = predict(networks, poses.inputs_2d, device)
     target = poses.targets_3d.cpu()
     per_pose = {
@@ -118,8 +127,11 @@ def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.devi
     return Evaluation(len(poses), per_action, average, per_joint, judged)
 
 
-def validation_errors(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device) -> dict[str, float]:
+def validation_errors(
+    networks: Mapping[str, nn.Module], poses: Poses, device: torch.device, domain: str = "source"
+) -> dict[str, float]:
     """Mean MPJPE and P-MPJPE in millimetres over all poses, for choosing the best epoch."""
+    select_domain(networks["lifter"], domain)
     predicted, _ = predict(networks, poses.inputs_2d, device)
     target = poses.targets_3d.cpu()
     return {

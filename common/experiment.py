@@ -1,11 +1,10 @@
 """What every training script does around its recipe: start, resume or evaluate; folders; the report at the end."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from common.arguments import Arguments, adopt_arguments, recorded_arguments
@@ -20,11 +19,14 @@ from common.checkpoint import (
 )
 from common.device import choose_device, seed_everything
 from common.errors import DuaError
-from common.evaluation import evaluate
+from common.evaluation import Evaluation, evaluate
 from common.poses import Poses
 from common.run_log import new_run_folder, write_config, write_results
 from common.training import Batches, Loss, Trainer
 from models import build
+
+ORACLE = "oracle selection (target labels)"
+"""How every log, table and checkpoint calls a best epoch that was chosen on the target's labels."""
 
 
 class Experiment:
@@ -33,104 +35,156 @@ class Experiment:
     Args:
         name: of the experiment, as checkpoints keep it.
         args: parsed options; what a checkpoint knows and the command line does not say is filled in.
-        network: the lifting network that the script trains.
-        skeleton: whose joints the network predicts, 'h36m' or 'smpl'.
+        network: the network that the script trains, None if an option chooses it.
+        role: what the script calls it.
 
     Raises:
         DuaError: the checkpoint to resume or evaluate is unusable, or the device is not there.
     """
 
-    def __init__(self, name: str, args: Arguments, network: str, skeleton: str) -> None:
+    def __init__(self, name: str, args: Arguments, network: str | None, role: str = "lifter") -> None:
         self.name = name
         self.args = args
-        self.skeleton = skeleton
         self.selection = "source validation"
-        self._networks: dict[str, nn.Module] = {}
+        self._trained: dict[str, nn.Module] = {}
+        self._frozen: dict[str, nn.Module] = {}
         self._descriptions: dict[str, dict[str, Any]] = {}
         self._checkpoint: dict[str, Any] | None = None
         self._file = Path()
         if args.resume or args.evaluate:
             self._file = checkpoint_file(args.resume, LAST) if args.resume else checkpoint_file(args.evaluate, BEST)
             self._checkpoint = load_checkpoint(self._file)
-            check_experiment(self._checkpoint, self._file, name, network)
+            check_experiment(self._checkpoint, self._file, name, role, network)
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))
         self.device = choose_device(args.device)
         seed_everything(args.seed)
 
-    def networks(self, **descriptions: dict[str, Any]) -> dict[str, nn.Module]:
-        """The networks to train, {role: network}: new ones, or those of the checkpoint that is resumed."""
-        if self._checkpoint is None:
-            self._descriptions = descriptions
-            self._networks = {role: build(description) for role, description in descriptions.items()}
-        else:
-            self._descriptions = self._checkpoint["networks"]
-            self._networks = rebuild_networks(self._checkpoint, self._file)
-        for network in self._networks.values():
-            network.to(self.device)
-        return self._networks
+    @property
+    def continues(self) -> bool:
+        """Whether there is a checkpoint, so that its networks are used and not those that options name."""
+        return self._checkpoint is not None
 
-    def train(self, batches: Batches, loss: Loss, validate: Callable[[], dict[str, float]], **data: Poses) -> None:
-        """Train to the end, then take the best epoch's weights. `data` is named in `config.json` with its size."""
+    def networks(self, **descriptions: dict[str, Any]) -> dict[str, nn.Module]:
+        """The networks to train, {role: network}: new ones, or those of the checkpoint."""
+        if self._checkpoint is None:
+            built = {role: build(description) for role, description in descriptions.items()}
+        else:
+            everything = rebuild_networks(self._checkpoint, self._file)
+            missing = [role for role in descriptions if role not in everything]
+            if missing:
+                raise DuaError(f"{self._file} holds no network '{missing[0]}', which the options ask for; leave them out")
+            descriptions = {role: self._checkpoint["networks"][role] for role in descriptions}
+            built = {role: everything[role] for role in descriptions}
+        self._descriptions |= descriptions
+        self._trained = {role: network.to(self.device) for role, network in built.items()}
+        return self._trained
+
+    def freeze(self, role: str, network: nn.Module, description: dict[str, Any]) -> nn.Module:
+        """Add a network that is used and kept in checkpoints, but not trained; returns it, without gradients."""
+        self._descriptions[role] = description
+        self._frozen[role] = network.to(self.device).eval().requires_grad_(False)
+        return network
+
+    def stored(self, role: str) -> tuple[nn.Module, dict[str, Any]] | None:
+        """(network, description) of a role in the checkpoint, or None where it has none."""
+        if self._checkpoint is None or role not in self._checkpoint["networks"]:
+            return None
+        return rebuild_networks(self._checkpoint, self._file)[role], self._checkpoint["networks"][role]
+
+    def train(
+        self,
+        batches: Batches,
+        loss: Loss,
+        validate: Callable[[], dict[str, float]],
+        skeleton: str,
+        source: str,
+        target: str | None = None,
+        **sizes: int,
+    ) -> None:
+        """Train to the end, then take the best epoch's weights.
+
+        Args:
+            skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
+            source: data set whose labels are learnt from.
+            target: data set that is adapted to, if any.
+            sizes: numbers of poses, for the log and `config.json`.
+        """
         folder = self._file.parent if self._checkpoint else new_run_folder(self.args.checkpoint)
-        sizes = {name: len(poses) for name, poses in data.items()}
         arguments = recorded_arguments(self.args)
         header = {
             "experiment": self.name,
             "networks": self._descriptions,
-            "skeleton": skeleton_entry(self.skeleton),
+            "skeleton": skeleton_entry(skeleton),
+            "source": source,
+            "target": target,
             "keypoints": self.args.keypoints,
             "selection": self.selection,
             "arguments": arguments,
         }
-        parameters = sum(p.numel() for network in self._networks.values() for p in network.parameters())
-        facts = {
-            "experiment": self.name,
-            "networks": self._descriptions,
-            "parameters": parameters,
-            "poses": sizes,
-            "device": str(self.device),
-        }
+        parameters = sum(p.numel() for network in self._trained.values() for p in network.parameters())
+        facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments")}
+        facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         write_config(folder, " ".join(sys.argv), arguments, facts)
-        described = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+        described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
         print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
-        trainer = Trainer(self._networks, batches, loss, validate, self.args, self.device, folder, header)
+        trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)
         if self._checkpoint:
             trainer.resume(self._checkpoint, self._file)
         trainer.fit()
         self._file = folder / BEST
 
-    def report(self, test: Poses) -> None:
-        """Print the best epoch's (or the evaluated checkpoint's) test errors and keep them as JSON beside it."""
+    @property
+    def file(self) -> Path:
+        """The best epoch's checkpoint, or the one that is evaluated."""
+        return self._file
+
+    def report(self, tests: Mapping[str, Poses]) -> None:
+        """Print the test errors of the best epoch (or the evaluated checkpoint), and keep them as JSON beside it.
+
+        Args:
+            tests: {what is tested on: poses}; the first is the main one, of the others only averages are printed.
+        """
         checkpoint = load_checkpoint(self._file)
-        networks = rebuild_networks(checkpoint, self._file)
-        for network in networks.values():
-            network.to(self.device)
-        with torch.no_grad():
-            evaluation = evaluate(networks, test, self.device)
-        training = checkpoint["training"]
-        facts = {
-            "checkpoint": str(self._file),
-            "experiment": checkpoint["experiment"],
-            "network": checkpoint["networks"]["lifter"]["name"],
-            "modules": [role for role in checkpoint["networks"] if role != "lifter"],
-            "epoch": training["epoch"],
-            "test": f"{test.name} {'+'.join(sorted({s.subject for s in test.sequences}, key=lambda s: int(s[1:])))}",
-            "keypoints": self.args.keypoints,
-            "seed": checkpoint["arguments"]["seed"],
-            "selection": checkpoint["selection"],
-        }
+        networks = {role: network.to(self.device) for role, network in rebuild_networks(checkpoint, self._file).items()}
+        facts = describe(checkpoint) | {"checkpoint": str(self._file), "keypoints": self.args.keypoints}
         modules = "".join(f" + {module}" for module in facts["modules"])
+        arrow = f" -> {facts['target']}" if facts["target"] else ""
         print(
-            f"\n{facts['network']}{modules}, epoch {facts['epoch']} (selection: {facts['selection']}), seed {facts['seed']}, "
-            f"tested on {facts['test']}, 2D: {facts['keypoints']}; errors in mm, PCK and AUC in %\n"
+            f"\n{facts['source']}{arrow}: {facts['network']}{modules}, epoch {facts['epoch']} (selection: {facts['selection']}), "
+            f"seed {facts['seed']}, 2D: {facts['keypoints']}; errors in mm, PCK and AUC in %"
         )
-        print(evaluation.table())
-        whole_run = self.args.evaluate is None
-        path = self._file.parent / (
-            "results.json" if whole_run else f"results_{self._file.name.split('.')[0]}_{self.args.keypoints}.json"
-        )
+        results: dict[str, Evaluation] = {}
+        for name, poses in tests.items():
+            results[name] = evaluate(networks, poses, self.device, domain=domain_of(checkpoint, poses))
+            print(f"\ntest: {name}\n{results[name].table()}" if len(results) == 1 else f"test: {name}\n{results[name].line()}")
+        first, *others = results
+        written = facts | {"test": first, **results[first].to_dict()}
+        written["also"] = {name: results[name].to_dict() for name in others}
+        suffix = f"{self._file.name.split('.')[0]}_{self.args.keypoints}" if self.args.evaluate else None
+        path = self._file.parent / (f"results_{suffix}.json" if suffix else "results.json")
         try:
-            write_results(path, {**facts, **evaluation.to_dict()})
+            write_results(path, written)
             print(f"\n{path}")
         except DuaError as error:  # a checkpoint in a read-only folder can still be evaluated
             print(f"\nresults were not kept: {error}", file=sys.stderr)
+
+
+def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What every result names: source, target, network, modules, seed, selection rule, epoch."""
+    return {
+        "experiment": checkpoint["experiment"],
+        "source": checkpoint["source"],
+        "target": checkpoint["target"],
+        "network": checkpoint["networks"]["lifter"]["name"],
+        "modules": [role for role in checkpoint["networks"] if role != "lifter"],
+        "skeleton": checkpoint["skeleton"]["definition"],
+        "epoch": checkpoint["training"]["epoch"],
+        "seed": checkpoint["arguments"]["seed"],
+        "keypoints": checkpoint["keypoints"],
+        "selection": checkpoint["selection"],
+    }
+
+
+def domain_of(checkpoint: Mapping[str, Any], poses: Poses) -> str:
+    """Whose BatchNorm statistics (`--domain_bn`) fit these poses."""
+    return "target" if poses.name == checkpoint["target"] else "source"

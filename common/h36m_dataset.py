@@ -7,7 +7,6 @@ The files are those of VideoPose3D, SemGCN and 3d-pose-baseline users, unchanged
   VideoPose3D's `metadata` entry.
 """
 
-import json
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 from common.camera import Camera, normalize_screen_coordinates, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
-from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, check_metres, choose_actions
+from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, check_metres, choose_actions, read_splits
 from common.safe_load import load_arrays
 from common.skeleton import H36M_32_TO_16, H36M_JOINTS_TO_16, HOURGLASS_TO_16, JOINTS_LEFT, ROOT
 
@@ -35,6 +34,10 @@ _MAKE_3D = "python data/prepare_data_h36m.py (data/README.md); for the demo: pyt
 
 def path_3d(data_dir: str | Path) -> Path:
     return Path(data_dir) / "data_3d_h36m.npz"
+
+
+def path_smpl(data_dir: str | Path) -> Path:
+    return Path(data_dir) / "data_3d_h36m_smpl.npz"
 
 
 def path_2d(data_dir: str | Path, keypoints: str) -> Path:
@@ -67,7 +70,7 @@ def load_h36m(
     _check_subjects(subjects, positions_3d, file_3d)
     _check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))
-    splits = read_splits(data_dir)
+    splits = read_splits(data_dir, "h36m")
 
     inputs, targets, sequences, start = [], [], [], 0
     for subject in subjects:
@@ -107,7 +110,7 @@ def load_h36m_2d(
     positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
     _check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_2d.values() for a in takes), actions, str(file_2d))
-    splits = read_splits(data_dir)
+    splits = read_splits(data_dir, "h36m")
     inputs, sequences, start = [], [], 0
     for subject in subjects:
         for action in positions_2d[subject]:
@@ -119,22 +122,6 @@ def load_h36m_2d(
                 start += len(inputs[-1])
     _check_any(inputs, subjects, actions, file_2d)
     return UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
-
-
-def read_splits(data_dir: str | Path) -> dict[tuple[str, str], str]:
-    """{(subject, action): split} from the `dataset.json` of a built data set; empty for Human3.6M's own files.
-
-    Raises:
-        DuaError: `dataset.json` is there, but damaged.
-    """
-    path = Path(data_dir) / "dataset.json"
-    if not path.exists():
-        return {}
-    try:
-        described = json.loads(path.read_text())["h36m"]["sequences"]
-        return {(entry["subject"], entry["action"]): entry["split"] for entry in described}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DuaError(f"{path} is damaged ({error!r}); build the data set anew") from error
 
 
 def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Mapping[int, SequenceOf[int]], Path]:

@@ -9,7 +9,7 @@ from common.camera import project_to_2d, world_to_camera
 from common.errors import DuaError
 from common.files import atomic_write
 from common.h36m_cameras import h36m_cameras
-from common.h36m_dataset import path_2d, path_3d
+from common.h36m_dataset import path_2d, path_3d, path_smpl
 from common.skeleton import H36M_32_TO_17
 
 # VideoPose3D's description of its seventeen joints: (left, right) places that mirror each other.
@@ -25,11 +25,19 @@ Positions2D = dict[str, dict[str, list[np.ndarray]]]
 
 def write_positions_3d(data_dir: str | Path, positions_3d: Positions3D) -> Path:
     """Write `data_3d_h36m.npz`: {subject: {action: (T, 32, 3)}} metres in the world. Returns its path."""
-    path = path_3d(data_dir)
+    return _write_3d(path_3d(data_dir), positions_3d)
+
+
+def _write_3d(path: Path, positions_3d: Positions3D) -> Path:
     arrays = {s: {a: np.asarray(p, dtype=np.float32) for a, p in actions.items()} for s, actions in positions_3d.items()}
     with atomic_write(path) as file:
         np.savez_compressed(file, positions_3d=np.array(arrays, dtype=object))
     return path
+
+
+def write_smpl_3d(data_dir: str | Path, positions_3d: Positions3D) -> Path:
+    """Write `data_3d_h36m_smpl.npz`: {subject: {action: (T, 24, 3)}}, SMPL's joints of the same frames; NaN for no fit."""
+    return _write_3d(path_smpl(data_dir), positions_3d)
 
 
 def write_positions_2d(data_dir: str | Path, keypoints: str, positions_2d: Positions2D, metadata: dict | None = None) -> Path:

@@ -1,7 +1,9 @@
 """The pieces that the scripts compose their losses of."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from models.domain_classifier import reverse_gradient
 
 
 def relative_error(predicted: Tensor, target: Tensor) -> Tensor:
@@ -26,3 +28,21 @@ def uncertainty_loss(uncertainty: Tensor, predicted: Tensor, target: Tensor) -> 
     """
     truth = relative_error(predicted.detach(), target)
     return torch.mean(torch.abs(uncertainty[:, 1:] - truth[:, 1:]))
+
+
+def domain_loss(classifier: nn.Module, poses_s: Tensor, poses_t: Tensor, coefficient: float) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy of telling source poses (label 1) from target poses (label 0), through gradient reversal.
+
+    Both domains go through the classifier in one batch: its BatchNorm would otherwise centre each by itself.
+
+    Args:
+        coefficient: of the reversed gradient that reaches the lifting network (`models.domain_classifier.warm_start`).
+
+    Shape:
+        poses (N, J, 3), (M, J, 3) metres from the hip -> scalar loss; scalar share of poses that are told right.
+    """
+    vectors = torch.cat([poses_s, poses_t])[:, 1:].flatten(1)  # (N + M, 45)
+    logits = classifier(reverse_gradient(vectors, coefficient))
+    labels = torch.cat([logits.new_ones(len(poses_s)), logits.new_zeros(len(poses_t))])
+    accuracy = ((logits > 0) == (labels > 0.5)).to(logits.dtype).mean()
+    return nn.functional.binary_cross_entropy_with_logits(logits, labels), accuracy

@@ -45,6 +45,7 @@ class Motion:
         root: (T, 3) place of the pelvis, in leg lengths, y up.
         rotations: (T, 13, 4) unit quaternions w x y z of `PARTS`, each against its parent (the pelvis against the world).
         fps: frames per second.
+        action: what is done, as reports call it: 'Walk'; several clips can show one action.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Motion:
     root: np.ndarray
     rotations: np.ndarray
     fps: float
+    action: str = ""
 
     def __len__(self) -> int:
         return len(self.root)
@@ -94,7 +96,8 @@ def load_deepmimic_clips(path: str | Path, fps: float) -> dict[str, Motion]:
             raise DuaError(
                 f"{path}: clip {name} has shape {table.shape}, (T, 44) was expected; restore the file with git checkout"
             )
-        clips[name] = _from_deepmimic(name, table, fps)
+        action = "".join(word.capitalize() for word in name.split("_"))
+        clips[name] = replace(_from_deepmimic(name, table, fps), action=action)
     return clips
 
 
@@ -115,7 +118,8 @@ def _from_deepmimic(name: str, table: np.ndarray, fps: float) -> Motion:
 def resample(motion: Motion, fps: float, speed: float = 1.0) -> Motion:
     """The same movement at another frame rate, `speed` times as fast: slerp between rotations, linear for the root."""
     times = np.arange(len(motion)) / motion.fps
-    return _sample(motion.name, motion.clips, times, motion.root, motion.rotations, fps, speed)
+    sampled = _sample(motion.name, motion.clips, times, motion.root, motion.rotations, fps, speed)
+    return replace(sampled, action=motion.action)
 
 
 def mirror(motion: Motion) -> Motion:

@@ -1,8 +1,11 @@
 """Poses in memory: what every data set is turned into before a network sees it."""
 
+import json
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -103,7 +106,21 @@ def renumber(sequences: Iterable[Sequence]) -> tuple[Sequence, ...]:
     return tuple(renumbered)
 
 
-def split_validation(poses: Poses) -> tuple[Poses, Poses]:
+class Splittable(Protocol):
+    """Rows of clips: `Poses`, or pairs of poses."""
+
+    @property
+    def sequences(self) -> tuple[Sequence, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def select(self, wanted: Callable[[Sequence], bool]) -> Self: ...
+
+
+S = TypeVar("S", bound=Splittable)
+
+
+def split_validation(poses: S) -> tuple[S, S]:
     """Cut a validation split from training poses, by clip: a movement is never on both sides, in any camera.
 
     A data set that fixes its split (the demo does, since its clips recur among subjects) is followed. Otherwise a tenth
@@ -124,10 +141,26 @@ def split_validation(poses: Poses) -> tuple[Poses, Poses]:
     held_out = poses.select(lambda sequence: sequence.clip in validation)
     if not len(train) or not len(held_out):
         raise DuaError(
-            f"{poses.name}: the chosen subjects and actions leave no clip for "
+            "the chosen subjects and actions leave no clip for "
             f"{'training' if not len(train) else 'validation'}; choose more with --actions"
         )
     return train, held_out
+
+
+def read_splits(data_dir: str | Path, domain: str) -> dict[tuple[str, str], str]:
+    """{(subject, action): split} of a domain, from the `dataset.json` of a built data set; empty where there is none.
+
+    Raises:
+        DuaError: `dataset.json` is there, but damaged.
+    """
+    path = Path(data_dir) / "dataset.json"
+    if not path.exists():
+        return {}
+    try:
+        described = json.loads(path.read_text())[domain]["sequences"]
+        return {(entry["subject"], entry["action"]): entry["split"] for entry in described}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DuaError(f"{path} is damaged ({error!r}); build the data set anew") from error
 
 
 def choose_actions(available: Iterable[str], wanted: str, name: str) -> set[str]:

@@ -21,7 +21,7 @@ import torch
 
 from common.camera import Camera, normalize_screen_coordinates
 from common.errors import DuaError
-from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions
+from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
 from common.safe_load import require_file
 from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES, handedness
 
@@ -50,12 +50,15 @@ def load_surreal(
 ) -> Poses:
     """2D joints and camera-space 3D of one split, every clip a sequence of its own.
 
+    Training clips bear no split of their own (`common.poses.split_validation` cuts one, by motion) unless the `dataset.json`
+    of a built data set fixes it: SURREAL's own 'val' is a part of its 'test', so nothing may be chosen on it.
+
     A sequence's action is its motion, 'CMU-subject trial' for SURREAL's own clips (see `motion_of`), so that errors are
     reported per CMU subject, and all clips rendered from one motion stay together.
 
     Args:
         data_dir: folder with `surreal_{split}.h5`.
-        split: 'train', 'val' or 'test'. SURREAL's own 'val' is a part of its 'test'.
+        split: 'train', 'val' or 'test'.
         smpl_shoulders: which SMPL joints stand for the shoulders, 'shoulder' or, as in the published code, 'collar'.
         downsample: keep every n-th frame of each clip.
         actions: '*' or a comma list of motions ('01 01') or CMU subjects ('01').
@@ -65,7 +68,7 @@ def load_surreal(
     """
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
-        rows, sequences = _choose(file, split, downsample, actions)
+        rows, sequences = _choose(file, data_dir, split, downsample, actions)
         inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
         targets = _read(file, "joints_3d", 3, rows, joints, _hip_centred)
         check_not_mirrored(float(np.mean(handedness(targets[:: 1 + len(targets) // _SAMPLE]))), file.filename)
@@ -78,7 +81,7 @@ def load_surreal_2d(
     """The 2D joints alone, for a target domain: `joints_3d` is not opened. Arguments and errors as `load_surreal`."""
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
-        rows, sequences = _choose(file, split, downsample, actions)
+        rows, sequences = _choose(file, data_dir, split, downsample, actions)
         inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
     return UnlabelledPoses("surreal", torch.from_numpy(inputs), sequences)
 
@@ -154,11 +157,14 @@ def camera_attributes() -> dict[str, int | list[float]]:
     }
 
 
-def _choose(file: h5py.File, split: str, downsample: int, actions: str) -> tuple[np.ndarray, tuple[Sequence, ...]]:
+def _choose(
+    file: h5py.File, data_dir: str | Path, split: str, downsample: int, actions: str
+) -> tuple[np.ndarray, tuple[Sequence, ...]]:
     """Rows of the file that are wanted, (N,) increasing, and the sequences that they form."""
     names, starts, stops = _tables(file)
     motions = [motion_of(name) for name in names]
     chosen = choose_actions(motions, actions, file.filename)
+    splits = read_splits(data_dir, "surreal") if split == "train" else {}
     rows: list[np.ndarray] = []
     sequences: list[Sequence] = []
     count = 0
@@ -167,7 +173,15 @@ def _choose(file: h5py.File, split: str, downsample: int, actions: str) -> tuple
             rows.append(np.arange(start, stop, downsample))
             length = len(rows[-1])
             sequences.append(
-                Sequence("surreal", motion, SURREAL_CAMERA.name, count, count + length, SURREAL_CAMERA.resolution, SPLITS[split])
+                Sequence(
+                    "surreal",
+                    motion,
+                    SURREAL_CAMERA.name,
+                    count,
+                    count + length,
+                    SURREAL_CAMERA.resolution,
+                    splits.get(("surreal", motion), "") if split == "train" else SPLITS[split],
+                )
             )
             count += length
     return np.concatenate(rows), tuple(sequences)

@@ -39,7 +39,8 @@ class Trainer:
     """Trains some networks together and writes `ckpt_best.pth.tar`, `ckpt_last.pth.tar`, `log.csv`, `curves.png`.
 
     Args:
-        networks: {role: network}; all of them are trained.
+        networks: {role: network}, to train.
+        frozen: {role: network}, only kept in the checkpoints.
         batches: source of batches.
         loss: the experiment, see `Loss`.
         validate: {"val_mpjpe_mm": ..., "val_p_mpjpe_mm": ...} of the networks as they are; the first chooses `best`.
@@ -51,6 +52,7 @@ class Trainer:
     def __init__(
         self,
         networks: Mapping[str, nn.Module],
+        frozen: Mapping[str, nn.Module],
         batches: Batches,
         loss: Loss,
         validate: Callable[[], dict[str, float]],
@@ -60,6 +62,7 @@ class Trainer:
         header: dict[str, Any],
     ) -> None:
         self.networks = dict(networks)
+        self.frozen = dict(frozen)
         self.batches = batches
         self.loss = loss
         self.validate = validate
@@ -185,7 +188,7 @@ class Trainer:
             path,
             {
                 **self.header,
-                "weights": {role: network.state_dict() for role, network in self.networks.items()},
+                "weights": {role: network.state_dict() for role, network in (self.networks | self.frozen).items()},
                 "training": {
                     "epoch": self.epoch,
                     "batch": self.batch,

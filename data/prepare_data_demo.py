@@ -1,12 +1,14 @@
-"""Build the demo data: real human motion in the Human3.6M layout, in seconds and without a licence.
+"""Build the demo data: real human motion in the layouts of Human3.6M and SURREAL, in seconds and without a licence.
 
     python data/prepare_data_demo.py
 
 Reads `data/demo/motion.h5` (15 motion-capture clips, see `data/demo/NOTICE`) and writes into `data/demo/`
 
-    data_3d_h36m.npz      world positions of seven subjects with different bodies
-    data_2d_h36m_gt.npz   their projections into Human3.6M's four cameras
-    dataset.json          who performed what: bodies, clips, splits
+    data_3d_h36m.npz          world positions of seven subjects with different bodies, Human3.6M's joints
+    data_3d_h36m_smpl.npz     SMPL's joints of the same bodies, frame by frame: pairs for the pose converter
+    data_2d_h36m_gt.npz       projections into Human3.6M's four cameras
+    surreal_{train,test}.h5   other clips, other bodies, SMPL's joints, before SURREAL's camera
+    dataset.json              who performed what: bodies, clips, splits, cameras, joint offsets
 """
 
 import argparse
@@ -15,17 +17,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `common` is found from the repository root
 
-from common.domain_builder import FPS, Clips, build_h36m_domain
+from common.domain_builder import FPS, Clips, build_domains, summarise
 from common.errors import DuaError, run_script
+from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.motion import load_deepmimic_clips
 
 DEMO = Path(__file__).resolve().parent / "demo"
 
-H36M_CLIPS = Clips(
-    train=("walk", "dance_b", "spinkick", "getup_faceup", "crawl"),
-    validation=("punch",),
-    test=("run", "dance_a", "kick", "jump"),
-)
+# Test clips are the same movements in both domains, on other bodies; no training clip of either domain is among them, and
+# the two domains train on different movements.
+TEST = ("run", "dance_a", "kick", "jump")
+H36M_TRAIN = Clips(train=("walk", "dance_b", "spinkick", "getup_faceup", "crawl"), validation=("punch",), test=())
+H36M = {s: H36M_TRAIN for s in TRAIN_SUBJECTS} | {s: Clips((), (), TEST) for s in TEST_SUBJECTS}
+SURREAL = Clips(train=("spin", "cartwheel", "backflip", "getup_facedown"), validation=("roll",), test=TEST)
+SURREAL_TAKES = 10  # bodies of the SURREAL domain for each of Human3.6M's: it has one camera and one body a take
 
 
 def main() -> None:
@@ -38,12 +43,10 @@ def main() -> None:
     if args.takes < 1:
         raise DuaError(f"--takes {args.takes}: at least 1 is needed")
     motions = load_deepmimic_clips(args.motion, FPS)
-    description = build_h36m_domain(motions, H36M_CLIPS, args.takes, args.seed, args.out)
-    for split in ("train", "validation", "test"):
-        sequences = [entry for entry in description["h36m"]["sequences"] if entry["split"] == split]
-        frames = sum(entry["frames"] for entry in sequences)
-        print(f"{split:>10}: {len(sequences):4d} takes, {frames:6,d} frames, {4 * frames:7,d} poses seen by the four cameras")
-    print(f"wrote data_3d_h36m.npz, data_2d_h36m_gt.npz and dataset.json into {args.out}")
+    source = "motion-capture clips of pybullet, data/demo/NOTICE"
+    description = build_domains(motions, H36M, SURREAL, args.takes, SURREAL_TAKES * args.takes, args.seed, args.out, source)
+    print(summarise(description))
+    print(f"wrote them into {args.out}")
 
 
 if __name__ == "__main__":

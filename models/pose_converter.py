@@ -17,6 +17,10 @@ class PoseConverter(nn.Module):
     W and b start at 0, which says that the two skeletons are the same. A linear map has no symmetric units that random
     numbers would have to tell apart, and its loss is convex, so nothing is lost by starting at this best first guess.
 
+    Coordinates of a body depend on each other so strongly that gradients along some combinations are a million times
+    smaller than along others. So W is kept as V P, with P a whitening of the inputs that `whiten` measures once: the same
+    maps, but gradient descent on V and b reaches the best of them.
+
     Args:
         num_joints: joints of the skeleton, hip first.
         architecture: "residual" or "map".
@@ -28,6 +32,9 @@ class PoseConverter(nn.Module):
         ValueError: no such architecture.
     """
 
+    mean: Tensor
+    whitening: Tensor
+
     def __init__(self, num_joints: int = 16, architecture: str = "residual") -> None:
         super().__init__()
         if architecture not in ARCHITECTURES:
@@ -36,12 +43,26 @@ class PoseConverter(nn.Module):
         self.architecture = architecture
         size = (num_joints - 1) * 3 if architecture == "residual" else num_joints - 1
         axes = 1 if architecture == "residual" else 3  # the residual converter has all axes in its one vector
-        self.weight = nn.Parameter(torch.zeros(axes, size, size))
+        self.weight = nn.Parameter(torch.zeros(axes, size, size))  # V
         self.bias = nn.Parameter(torch.zeros(axes, size))
+        self.register_buffer("mean", torch.zeros(axes, size))
+        self.register_buffer("whitening", torch.eye(size).repeat(axes, 1, 1))  # P
+
+    @torch.no_grad()
+    def whiten(self, vectors: Tensor) -> None:
+        """Measure mean and whitening P on inputs (N, (J - 1) * 3): P (x - mean) has unit covariance, along directions that vary
+        at all (to a thousandth of the largest deviation)."""
+        x = vectors.double().unflatten(1, (-1, len(self.weight)))  # (N, 45, 1) or (N, 15, 3)
+        for axis in range(len(self.weight)):
+            centred = x[:, :, axis] - x[:, :, axis].mean(dim=0)
+            variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
+            deviations = variances.clamp_min(0).sqrt()
+            self.mean[axis] = x[:, :, axis].mean(dim=0)
+            self.whitening[axis] = (directions / deviations.clamp_min(deviations.max() * 1e-3)).T
 
     def forward(self, vectors: Tensor) -> Tensor:
-        x = vectors.unflatten(1, (-1, len(self.weight)))  # (N, 45) -> (N, 45, 1) or (N, 15, 3)
-        correction = torch.einsum("cji,nic->njc", self.weight, x) + self.bias.T
+        x = vectors.unflatten(1, (-1, len(self.weight))) - self.mean.T  # (N, 45) -> (N, 45, 1) or (N, 15, 3)
+        correction = torch.einsum("cji,nic->njc", self.weight @ self.whitening, x) + self.bias.T
         return vectors + correction.flatten(1)  # (N, 45)
 
     def convert(self, poses_3d: Tensor) -> Tensor:

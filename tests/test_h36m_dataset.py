@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d, read_splits
-from common.poses import UnlabelledPoses
+from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
+from common.poses import UnlabelledPoses, read_splits
 from common.skeleton import JOINT_NAMES, handedness
 from tests.h36m_files import ACTIONS, METADATA, SUBJECTS, make_2d, make_3d, write_2d, write_3d, write_both
 
@@ -536,7 +536,7 @@ def test_splits_of_a_built_data_set(files):
 
 
 def test_no_splits(tmp_path):
-    assert read_splits(tmp_path) == {}
+    assert read_splits(tmp_path, "h36m") == {}
 
 
 @pytest.mark.parametrize(
@@ -547,12 +547,14 @@ def test_no_splits(tmp_path):
 def test_damaged_splits(tmp_path, text):
     (tmp_path / "dataset.json").write_bytes(text.encode("latin1"))
     with pytest.raises(DuaError, match=r"dataset\.json is damaged"):
-        read_splits(tmp_path)
+        read_splits(tmp_path, "h36m")
 
 
 def test_millimetres_are_not_taken_for_metres(tmp_path):
     positions = write_both(tmp_path)
-    write_3d(tmp_path, {subject: {action: world * 1000 for action, world in actions.items()} for subject, actions in positions.items()})
+    write_3d(
+        tmp_path, {subject: {action: world * 1000 for action, world in actions.items()} for subject, actions in positions.items()}
+    )
     with pytest.raises(DuaError, match=r"data_3d_h36m.npz: S1 Directions: hip and head are \d+ m apart"):
         load_h36m(tmp_path)
 

@@ -1,0 +1,88 @@
+"""DUA's pose converter: poses of one skeleton's definition to the other's, from pairs of the same bodies.
+
+    python conversion.py --epochs 200 --checkpoint 'checkpoint/conversion_h36m_to_smpl/' --format 'h36m'
+    python conversion.py --format smpl --architecture map
+    python conversion.py --format h36m --data_dir data/demo
+    python conversion.py --evaluate checkpoint/conversion/<run>
+
+`--format h36m` makes Human3.6M's skeleton of SMPL's, `--format smpl` the other way round. Manesco et al., Sensors 2023,
+23(17), 7312; loss 0.9 MSE + 0.1 L1. The converter is linear, so least squares gives the best one in closed form: it is
+printed beside the trained one, which must come within a few percent of it.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from common.arguments import parse_arguments, training_parser
+from common.batches import ShuffledBatches
+from common.checkpoint import load_checkpoint, rebuild_networks
+from common.conversion_report import conversion_errors, print_report
+from common.converter import FORMATS, least_squares
+from common.errors import run_script
+from common.experiment import Experiment
+from common.h36m_dataset import TRAIN_SUBJECTS
+from common.metrics import mpjpe
+from common.poses import split_validation
+from common.smpl_dataset import load_pairs
+from models.pose_converter import ARCHITECTURES
+
+
+def main() -> None:
+    parser = training_parser(__doc__, checkpoint="checkpoint/conversion", epochs=10)
+    parser.add_argument("--format", choices=list(FORMATS), default="h36m", help="skeleton that comes out (default: %(default)s)")
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default="residual",
+        help="residual: all coordinates mix; map: only those of an axis (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smpl_shoulders",
+        choices=("shoulder", "collar"),
+        default="shoulder",
+        help="SMPL joints that count as shoulders; the published code takes the collars (default: %(default)s)",
+    )
+    # A small convex problem: it is solved to its end, with steps that shrink, rather than approached.
+    parser.set_defaults(lr_decay=100)
+    args = parse_arguments(parser)
+
+    run = Experiment("conversion", args, network="converter", role="converter")
+    source, made = FORMATS[args.format]
+    # Pairs come from the training subjects alone: the test subjects' labels must not shape what is tested on them.
+    pairs = load_pairs(args.data_dir, TRAIN_SUBJECTS, args.actions, args.downsample, args.smpl_shoulders)
+    train, validation = (split.to(run.device) for split in split_validation(pairs))
+    inputs, outputs = getattr(train, source), getattr(train, made)
+    held_in, held_out = getattr(validation, source), getattr(validation, made)
+    networks = run.networks(converter={"name": "converter", "num_joints": 16, "architecture": args.architecture})
+
+    if not run.continues:
+        networks["converter"].whiten(inputs[:, 1:].flatten(1))
+
+    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
+        x, y = batch  # (B, 16, 3), (B, 16, 3)
+        converted = networks["converter"].convert(x)
+        mse, l1 = F.mse_loss(converted[:, 1:], y[:, 1:]), F.l1_loss(converted[:, 1:], y[:, 1:])
+        return {"loss": 0.9 * mse + 0.1 * l1, "mse": mse, "l1": l1, "mpjpe": mpjpe(converted, y).mean()}
+
+    def validate() -> dict[str, float]:
+        return conversion_errors(networks["converter"], held_in, held_out)
+
+    if not args.evaluate:
+        batches = ShuffledBatches(inputs, outputs, batch_size=args.batch_size, seed=args.seed)
+        run.train(
+            batches,
+            loss,
+            validate,
+            skeleton=made,
+            source=source,
+            train=len(train),
+            validation=len(validation),
+            left_out=pairs.dropped,
+        )
+    trained = rebuild_networks(load_checkpoint(run.file), run.file)["converter"].to(run.device)
+    closed_form = least_squares(inputs, outputs, args.architecture).to(run.device)
+    print_report(run.file, args.format, validation.sequences, held_in, held_out, trained, closed_form)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,53 @@
+"""BatchNorm with statistics of its own for each domain (Li et al. 2016, "Revisiting Batch Normalization for Practical
+Domain Adaptation"; Chang et al., "Domain-Specific Batch Normalization", CVPR 2019)."""
+
+import torch
+from torch import Tensor, nn
+
+DOMAINS = ("source", "target")
+
+
+class DomainBatchNorm1d(nn.Module):
+    """One scale and shift for all, a running mean and variance for each domain.
+
+    While training, the first half of a batch is source and the second half target, and each is normalised by itself. In
+    evaluation the statistics of the domain are used that `select_domain` has chosen.
+
+    Shape:
+        (N, C) -> (N, C)
+    """
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.source = nn.BatchNorm1d(num_features)
+        self.target = nn.BatchNorm1d(num_features, affine=False)
+        self.domain = "source"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            half = len(x) // 2
+            return torch.cat([self.source(x[:half]), self._target(x[half:])])
+        return self.source(x) if self.domain == "source" else self._target(x)
+
+    def _target(self, x: Tensor) -> Tensor:
+        return self.target(x) * self.source.weight + self.source.bias
+
+
+def separate_domains(network: nn.Module) -> nn.Module:
+    """Put a `DomainBatchNorm1d` in the place of every BatchNorm of a new network, in place; returns the network."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm1d) and not isinstance(parent, DomainBatchNorm1d):
+                norm = DomainBatchNorm1d(child.num_features)
+                norm.source.load_state_dict(child.state_dict())
+                setattr(parent, name, norm)
+    return network
+
+
+def select_domain(network: nn.Module, domain: str) -> None:
+    """Whose statistics the network uses in evaluation; nothing changes in a network that has but one kind."""
+    if domain not in DOMAINS:
+        raise ValueError(f"domain {domain!r}: one of {', '.join(DOMAINS)} is needed")
+    for module in network.modules():
+        if isinstance(module, DomainBatchNorm1d):
+            module.domain = domain

@@ -1,0 +1,115 @@
+"""SURREAL as source: in domain, or DUA with Human3.6M as target.
+
+    python train_surreal.py                                                    # in domain: SURREAL, trained and tested
+    python train_surreal.py  --epochs 200 --checkpoint 'checkpoint/sur_dua/'   # DUA: SURREAL -> Human3.6M
+    python train_surreal.py --dua --data_dir data/demo --epochs 6              # DUA on open demo data
+    python train_surreal.py --dua --no_converter --no_uncertainty --no_domain  # no adaptation
+    python train_surreal.py --dua --domain_weight 0                            # control: target batches, no adversary
+    python train_surreal.py --evaluate checkpoint/sur_dua/<run>
+
+`--dua` and `--no_dua` say which experiment it is; without either, a checkpoint folder with 'dua' in its name means DUA.
+
+In domain: the loss of main_prob.py (main_gcn_prob.py's with --network semgcn) on SMPL's skeleton. DUA (Manesco et al., Sensors
+2023, 23(17), 7312): SURREAL's labels pass through the frozen pose converter before the loss, so the network learns
+Human3.6M's skeleton. Nothing in training sees a 3D label of Human3.6M but the converter's pairs, which are of its training
+subjects: `load_h36m_2d` does not open the file of labels, and the best epoch is chosen on SURREAL.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from common.arguments import Arguments, parse_arguments, training_parser
+from common.batches import DomainBatches, ShuffledBatches
+from common.converter import convert_labels, find_or_train_converter
+from common.dua import add_dua_arguments, decide_dua, dua_descriptions, dua_loss, select_validation
+from common.errors import run_script
+from common.evaluation import validation_errors
+from common.experiment import Experiment
+from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
+from common.losses import uncertainty_loss
+from common.metrics import mpjpe
+from common.networks import add_network_arguments, lifter_description, uncertainty_description
+from common.poses import split_validation
+from common.surreal_dataset import load_surreal
+
+
+def main() -> None:
+    parser = training_parser(__doc__, checkpoint="checkpoint/surreal", epochs=200)
+    add_network_arguments(parser)
+    add_dua_arguments(parser, in_domain=True)
+    args = parse_arguments(parser)
+    if decide_dua(args):
+        adapt(args)
+    else:
+        in_domain(args)
+
+
+def in_domain(args: Arguments) -> None:
+    """Lifting network + uncertainty on SURREAL, SMPL's skeleton, no adaptation."""
+    run = Experiment("surreal_prob", args, network=None)
+    test = {"surreal": load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample, args.actions)}
+    if args.evaluate:
+        run.report(test)
+        return
+    poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions)
+    train, validation = (split.to(run.device) for split in split_validation(poses))
+    batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
+
+    lifter = lifter_description(args, args.network)
+    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter))
+    pose_loss = F.l1_loss if args.network == "martinez" else F.mse_loss
+    weight = 0.1 if args.uncertainty_weight is None else args.uncertainty_weight
+
+    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
+        inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)
+        poses_3d, features = networks["lifter"](inputs_2d)
+        pose = pose_loss(poses_3d[:, 1:], targets_3d[:, 1:])
+        uncertainty = uncertainty_loss(networks["uncertainty"](features), poses_3d, targets_3d)
+        terms = {"pose_loss": pose, "uncertainty_loss": uncertainty, "mpjpe": mpjpe(poses_3d, targets_3d).mean()}
+        return {"loss": pose + weight * uncertainty, **terms}
+
+    def validate() -> dict[str, float]:
+        return validation_errors(networks, validation, run.device)
+
+    run.train(batches, loss, validate, skeleton="smpl", source="surreal", train=len(train), validation=len(validation))
+    run.report(test)
+
+
+def adapt(args: Arguments) -> None:
+    """DUA: labels of SURREAL, in Human3.6M's skeleton; 2D joints of both."""
+    run = Experiment("surreal_dua", args, network=None)
+    # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
+    tests = {"h36m, S9 and S11": load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)}
+    converter = None
+    if args.converter_on:
+        found = run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)
+        converter = run.freeze("converter", *found)
+    if args.evaluate:
+        run.report(tests)
+        return
+
+    poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample)
+    poses = convert_labels(poses, converter) if converter else poses
+    train, validation = (split.to(run.device) for split in split_validation(poses))
+    batches: ShuffledBatches | DomainBatches
+    batches = source = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
+    sizes = {"source_train": len(train), "source_validation": len(validation)}
+    if args.domain_on:
+        target = load_h36m_2d(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample).to(run.device)
+        batches = DomainBatches(source, ShuffledBatches(target.inputs_2d, batch_size=args.batch_size, seed=args.seed, stream=1))
+        sizes["target_train_2d"] = len(target)
+        print(batches.describe())
+
+    networks = run.networks(**dua_descriptions(args))
+
+    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
+        return dua_loss(args, networks, batch, step)
+
+    validate = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
+    skeleton = "h36m" if converter else "smpl"
+    run.train(batches, loss, validate, skeleton=skeleton, source="surreal", target="h36m", **sizes)
+    run.report(tests)
+
+
+if __name__ == "__main__":
+    run_script(main)
