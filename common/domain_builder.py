@@ -113,14 +113,32 @@ def _build_h36m(
     performances = [(subject, take) for subject in shapes for take in draw_takes(rng, motions, clips[subject], takes)]
     for subject, take in tqdm(performances, desc="Human3.6M domain", unit="take", disable=None):
         joints = pose_body(take.motion, shapes[subject], take.heading, take.place)
-        positions_3d[subject][take.action] = joints["h36m"].astype(np.float32)
-        positions_smpl[subject][take.action] = joints["smpl"].astype(np.float32)
-        sequences.append(take.describe(subject))
+        inside = _longest_stay(np.linalg.norm(joints["h36m"][:, 0, :2], axis=-1) < _ROOM)
+        if inside.stop - inside.start < _LEAST_FRAMES:
+            continue
+        positions_3d[subject][take.action] = joints["h36m"][inside].astype(np.float32)
+        positions_smpl[subject][take.action] = joints["smpl"][inside].astype(np.float32)
+        sequences.append(take.describe(subject) | {"frames": inside.stop - inside.start})
+    write_ground_truth_2d(out, positions_3d)  # first: it checks that the cameras see what they are given
     write_positions_3d(out, positions_3d)
     write_smpl_3d(out, positions_smpl)
-    write_ground_truth_2d(out, positions_3d)
     bodies = {subject: shape.describe() for subject, shape in shapes.items()}
     return {"fps": FPS, "cameras": "Human3.6M's four, common/h36m_cameras.py", "bodies": bodies, "sequences": sequences}
+
+
+_ROOM = 1.7
+"""Metres from the middle of the room that Human3.6M's four cameras see whole; recordings in the open run out of it."""
+_LEAST_FRAMES = 10
+
+
+def _longest_stay(inside: np.ndarray) -> slice:
+    """The longest run of True in (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
+    if not len(edges):
+        return slice(0, 0)
+    starts, stops = edges[::2], edges[1::2]
+    longest = int(np.argmax(stops - starts))
+    return slice(int(starts[longest]), int(stops[longest]))
 
 
 # SURREAL's renderer puts the camera this far away, metres, mean and deviation, level, and about a metre above the ground.
@@ -146,8 +164,9 @@ def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clip
                 # Looking along the world's y from a level camera: x right, y down, z forward.
                 in_camera = np.stack([joints[..., 0], _CAMERA_HEIGHT - joints[..., 2], joints[..., 1] + distance], axis=-1)
                 pixels = project_to_2d(in_camera, SURREAL_CAMERA)
-                visible = np.all((pixels >= 0) & (pixels < SURREAL_CAMERA.resolution), axis=-1).mean(axis=1) > 0.8
-                if not visible.any():
+                in_image = np.all((pixels >= 0) & (pixels < SURREAL_CAMERA.resolution) & (in_camera[..., 2:] > 1), axis=-1)
+                visible = in_image.mean(axis=1) > 0.8
+                if visible.sum() < _LEAST_FRAMES:
                     continue
                 writer.add(f"{take.action}/c{number:04d}", pixels[visible], in_camera[visible])
                 described = take.describe("surreal") | {"frames": int(visible.sum())}

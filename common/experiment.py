@@ -176,13 +176,20 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "source": checkpoint["source"],
         "target": checkpoint["target"],
         "network": checkpoint["networks"]["lifter"]["name"],
-        "modules": [role for role in checkpoint["networks"] if role != "lifter"],
+        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"],
         "skeleton": checkpoint["skeleton"]["definition"],
         "epoch": checkpoint["training"]["epoch"],
         "seed": checkpoint["arguments"]["seed"],
         "keypoints": checkpoint["keypoints"],
         "selection": checkpoint["selection"],
     }
+
+
+def _module(role: str, arguments: Mapping[str, Any]) -> str:
+    """A module as results name it; one that is on with weight 0 is a control and is called so."""
+    if role == "domain" and not arguments.get("domain_weight"):
+        return "domain (weight 0)"
+    return role
 
 
 def domain_of(checkpoint: Mapping[str, Any], poses: Poses) -> str:

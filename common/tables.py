@@ -1,0 +1,51 @@
+"""Tables of strings as text, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+Rows = Sequence[Sequence[str]]
+
+
+def as_text(columns: Sequence[str], rows: Rows) -> str:
+    """Aligned columns for a terminal; numbers to the right."""
+    widths = [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+    lines = [
+        "  ".join(_aligned(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (columns, *rows)
+    ]
+    return "\n".join([lines[0], "-" * max(len(line) for line in lines), *lines[1:]])
+
+
+def as_csv(columns: Sequence[str], rows: Rows) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows((columns, *rows))
+    return buffer.getvalue()
+
+
+def as_latex(columns: Sequence[str], rows: Rows) -> str:
+    """A tabular for a paper, with booktabs' rules; numbers to the right."""
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
+    body = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in (columns, *rows)]
+    layout = "".join("r" if right else "l" for right in numeric)
+    return "\n".join(
+        [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule", r"\end{tabular}", ""]
+    )
+
+
+def _aligned(cell: str, width: int) -> str:
+    return f"{cell:>{width}}" if _is_number(cell) else f"{cell:<{width}}"
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell == "-"
+    return True
+
+
+_LATEX = {"\\": r"\textbackslash{}", **{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
+def _escaped(cell: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in cell)

@@ -1,0 +1,104 @@
+"""Errors of any checkpoints on any prepared data sets, in one table.
+
+    python evaluate.py checkpoint/surreal_dua/<run> checkpoint/h36m_dua/<run> --data_dir data/demo --on h36m surreal
+    python evaluate.py checkpoint/prob/*/ --on h36m --keypoints cpn_ft_h36m_dbb --out tables/detected
+
+A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
+the network predicts, by the converter in the checkpoint; '-' where there is none. With `--out NAME`, NAME.csv and NAME.tex
+hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL.
+"""
+
+import argparse
+from pathlib import Path
+
+from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
+from common.converter import labels_for
+from common.device import choose_device
+from common.errors import DuaError, run_script
+from common.evaluation import evaluate
+from common.experiment import describe, domain_of
+from common.files import write_text
+from common.h36m_dataset import TEST_SUBJECTS, load_h36m
+from common.poses import Poses
+from common.surreal_dataset import load_surreal
+from common.tables import as_csv, as_latex, as_text
+
+COLUMNS = (
+    "source",
+    "target",
+    "network",
+    "modules",
+    "selection",
+    "seed",
+    "2D",
+    "test",
+    "MPJPE raw",
+    "P-MPJPE raw",
+    "MPJPE conv.",
+    "P-MPJPE conv.",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoint files, or run folders for their best")
+    parser.add_argument("--data_dir", default="data", help="folder with the prepared data sets (default: %(default)s)")
+    parser.add_argument(
+        "--on", nargs="+", choices=("h36m", "surreal"), default=["h36m"], help="data sets to test on (default: h36m)"
+    )
+    parser.add_argument("-k", "--keypoints", default="gt", help="2D joints of Human3.6M (default: %(default)s)")
+    parser.add_argument("--downsample", type=int, default=1, help="keep every n-th frame (default: %(default)s)")
+    parser.add_argument(
+        "--smpl_shoulders", choices=("shoulder", "collar"), default="shoulder", help="SMPL joints that count as shoulders"
+    )
+    parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
+    args = parser.parse_args()
+    if args.downsample < 1:
+        raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
+    device = choose_device(args.device)
+    tests = {name: load_test(name, args) for name in dict.fromkeys(args.on)}
+
+    rows = []
+    for given in args.checkpoints:
+        file = checkpoint_file(given, BEST)
+        checkpoint = load_checkpoint(file)
+        if "lifter" not in checkpoint["networks"]:
+            raise DuaError(f"{file} holds no lifting network (experiment '{checkpoint['experiment']}'); leave it out")
+        networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
+        facts = describe(checkpoint)
+        for name, poses in tests.items():
+            domain = domain_of(checkpoint, poses)
+            raw = evaluate(networks, poses, device, domain).average
+            labels = labels_for(checkpoint, networks, poses)
+            converted = evaluate(networks, labels, device, domain).average if labels is not None else None
+            rows.append(
+                (
+                    facts["source"],
+                    facts["target"] or "-",
+                    facts["network"],
+                    "+".join(facts["modules"]) or "none",
+                    facts["selection"],
+                    str(facts["seed"]),
+                    args.keypoints if name == "h36m" else "gt",
+                    name,
+                    *(f"{raw[key]:.1f}" for key in ("mpjpe", "p_mpjpe")),
+                    *(f"{converted[key]:.1f}" if converted else "-" for key in ("mpjpe", "p_mpjpe")),
+                )
+            )
+    print(as_text(COLUMNS, rows))
+    if args.out:
+        for ending, text in ((".csv", as_csv(COLUMNS, rows)), (".tex", as_latex(COLUMNS, rows))):
+            path = Path(args.out + ending)
+            write_text(path, text)
+            print(path)
+
+
+def load_test(name: str, args: argparse.Namespace) -> Poses:
+    if name == "h36m":
+        return load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, downsample=args.downsample)
+    return load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample)
+
+
+if __name__ == "__main__":
+    run_script(main)
