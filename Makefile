@@ -2,11 +2,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-DEMO_EPOCHS ?= 8
+DEMO_EPOCHS ?= 6
 
 .PHONY: demo test check setup clean
 
-demo: setup data/demo/data_3d_h36m.npz
+demo: setup data/demo/dataset.json
 	$(VENV)/bin/python main_prob.py --data_dir data/demo --epochs $(DEMO_EPOCHS) --checkpoint checkpoint/demo
 
 test: setup
@@ -26,8 +26,9 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
 	$(VENV)/bin/pip install --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	touch $@
 
-data/demo/data_3d_h36m.npz: data/demo/motion.h5 data/prepare_data_demo.py common/body.py common/motion.py common/domain_builder.py
+# Built anew when what makes it has changed.
+data/demo/dataset.json: data/demo/motion.h5 data/prepare_data_demo.py common/body.py common/motion.py common/domain_builder.py
 	$(VENV)/bin/python data/prepare_data_demo.py
 
 clean:
-	rm -rf $(VENV) data/demo/*.npz data/demo/dataset.json .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) data/demo/*.npz data/demo/surreal_*.h5 data/demo/dataset.json .pytest_cache .mypy_cache .ruff_cache

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.converter import labels_for
+from common.demo import build_demo_if_missing
 from common.device import choose_device
 from common.errors import DuaError, run_script
 from common.evaluation import evaluate
@@ -56,6 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.downsample < 1:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
+    build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
     tests = {name: load_test(name, args) for name in dict.fromkeys(args.on)}
 

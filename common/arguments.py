@@ -4,10 +4,14 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from common.demo import build_demo_if_missing
 from common.errors import DuaError
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
 _FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
+
+# What a checkpoint is, however it is used: an option cannot make something else of it.
+_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network"}
 
 
 def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
@@ -79,6 +83,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
     check_values(args)
+    build_demo_if_missing(args.data_dir)
     return args
 
 
@@ -111,7 +116,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
     """Take over from a checkpoint what the command line does not say, in place.
 
     A resumed run must be the same run: an option that changes what is computed and differs from the checkpoint's is
-    refused.
+    refused. An evaluated one may be tested on other data, but not as another network.
 
     Raises:
         DuaError: such an option; the message lists the two values.
@@ -121,6 +126,8 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
             continue
         if name not in args.given:
             setattr(args, name, value)
+        elif not resume and name in _ALWAYS_THE_CHECKPOINTS and getattr(args, name) != value:
+            raise DuaError(f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; leave it out")
         elif resume and name not in _FREE_ON_RESUME and getattr(args, name) != value:
             raise DuaError(
                 f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; "

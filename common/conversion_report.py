@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from common.poses import Sequence
 from common.run_log import write_results
 from common.skeleton import JOINT_NAMES
 
+_TOLERANCE = 0.05
 _COLUMNS = ("before", "after", "least squares")
 
 
@@ -33,10 +35,12 @@ def print_report(
     outputs: Tensor,
     trained: nn.Module,
     closed_form: nn.Module,
+    training_pairs: tuple[Tensor, Tensor],
 ) -> None:
     """Print errors per joint and per action on held-out pairs, in millimetres, and keep them as `conversion.json`.
 
-    Columns: the two skeletons as they are; after the trained converter; after the closed-form one.
+    Columns: the two skeletons as they are; after the trained converter; after the closed-form one. The two are compared on
+    the pairs that both were fitted to as well: there a difference can only come of training.
     """
     predictions = (inputs, trained.convert(inputs), closed_form.convert(inputs))  # type: ignore[operator]
     errors = [joint_errors(predicted, outputs).cpu().double() * 1000 for predicted in predictions]  # 3 x (N, 16)
@@ -56,11 +60,22 @@ def print_report(
         for name, values in block.items():
             print(f"{name:<{width}}" + "".join(f"{value:15.1f}" for value in values))
         print("-" * (width + 15 * len(_COLUMNS)))
-    distance = mean[1] / mean[2] - 1
+    fitted = [conversion_errors(converter, *training_pairs)["val_mpjpe_mm"] for converter in (trained, closed_form)]
+    distances = {"held_out": mean[1] / mean[2] - 1, "training_pairs": fitted[0] / fitted[1] - 1}
     print(
-        f"trained against least squares: {distance:+.1%}" + ("" if distance < 0.05 else ", more than 5 %: train longer, --epochs")
+        f"trained against least squares: held out {distances['held_out']:+.1%}, on the training pairs {distances['training_pairs']:+.1%}"
     )
+    if max(distances.values()) >= _TOLERANCE:
+        print(f"  that is more than {_TOLERANCE:.0%}: training did not reach the best converter; train longer, --epochs")
     path = file.parent / "conversion.json"
-    written = {"format": made, "columns": _COLUMNS, "unit": "mm", "joints": rows, "actions": per_action, "mean": mean}
+    written: dict[str, Any] = {
+        "format": made,
+        "columns": _COLUMNS,
+        "unit": "mm",
+        "joints": rows,
+        "actions": per_action,
+        "mean": mean,
+    }
+    written["trained_against_least_squares"] = distances
     write_results(path, written)
     print(f"\n{path}")

@@ -31,13 +31,15 @@ def least_squares(inputs: Tensor, outputs: Tensor, architecture: str) -> PoseCon
     """
     converter = PoseConverter(inputs.shape[1], architecture)
     axes = len(converter.weight)
-    x = inputs[:, 1:].double().flatten(1).unflatten(1, (-1, axes))  # (N, 45, 1) or (N, 15, 3)
-    y = outputs[:, 1:].double().flatten(1).unflatten(1, (-1, axes))
+    # On the CPU: gelsd is not there on CUDA, nor are doubles on MPS.
+    x = inputs[:, 1:].cpu().double().flatten(1).unflatten(1, (-1, axes))  # (N, 45, 1) or (N, 15, 3)
+    y = outputs[:, 1:].cpu().double().flatten(1).unflatten(1, (-1, axes))
     with torch.no_grad():
         for axis in range(axes):
             design = torch.cat([x[:, :, axis], x.new_ones(len(x), 1)], dim=1)
-            # The minimum-norm solution (gelsd): joints of a rigid part, such as the two hips, are nearly dependent.
-            solution = torch.linalg.lstsq(design, y[:, :, axis] - x[:, :, axis], driver="gelsd").solution
+            # The minimum-norm solution (gelsd): joints of a rigid part, such as the two hips, are nearly dependent. Directions
+            # that vary by less than float32 rounds would be given weights of thousands.
+            solution = torch.linalg.lstsq(design, y[:, :, axis] - x[:, :, axis], rcond=1e-6, driver="gelsd").solution
             converter.weight[axis] = solution[:-1].T.to(converter.weight.dtype)
             converter.bias[axis] = solution[-1].to(converter.bias.dtype)
     return converter
@@ -51,11 +53,11 @@ def convert_labels(poses: Poses, converter: nn.Module) -> Poses:
     return replace(poses, targets_3d=converter.convert(poses.targets_3d.to(device)).to(poses.targets_3d.device))
 
 
-def load_converter(path: str | Path, wanted: str) -> tuple[nn.Module, dict[str, Any]]:
+def load_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Module, dict[str, Any]]:
     """(converter, description) of a checkpoint of `conversion.py`.
 
     Raises:
-        DuaError: the file holds no converter, or one to another skeleton than `wanted`.
+        DuaError: the file holds no converter, or one to another skeleton than `wanted`, or for other `--smpl_shoulders`.
     """
     path = Path(path)
     if path.is_dir():
@@ -68,18 +70,21 @@ def load_converter(path: str | Path, wanted: str) -> tuple[nn.Module, dict[str, 
     made = checkpoint["skeleton"]["definition"]
     if made != wanted:
         raise DuaError(f"{path} converts to the '{made}' skeleton, '{wanted}' is needed: python conversion.py --format {wanted}")
+    learnt = checkpoint["arguments"].get("smpl_shoulders", shoulders)
+    if learnt != shoulders:
+        raise DuaError(f"{path} was trained with --smpl_shoulders {learnt}, this run has {shoulders}; give both the same")
     return rebuild_networks(checkpoint, path)["converter"], checkpoint["networks"]["converter"]
 
 
-def newest_converter(root: str | Path, wanted: str) -> Path | None:
-    """The newest best checkpoint of a converter to `wanted` anywhere below `root`, or None."""
+def newest_converter(root: str | Path, wanted: str, shoulders: str) -> Path | None:
+    """The newest best checkpoint of such a converter anywhere below `root`, or None."""
     found = sorted(Path(root).glob(f"**/{BEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
         # config.json says it without reading the weights of every run.
         config = path.parent / "config.json"
         if config.exists() and '"experiment": "conversion"' in config.read_text(errors="replace"):
             try:
-                load_converter(path, wanted)
+                load_converter(path, wanted, shoulders)
             except DuaError:  # to the other skeleton, or damaged
                 continue
             return path
@@ -97,8 +102,8 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
     """
     if given:
         print(f"converter: {given}, as --converter says")
-        return load_converter(given, wanted)
-    path = newest_converter(_ROOT / "checkpoint", wanted)
+        return load_converter(given, wanted, args.smpl_shoulders)
+    path = newest_converter(_ROOT / "checkpoint", wanted, args.smpl_shoulders)
     if path is None:
         options = {
             "format": wanted,
@@ -114,7 +119,7 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
         print(f"converter: none in checkpoint/, so one is trained first: python {' '.join(command[1:])}", flush=True)
         if subprocess.run(command, cwd=_ROOT).returncode:
             raise DuaError("training the converter failed, see above; give one with --converter, or go without: --no_converter")
-        path = newest_converter(_ROOT / "checkpoint", wanted)
+        path = newest_converter(_ROOT / "checkpoint", wanted, args.smpl_shoulders)
     assert path is not None
     made_on = Path(load_checkpoint(path)["arguments"]["data_dir"])
     print(f"converter: {path.relative_to(_ROOT)}, the newest in checkpoint/, trained on {made_on}", flush=True)
@@ -122,7 +127,7 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
         print(
             f"  note: this run's data is {args.data_dir}; train its own with conversion.py --format {wanted}, or name one with --converter"
         )
-    return load_converter(path, wanted)
+    return load_converter(path, wanted, args.smpl_shoulders)
 
 
 def labels_for(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], poses: Poses) -> Poses | None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +22,7 @@ from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses
 from common.skeleton import NUM_JOINTS
 from models.domain_classifier import warm_start
+from models.domain_norm import select_domain
 
 
 def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) -> None:
@@ -62,7 +62,7 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
     group.add_argument(
         "--domain_bn",
         action="store_true",
-        help="BatchNorm statistics of each domain apart; tests on the target use the target's (default: one for both)",
+        help="BatchNorm statistics of each domain apart; tests on the target use the target's (default: one set, fed by both in turn)",
     )
     group.add_argument(
         "--select",
@@ -90,20 +90,22 @@ def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def forward_domains(lifter: nn.Module, inputs_s: Tensor, inputs_t: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Lift source and target in one batch, so that BatchNorm normalises both by the same, joint statistics.
+    """Lift a source and a target batch, one after the other, as the published code does.
 
-    Those joint running statistics are what a test uses, on either domain. With `--domain_bn` each half of the batch has
-    its own, in training and in tests (`models.domain_norm`). Without target inputs this is a plain forward pass.
+    While training, BatchNorm thus normalises each domain by its own batch. Its running statistics, which tests use on either
+    domain, take from both by turns and end up half way between; with `--domain_bn` there is a set for each domain, and a test
+    on the target uses the target's (`models.domain_norm`). Without target inputs this is a plain forward pass.
 
     Returns:
         poses_s (B, 16, 3), features_s (B, F), and poses_t (B, 16, 3) or None.
     """
+    select_domain(lifter, "source")
+    poses_s, features_s = lifter(inputs_s)
     if inputs_t is None:
-        poses_s, features_s = lifter(inputs_s)
         return poses_s, features_s, None
-    poses, features = lifter(torch.cat([inputs_s, inputs_t]))  # (2 B, 16, 3), (2 B, F)
-    poses_s, poses_t = poses.chunk(2)
-    return poses_s, features.chunk(2)[0], poses_t
+    select_domain(lifter, "target")
+    poses_t, _ = lifter(inputs_t)
+    return poses_s, features_s, poses_t
 
 
 def dua_loss(

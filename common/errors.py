@@ -8,6 +8,12 @@ class DuaError(Exception):
     """Bad input or a bad environment: the message names the file, what was expected and what to do."""
 
 
+def short_reason(error: BaseException) -> str:
+    """The first line of another library's error, for a message of ours."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {text}"[:120].rstrip(": ")
+
+
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's `main`; a `DuaError` ends it with one line on stderr and exit code 2, without a traceback.
 

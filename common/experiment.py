@@ -132,6 +132,9 @@ class Experiment:
             trainer.resume(self._checkpoint, self._file)
         trainer.fit()
         self._file = folder / BEST
+        if not self._file.exists():  # a snapshot went on outside its run, and no later epoch was better
+            print(f"{folder} has no {BEST}: the best epoch lies where the snapshot comes from; what follows is of the last one")
+            self._file = folder / LAST
 
     @property
     def file(self) -> Path:

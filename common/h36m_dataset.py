@@ -29,7 +29,7 @@ CORRUPT_CLIPS = {("S11", "Directions")}
 
 _HOURGLASS_LEFT = {joint for place, joint in enumerate(HOURGLASS_TO_16) if place in JOINTS_LEFT}
 
-_MAKE_3D = "python data/prepare_data_h36m.py (data/README.md); for the demo: python data/prepare_data_demo.py --out data/demo"
+MAKE_3D = "python data/prepare_data_h36m.py (data/README.md); for the demo: python data/prepare_data_demo.py --out data/demo"
 
 
 def path_3d(data_dir: str | Path) -> Path:
@@ -65,10 +65,10 @@ def load_h36m(
     """
     positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
     file_3d = path_3d(data_dir)
-    arrays = load_arrays(file_3d, _MAKE_3D)
-    positions_3d = _subjects(arrays, "positions_3d", file_3d)
-    _check_subjects(subjects, positions_3d, file_3d)
-    _check_subjects(subjects, positions_2d, file_2d)
+    arrays = load_arrays(file_3d, MAKE_3D)
+    positions_3d = subjects_of(arrays, "positions_3d", file_3d)
+    check_subjects(subjects, positions_3d, file_3d)
+    check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))
     splits = read_splits(data_dir, "h36m")
 
@@ -78,11 +78,7 @@ def load_h36m(
             if action not in chosen or (subject, action) in CORRUPT_CLIPS:
                 continue
             where = f"{file_3d}: {subject} {action}"
-            world = _array(world, where)
-            if world.ndim != 3 or world.shape[1:] != (32, 3) or not len(world):
-                raise DuaError(f"{where} has shape {world.shape}, (T, 32, 3) was expected: 32 joints as Human3.6M records them")
-            check_finite(world, where)
-            check_metres(world[:, 0], world[:, 15], where, "the field's files are in metres, not millimetres; make the file anew")
+            world = check_h36m(world, where)
             for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, len(world)):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):
@@ -93,9 +89,9 @@ def load_h36m(
                 in_camera = world_to_camera(world[::downsample, list(H36M_32_TO_16)].astype(np.float64), camera)
                 targets.append((in_camera - in_camera[:, ROOT : ROOT + 1]).astype(np.float32))
                 inputs.append(_screen(pixels[::downsample], camera))
-                sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
+                sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
-    _check_any(inputs, subjects, actions, file_3d)
+    check_any(inputs, subjects, actions, file_3d)
     return Poses("h36m", torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(targets)), tuple(sequences))
 
 
@@ -108,7 +104,7 @@ def load_h36m_2d(
 ) -> UnlabelledPoses:
     """The 2D joints alone, for a target domain: the 3D file is not opened. Arguments and errors as `load_h36m`."""
     positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
-    _check_subjects(subjects, positions_2d, file_2d)
+    check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_2d.values() for a in takes), actions, str(file_2d))
     splits = read_splits(data_dir, "h36m")
     inputs, sequences, start = [], [], 0
@@ -118,9 +114,9 @@ def load_h36m_2d(
                 continue
             for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d):
                 inputs.append(_screen(pixels[::downsample], camera))
-                sequences.append(_sequence(subject, action, camera, start, len(inputs[-1]), splits))
+                sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
-    _check_any(inputs, subjects, actions, file_2d)
+    check_any(inputs, subjects, actions, file_2d)
     return UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
 
 
@@ -133,8 +129,8 @@ def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Mapping[int, S
             raise DuaError(
                 f"{file} does not exist; --keypoints can be: {', '.join(found)} (data/README.md says where to get others)"
             )
-    arrays = load_arrays(file, _MAKE_3D)
-    return _subjects(arrays, "positions_2d", file), _columns(arrays.get("metadata"), file), file
+    arrays = load_arrays(file, MAKE_3D)
+    return subjects_of(arrays, "positions_2d", file), _columns(arrays.get("metadata"), file), file
 
 
 def _columns(metadata: Any, file: Path) -> Mapping[int, SequenceOf[int]]:
@@ -160,7 +156,7 @@ def _columns(metadata: Any, file: Path) -> Mapping[int, SequenceOf[int]]:
     )
 
 
-def _subjects(arrays: dict[str, Any], key: str, file: Path) -> dict:
+def subjects_of(arrays: dict[str, Any], key: str, file: Path) -> dict:
     positions = arrays.get(key)
     if not isinstance(positions, dict) or not all(isinstance(actions, dict) for actions in positions.values()):
         raise DuaError(
@@ -169,12 +165,22 @@ def _subjects(arrays: dict[str, Any], key: str, file: Path) -> dict:
     return positions
 
 
-def _check_any(inputs: list, subjects: SequenceOf[str], actions: str, file: Path) -> None:
+def check_h36m(values: Any, where: str) -> np.ndarray:
+    """(T, 32, 3) world metres of Human3.6M, once they are known to be that. Raises a `DuaError` otherwise."""
+    world = number_array(values, where)
+    if world.ndim != 3 or world.shape[1:] != (32, 3) or not len(world):
+        raise DuaError(f"{where} has shape {world.shape}, (T, 32, 3) was expected: 32 joints as Human3.6M records them")
+    check_finite(world, where)
+    check_metres(world[:, 0], world[:, 15], where, "the field's files are in metres, not millimetres; make the file anew")
+    return world
+
+
+def check_any(inputs: list, subjects: SequenceOf[str], actions: str, file: Path) -> None:
     if not inputs:
         raise DuaError(f"{file} holds no usable sequence of {', '.join(subjects)} with actions '{actions}'; choose others")
 
 
-def _check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> None:
+def check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> None:
     for subject in subjects:
         if subject not in positions:
             raise DuaError(f"no subject '{subject}' in {file}; it has: {', '.join(sorted(map(str, positions)))}")
@@ -200,7 +206,7 @@ def _views(
     result = []
     for camera, pixels in zip(cameras, views, strict=True):
         where = f"{file}: {subject} {action} camera {camera.name}"
-        pixels = _array(pixels, where)
+        pixels = number_array(pixels, where)
         if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in columns or not len(pixels):
             raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
         joints = columns[pixels.shape[1]]
@@ -210,7 +216,7 @@ def _views(
     return result
 
 
-def _array(values: Any, where: str) -> np.ndarray:
+def number_array(values: Any, where: str) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:  # lists of unequal lengths
@@ -224,6 +230,6 @@ def _screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     return normalize_screen_coordinates(pixels.astype(np.float64), *camera.resolution).astype(np.float32)
 
 
-def _sequence(subject: str, action: str, camera: Camera, start: int, length: int, splits: dict) -> Sequence:
+def sequence_of(subject: str, action: str, camera: Camera, start: int, length: int, splits: dict) -> Sequence:
     split = splits.get((subject, action), "")
     return Sequence(subject, action, camera.name, start, start + length, camera.resolution, split)

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.io
 from tqdm import tqdm
 
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import CORRUPT_CLIPS, TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.h36m_writer import Positions2D, Positions3D
@@ -123,7 +123,7 @@ class H5Archive:
         except DuaError:
             raise
         except Exception as error:  # h5py, zipfile and zlib raise nearly anything on damaged bytes
-            raise DuaError(f"{where} is damaged or no HDF5 file ({_reason(error)}); get the archive again") from error
+            raise DuaError(f"{where} is damaged or no HDF5 file ({short_reason(error)}); get the archive again") from error
 
     def _bytes(self, member: str) -> bytes:
         if isinstance(self._archive, zipfile.ZipFile):
@@ -148,7 +148,7 @@ def read_archive(archive: H5Archive, allow_partial: bool = False) -> Positions3D
     """
     folder = "MyPoses/3D_positions"
     clips = [
-        _Clip(subject, _action(stem), f"{archive.path}: {member}", partial(_read_h5, archive, member))
+        _Clip(subject, canonical_action(stem), f"{archive.path}: {member}", partial(_read_h5, archive, member))
         for subject, stem, member in archive.members(folder)
     ]
     return _read_clips(clips, archive.path, f"{folder}/*.h5", allow_partial)
@@ -201,7 +201,7 @@ def read_detections(archive: H5Archive, keypoints: str, allow_partial: bool = Fa
             raise DuaError(
                 f"{archive.path}: {member} names no camera; ACTION.CAMERA.h5 with one of {', '.join(cameras)} was expected"
             )
-        key = (subject, _action(action), camera)
+        key = (subject, canonical_action(action), camera)
         if key[:2] in CORRUPT_CLIPS:
             continue
         if key in files:
@@ -234,7 +234,7 @@ def _read_tree(folder: Path, suffix: str, read_file: Callable[[Path], np.ndarray
     for subject in SUBJECTS:
         for file in sorted((folder / subject / inner).glob(f"*{suffix}")):
             if not file.name.startswith("."):
-                action = _action(file.name.removesuffix(suffix))
+                action = canonical_action(file.name.removesuffix(suffix))
                 clips.append(_Clip(subject, action, str(file), partial(read_file, file)))
     return _read_clips(clips, folder, f"{inner}/*{suffix}", allow_partial)
 
@@ -284,7 +284,7 @@ def _corrupt_note(subject: str) -> str:
     return f" ({names}, which is corrupt, left out)" if names else ""
 
 
-def _action(name: str) -> str:
+def canonical_action(name: str) -> str:
     """'Directions_1' -> 'Directions 1', 'TakingPhoto' -> 'Photo'."""
     name = name.replace("_", " ")
     for recorded, canonical in _RENAMED.items():
@@ -312,7 +312,9 @@ def _read_mat_file(path: Path) -> np.ndarray:
     except NotImplementedError as error:
         raise DuaError(f"{path} was saved as MATLAB 7.3, which is not read; save it with '-v7', or use --from-cdf") from error
     except Exception as error:
-        raise DuaError(f"{path} is damaged or no .mat file ({_reason(error)}); convert it again, or use --from-cdf") from error
+        raise DuaError(
+            f"{path} is damaged or no .mat file ({short_reason(error)}); convert it again, or use --from-cdf"
+        ) from error
     if data is None:
         raise DuaError(f"{path} has no variable 'data', which holds the joints; convert it again, or use --from-cdf")
     if data.dtype == object and data.size == 1:
@@ -339,7 +341,7 @@ def _read_cdf_file(path: Path) -> np.ndarray:
     except DuaError:
         raise
     except Exception as error:
-        raise DuaError(f"{path} is damaged or no .cdf file ({_reason(error)}); unpack or get it again") from error
+        raise DuaError(f"{path} is damaged or no .cdf file ({short_reason(error)}); unpack or get it again") from error
     return _frames(data, f"{path}: 'Pose'")
 
 
@@ -387,8 +389,3 @@ def _check_size(size: int, where: str) -> None:
 def _check_frames(frames: int, where: str) -> None:
     if frames > _MAX_FRAMES:
         raise DuaError(f"{where} claims {frames} frames, no sequence of Human3.6M has more than {_MAX_FRAMES}; get it again")
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    return text[:120] or type(error).__name__

@@ -74,7 +74,9 @@ def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
         error.plot(epochs, [row[key] for row in history], label=label, color=color, marker=marker, markersize=3)
     best = min(history, key=lambda row: row["val_mpjpe_mm"])
     error.axvline(best["epoch"], color="0.6", linewidth=0.8, linestyle="--", label=f"best: {best['val_mpjpe_mm']:.1f} mm")
-    error.set(xlabel="epoch", ylabel="mm", ylim=(0, None))
+    # The first epochs' errors, some of a metre, would press everything after them into a line.
+    top = 1.5 * max(row["val_mpjpe_mm"] for row in history[len(history) // 4 :])
+    error.set(xlabel="epoch", ylabel="mm", ylim=(0, top))
     error.legend(frameon=False, fontsize=8)
     for axis in (loss, error):
         axis.spines[["top", "right"]].set_visible(False)

@@ -19,16 +19,17 @@ from common.camera import Camera, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import (
-    _MAKE_3D,
     CORRUPT_CLIPS,
+    MAKE_3D,
     TRAIN_SUBJECTS,
-    _array,
-    _check_any,
-    _check_subjects,
-    _sequence,
-    _subjects,
+    check_any,
+    check_h36m,
+    check_subjects,
+    number_array,
     path_3d,
     path_smpl,
+    sequence_of,
+    subjects_of,
 )
 from common.poses import Sequence, check_finite, check_metres, choose_actions, read_splits, renumber
 from common.safe_load import load_arrays
@@ -94,10 +95,10 @@ def load_pairs(
     if smpl_shoulders not in SMPL_SHOULDERS:
         raise DuaError(f"smpl_shoulders is '{smpl_shoulders}', it can be: {', '.join(SMPL_SHOULDERS)}")
     file_3d, file_smpl = path_3d(data_dir), path_smpl(data_dir)
-    positions_3d = _subjects(load_arrays(file_3d, _MAKE_3D), "positions_3d", file_3d)
-    positions_smpl = _subjects(load_arrays(file_smpl, _MAKE), "positions_3d", file_smpl)
-    _check_subjects(subjects, positions_3d, file_3d)
-    _check_subjects(subjects, positions_smpl, file_smpl)
+    positions_3d = subjects_of(load_arrays(file_3d, MAKE_3D), "positions_3d", file_3d)
+    positions_smpl = subjects_of(load_arrays(file_smpl, _MAKE), "positions_3d", file_smpl)
+    check_subjects(subjects, positions_3d, file_3d)
+    check_subjects(subjects, positions_smpl, file_smpl)
     chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))
     splits = read_splits(data_dir, "h36m")
 
@@ -123,12 +124,12 @@ def load_pairs(
             for camera in cameras:
                 h36m.append(_seen(world[:, list(H36M_32_TO_16)], camera))
                 smpl.append(_seen(fitted[:, list(SMPL_SHOULDERS[smpl_shoulders])], camera))
-                sequences.append(_sequence(subject, action, camera, start, len(world), splits))
+                sequences.append(sequence_of(subject, action, camera, start, len(world), splits))
                 start += len(world)
-    _check_any(h36m, subjects, actions, file_smpl)
+    check_any(h36m, subjects, actions, file_smpl)
     pairs = PosePairs(torch.from_numpy(np.concatenate(h36m)), torch.from_numpy(np.concatenate(smpl)), tuple(sequences), dropped)
     # first: bodies that are mirrored fail the next check as well, whose message would not say why
-    check_smpl_handedness(pairs.smpl[:: 1 + len(pairs) // _SAMPLE].numpy(), file_smpl)
+    check_smpl_handedness(pairs.smpl.numpy(), file_smpl)
     for sequence in pairs.sequences:
         rows = slice(sequence.start, sequence.stop)
         check_same_person(
@@ -137,23 +138,13 @@ def load_pairs(
     return pairs
 
 
-def check_h36m(values: Any, where: str) -> np.ndarray:
-    """(T, 32, 3) world metres of Human3.6M, once they are known to be that. Raises a `DuaError` otherwise."""
-    world = _array(values, where)
-    if world.ndim != 3 or world.shape[1:] != (32, 3) or not len(world):
-        raise DuaError(f"{where} has shape {world.shape}, (T, 32, 3) was expected: 32 joints as Human3.6M records them")
-    check_finite(world, where)
-    check_metres(world[:, 0], world[:, 15], where, "the field's files are in metres, not millimetres; make the file anew")
-    return world
-
-
 def check_smpl(values: Any, where: str, frames: int) -> np.ndarray:
     """(frames, 24, 3) world metres of SMPL's joints, NaN where there is no fit, once they are known to be that.
 
     Raises:
         DuaError: another shape, other lengths than metres, or joints that are not finite in a frame that has others.
     """
-    joints = _array(values, where)
+    joints = number_array(values, where)
     if joints.ndim != 3 or joints.shape[1:] != (_JOINTS, 3):
         raise DuaError(f"{where} has shape {joints.shape}, (T, 24, 3) was expected: the 24 joints of SMPL")
     if len(joints) != frames:
@@ -188,14 +179,8 @@ def check_same_person(h36m: np.ndarray, smpl: np.ndarray, where: str) -> None:
 
 def check_smpl_handedness(smpl: np.ndarray, where: str | Path) -> None:
     """Raise a `DuaError` if the bodies of (N, 16, 3) are mirror images."""
-    mean = float(np.mean(handedness(smpl)))
-    try:
-        check_not_mirrored(mean, where)
-    except DuaError:  # its remedy is SURREAL's
-        raise DuaError(
-            f"{where}: SMPL's bodies are mirrored (mean handedness {mean:.2f}, above 0 was expected): left and right joints are "
-            f"exchanged, or an axis is turned round; make it anew with: {_MAKE}"
-        ) from None
+    sample = smpl[:: 1 + len(smpl) // _SAMPLE]
+    check_not_mirrored(float(np.mean(handedness(sample))), where, _MAKE)
 
 
 def _seen(world: np.ndarray, camera: Camera) -> np.ndarray:

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common.errors import DuaError
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, _subjects
-from common.h36m_sources import _action
+from common.errors import DuaError, short_reason
+from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, check_h36m, subjects_of
+from common.h36m_sources import canonical_action
 from common.h36m_writer import Positions3D
 from common.poses import base_action, check_finite
 from common.safe_load import load_arrays, load_npy, require_file
 from common.skeleton import H36M_32_TO_16, H36M_32_TO_17, SMPL_24_TO_16, SMPL_JOINT_NAMES
-from common.smpl_dataset import _SAMPLE, check_h36m, check_same_person, check_smpl, check_smpl_handedness, has_fit
+from common.smpl_dataset import check_same_person, check_smpl, check_smpl_handedness, has_fit
 
 BodyModel = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(B, 72) axis-angle radians, (B, 10) shape, (B, 3) metres -> (B, 24, 3) joints and (B, V, 3) vertices, world metres."""
@@ -108,7 +108,7 @@ def load_body_model(path: str | Path) -> BodyModel:
             f"{file} needs the package {error.name}, as the original files do; install it or convert the file"
         ) from error
     except Exception as error:  # a pickle of anything may raise anything
-        raise DuaError(f"{file} is no SMPL model that smplx reads ({_reason(error)}); get SMPL's neutral model") from error
+        raise DuaError(f"{file} is no SMPL model that smplx reads ({short_reason(error)}); get SMPL's neutral model") from error
     if not ok:
         raise DuaError(f"{file} is no SMPL model: {_VERTICES} vertices and 24 joints were expected; get SMPL's neutral model")
 
@@ -225,7 +225,7 @@ def _read_subject(
                 joints = recorded[number][part]
             except (KeyError, TypeError):
                 raise DuaError(f"{beside} is missing, but {fits_file.name} has fits of it; get both again") from None
-            same_action = {name: world for name, world in takes.items() if base_action(_action(name)) == ACTIONS[number]}
+            same_action = {name: world for name, world in takes.items() if base_action(canonical_action(name)) == ACTIONS[number]}
             found = _find_take(joints, same_action, beside)
             if found is None:
                 unknown.append(f"{ACTIONS[number]} (subaction {part})")
@@ -328,7 +328,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except MemoryError as error:
         raise DuaError(f"{path} does not fit into memory; ten times its size is needed") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DuaError(f"{path} is damaged, cut off or no .json file ({_reason(error)}); get it again") from error
+        raise DuaError(f"{path} is damaged, cut off or no .json file ({short_reason(error)}); get it again") from error
     return _object(content, str(path))
 
 
@@ -386,13 +386,15 @@ def read_joint_file(path: str | Path, h36m: Mapping[str, Mapping[str, Any]]) -> 
         content = content if isinstance(content, dict) and "positions_3d" in content else {"positions_3d": content}
     else:
         content = load_arrays(path)
-    positions = _subjects(content, "positions_3d", path)
+    positions = subjects_of(content, "positions_3d", path)
     fits = Fits()
     for subject, sequences in positions.items():
         if subject not in h36m:
             fits.skipped.append(f"{subject} (all)")
             continue
-        named = {action if action in h36m[subject] else _action(str(action)): values for action, values in sequences.items()}
+        named = {
+            action if action in h36m[subject] else canonical_action(str(action)): values for action, values in sequences.items()
+        }
         fits.skipped += [f"{subject} {action}" for action in named if action not in h36m[subject]]
         for action, world in h36m[subject].items():
             world = check_h36m(world, f"data_3d_h36m.npz: {subject} {action}")
@@ -421,7 +423,7 @@ def _checked(fits: Fits, h36m: Mapping[str, Mapping[str, Any]], where: str) -> F
         )
     sequences = [joints for actions in fits.positions.values() for joints in actions.values()]
     every = np.concatenate([joints[has_fit(joints)][:, list(SMPL_24_TO_16)] for joints in sequences])
-    check_smpl_handedness(every[:: 1 + len(every) // _SAMPLE], where)
+    check_smpl_handedness(every, where)
     for subject, actions in fits.positions.items():
         for action, joints in actions.items():
             usable = has_fit(joints)
@@ -429,8 +431,3 @@ def _checked(fits: Fits, h36m: Mapping[str, Mapping[str, Any]], where: str) -> F
                 recorded = np.asarray(h36m[subject][action])[usable][:, list(H36M_32_TO_16)]
                 check_same_person(recorded, joints[usable][:, list(SMPL_24_TO_16)], f"{where}: {subject} {action}")
     return fits
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}"[:120]

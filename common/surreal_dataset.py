@@ -98,12 +98,12 @@ def motion_of(clip: str) -> str:
     return f"{cmu[1]} {cmu[2]}" if cmu else sequence
 
 
-def check_not_mirrored(mean_handedness: float, where: str | Path) -> None:
-    """Raise a `DuaError` if bodies of this mean `common.skeleton.handedness` are mirror images."""
+def check_not_mirrored(mean_handedness: float, where: str | Path, made_by: str = _MAKE) -> None:
+    """Raise a `DuaError` if bodies of this mean `common.skeleton.handedness` are mirror images; `made_by` is the remedy."""
     if mean_handedness < _MIRRORED_BELOW:
         raise DuaError(
             f"{where}: the bodies are mirrored (mean handedness {mean_handedness:.2f}, above 0 was expected): left and right "
-            f"joints are exchanged, or an axis is turned round; prepare it anew with: {_MAKE}"
+            f"joints are exchanged, or an axis is turned round; prepare it anew with: {made_by}"
         )
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.io
 
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 from common.poses import check_finite
 from common.safe_load import load_npy, require_file
 from common.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, SMPL_MIRROR, handedness
@@ -127,7 +127,7 @@ def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
     except DuaError as error:
         return Problem(str(path), str(error))
     except Exception as error:  # scipy raises nearly anything on damaged bytes, and may return any type
-        return Problem(str(path), f"damaged or cut off ({_reason(error)})")
+        return Problem(str(path), f"damaged or cut off ({short_reason(error)})")
     joints_3d = (world - camera_place) @ _WORLD_TO_CAMERA.T
     seen = np.all(joints_3d[..., 2] > 0, axis=1)
     off = pixels_off(joints_3d[seen], joints_2d[seen])
@@ -200,7 +200,7 @@ def read_pose2mesh(path: str | Path, stride: int) -> Source:
         raise DuaError(f"{path} does not fit into memory; four times its size is needed") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DuaError(
-            f"{path} is damaged or no annotation file of Pose2Mesh ({_reason(error)}); 'images' with 'id' and 'annotations' "
+            f"{path} is damaged or no annotation file of Pose2Mesh ({short_reason(error)}); 'images' with 'id' and 'annotations' "
             "with 'image_id' were expected; get it again"
         ) from error
     problems: list[Problem] = []
@@ -248,7 +248,7 @@ def _joint_cam(annotation: dict) -> np.ndarray:
     try:
         joints = np.array(annotation["joint_cam"], dtype=np.float64).reshape(-1, 3)
     except (KeyError, TypeError, ValueError) as error:
-        raise DuaError(f"it has no joint_cam of 24 x 3 numbers ({_reason(error)})") from error
+        raise DuaError(f"it has no joint_cam of 24 x 3 numbers ({short_reason(error)})") from error
     if len(joints) != _JOINTS:
         raise DuaError(f"its joint_cam has {len(joints)} joints, 24 were expected")
     check_finite(joints[None], "joint_cam")
@@ -384,8 +384,3 @@ def _metres(joints: np.ndarray, where: str) -> np.ndarray:
 def _mirrored(joints_3d: np.ndarray) -> bool:
     """Whether labels are exchanged, as in `read_info`: the geometry is pinned by the pixels, so nothing else can be."""
     return bool(np.mean(handedness(joints_3d[:, list(SMPL_24_TO_16)])) < 0)
-
-
-def _reason(error: Any) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}"[:120]

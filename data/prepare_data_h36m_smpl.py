@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import DuaError, run_script
-from common.h36m_dataset import _MAKE_3D, _subjects, path_3d, path_smpl
+from common.h36m_dataset import MAKE_3D, path_3d, path_smpl, subjects_of
 from common.h36m_writer import write_smpl_3d
 from common.safe_load import load_arrays
 from common.smpl_sources import (
@@ -97,7 +97,7 @@ def millimetres(text: str) -> float:
 
 def read_source(args: argparse.Namespace) -> Fits:
     path = path_3d(args.out)
-    h36m = _subjects(load_arrays(path, _MAKE_3D), "positions_3d", path)
+    h36m = subjects_of(load_arrays(path, MAKE_3D), "positions_3d", path)
     if args.from_json is None:
         return read_joint_file(args.from_npz or args.from_npy, h36m)
     find_fits(args.from_json)  # a wrong folder is told before the model is loaded

@@ -1,17 +1,13 @@
 """BatchNorm with statistics of its own for each domain (Li et al. 2016, "Revisiting Batch Normalization for Practical
 Domain Adaptation"; Chang et al., "Domain-Specific Batch Normalization", CVPR 2019)."""
 
-import torch
 from torch import Tensor, nn
 
 DOMAINS = ("source", "target")
 
 
 class DomainBatchNorm1d(nn.Module):
-    """One scale and shift for all, a running mean and variance for each domain.
-
-    While training, the first half of a batch is source and the second half target, and each is normalised by itself. In
-    evaluation the statistics of the domain are used that `select_domain` has chosen.
+    """One scale and shift for all, a running mean and variance for each domain: that of the batch, see `select_domain`.
 
     Shape:
         (N, C) -> (N, C)
@@ -24,12 +20,8 @@ class DomainBatchNorm1d(nn.Module):
         self.domain = "source"
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            half = len(x) // 2
-            return torch.cat([self.source(x[:half]), self._target(x[half:])])
-        return self.source(x) if self.domain == "source" else self._target(x)
-
-    def _target(self, x: Tensor) -> Tensor:
+        if self.domain == "source":
+            return self.source(x)
         return self.target(x) * self.source.weight + self.source.bias
 
 
@@ -45,7 +37,7 @@ def separate_domains(network: nn.Module) -> nn.Module:
 
 
 def select_domain(network: nn.Module, domain: str) -> None:
-    """Whose statistics the network uses in evaluation; nothing changes in a network that has but one kind."""
+    """Whose statistics the network uses and, in training, updates; nothing changes in a network that has but one kind."""
     if domain not in DOMAINS:
         raise ValueError(f"domain {domain!r}: one of {', '.join(DOMAINS)} is needed")
     for module in network.modules():

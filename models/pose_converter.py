@@ -52,7 +52,7 @@ class PoseConverter(nn.Module):
     def whiten(self, vectors: Tensor) -> None:
         """Measure mean and whitening P on inputs (N, (J - 1) * 3): P (x - mean) has unit covariance, along directions that vary
         at all (to a thousandth of the largest deviation)."""
-        x = vectors.double().unflatten(1, (-1, len(self.weight)))  # (N, 45, 1) or (N, 15, 3)
+        x = vectors.cpu().double().unflatten(1, (-1, len(self.weight)))  # (N, 45, 1) or (N, 15, 3); MPS has no doubles
         for axis in range(len(self.weight)):
             centred = x[:, :, axis] - x[:, :, axis].mean(dim=0)
             variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))

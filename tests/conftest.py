@@ -24,3 +24,14 @@ def demo(tmp_path_factory):
     process = run_script("data/prepare_data_demo.py", "--out", out, "--takes", 1)
     assert process.returncode == 0, process.stderr
     return out
+
+
+@pytest.fixture(scope="session")
+def converter(demo, tmp_path_factory):
+    """A run folder of `conversion.py --format h36m` on the demo, trained no longer than it takes to be one."""
+    out = tmp_path_factory.mktemp("converter")
+    process = run_script(
+        "conversion.py", "--data_dir", demo, "--checkpoint", out, "--device", "cpu", "--epochs", 1, "--batch_size", 256
+    )
+    assert process.returncode == 0, process.stderr
+    return next(out.iterdir())

@@ -7,6 +7,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from common.body import JOINT_TABLES, draw_shape, pose_body
 from common.camera import project_to_2d, quaternion_to_matrix, world_to_camera
@@ -16,6 +17,8 @@ from common.motion import PARTS, load_deepmimic_clips, mirror, mix, resample
 from common.poses import split_validation
 from common.safe_load import load_arrays
 from common.skeleton import H36M_32_TO_16, MIRROR, PARENTS, SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness
+from common.smpl_dataset import load_pairs
+from common.surreal_dataset import load_surreal
 from tests.conftest import ROOT, run_script
 
 MOTION = ROOT / "data" / "demo" / "motion.h5"
@@ -72,9 +75,107 @@ def test_one_seed_one_result(demo, tmp_path):
     again = run_script("data/prepare_data_demo.py", "--out", tmp_path / "again", "--takes", 1)
     other = run_script("data/prepare_data_demo.py", "--out", tmp_path / "other", "--takes", 1, "--seed", 1)
     assert again.returncode == other.returncode == 0
-    for name in ("data_3d_h36m.npz", "data_2d_h36m_gt.npz", "dataset.json"):
+    for name in ("data_3d_h36m.npz", "data_3d_h36m_smpl.npz", "data_2d_h36m_gt.npz", "dataset.json"):
         assert (tmp_path / "again" / name).read_bytes() == (demo / name).read_bytes()
         assert (tmp_path / "other" / name).read_bytes() != (demo / name).read_bytes()
+    for split in ("train", "test"):
+        poses, same, different = (load_surreal(folder, split) for folder in (demo, tmp_path / "again", tmp_path / "other"))
+        assert torch.equal(poses.targets_3d, same.targets_3d)
+        assert torch.equal(poses.inputs_2d, same.inputs_2d)
+        assert not torch.equal(poses.targets_3d[:10], different.targets_3d[:10])
+
+
+# --- the SURREAL domain and the pairs -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def described(demo):
+    return json.loads((demo / "dataset.json").read_text())
+
+
+def clips_by_split(sequences):
+    found = {}
+    for entry in sequences:
+        found.setdefault(entry["split"], set()).update(entry["clips"])
+    return found
+
+
+def test_no_surreal_clip_stands_on_two_sides_of_a_split(demo, described):
+    clips_of = clips_by_split(described["surreal"]["sequences"])
+    assert set(clips_of) == {"train", "validation", "test"}
+    assert not clips_of["train"] & clips_of["validation"]
+    assert not (clips_of["train"] | clips_of["validation"]) & clips_of["test"]
+    train, validation = split_validation(load_surreal(demo))
+    assert {sequence.base_action for sequence in validation.sequences} == {"Roll"}
+    assert "Roll" not in {sequence.base_action for sequence in train.sequences}
+
+
+def test_the_domains_train_on_different_movements_and_test_on_none_of_either(described):
+    h36m, surreal = (clips_by_split(described[domain]["sequences"]) for domain in ("h36m", "surreal"))
+    seen = {domain: clips["train"] | clips["validation"] for domain, clips in (("h36m", h36m), ("surreal", surreal))}
+    assert not seen["h36m"] & seen["surreal"]
+    assert not (seen["h36m"] | seen["surreal"]) & (h36m["test"] | surreal["test"])
+
+
+def test_no_body_is_met_twice(described):
+    """Human3.6M's test subjects have bodies of their own, and so has every take of SURREAL."""
+    bodies = list(described["h36m"]["bodies"].items())
+    test = [json.dumps(body) for subject, body in bodies if subject in TEST_SUBJECTS]
+    train = [json.dumps(body) for subject, body in bodies if subject in TRAIN_SUBJECTS]
+    surreal = [json.dumps(entry["body"]) for entry in described["surreal"]["sequences"]]
+    assert len(test) == 2
+    assert len({*test, *train, *surreal}) == len(test) + len(train) + len(surreal)
+
+
+def test_surreals_bodies_vary_more(described):
+    stature = {
+        "h36m": [body["stature"] for body in described["h36m"]["bodies"].values()],
+        "surreal": [entry["body"]["stature"] for entry in described["surreal"]["sequences"]],
+    }
+    assert np.std(stature["surreal"]) > np.std(stature["h36m"])
+    assert {entry["body"]["sex"] for entry in described["surreal"]["sequences"]} == {"female", "male"}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_surreals_files_hold_what_dataset_json_says(demo, described, split):
+    with h5py.File(demo / f"surreal_{split}.h5") as file:
+        frames = (file["clip_stop"][()] - file["clip_start"][()]).tolist()
+        assert (file.attrs["width"], file.attrs["height"]) == (320, 240)
+    wanted = ("train", "validation") if split == "train" else ("test",)
+    entries = [entry for entry in described["surreal"]["sequences"] if entry["split"] in wanted]
+    assert [entry["frames"] for entry in entries] == frames
+    assert [entry["action"] for entry in entries] == [sequence.action for sequence in load_surreal(demo, split).sequences]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_surreals_3d_projects_onto_its_2d(demo, split):
+    """By SURREAL's K written out, from where the person stands: root depth included."""
+    with h5py.File(demo / f"surreal_{split}.h5") as file:
+        joints_2d, joints_3d = file["joints_2d"][()].astype(float), file["joints_3d"][()].astype(float)
+    projected = joints_3d @ np.array([[600.0, 0, 160], [0, 600, 120], [0, 0, 1]]).T
+    assert (projected[..., 2] > 1).all()
+    assert np.abs(projected[..., :2] / projected[..., 2:] - joints_2d).max() < 1
+    distance = joints_3d[:, 0, 2]
+    assert 5 < distance.mean() < 9
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_surreals_bodies_are_right_way_round_in_every_take(demo, split):
+    poses = load_surreal(demo, split)
+    for sequence in poses.sequences:
+        assert handedness(poses.targets_3d[sequence.start : sequence.stop].numpy()).mean() > 0.1, sequence.action
+
+
+def test_pairs_are_of_the_same_bodies_and_right_way_round(demo):
+    pairs = load_pairs(demo, TRAIN_SUBJECTS + TEST_SUBJECTS)
+    assert len(pairs) == len(load_h36m(demo, subjects=TRAIN_SUBJECTS + TEST_SUBJECTS))
+    assert pairs.dropped == 0
+    assert handedness(pairs.smpl.numpy()).mean() > 0.1
+    assert handedness(pairs.h36m.numpy()).mean() > 0.1
+    apart = (pairs.h36m - pairs.smpl).norm(dim=-1)[:, 1:]
+    assert 0.02 < apart.mean() < 0.1  # two definitions of one body, not two bodies
+    train, validation = split_validation(load_pairs(demo))
+    assert {sequence.subject for sequence in (*train.sequences, *validation.sequences)} == set(TRAIN_SUBJECTS)
 
 
 def test_bodies_are_right_way_round_in_every_clip(clips, shape):

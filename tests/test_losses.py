@@ -1,8 +1,13 @@
-"""Losses: the relative error's bounds, and that no gradient flows through the estimator's target."""
+"""Losses: the relative error's bounds, no gradient through the estimator's target, and the domain loss with its reversal."""
 
+import math
+
+import pytest
 import torch
+from torch import nn
 
-from common.losses import relative_error, uncertainty_loss
+from common.losses import domain_loss, relative_error, uncertainty_loss
+from models.domain_classifier import DomainClassifier
 
 
 def poses(seed):
@@ -42,3 +47,54 @@ def test_uncertainty_loss_is_the_mean_absolute_difference():
     guess = torch.rand(8, 16, generator=torch.Generator().manual_seed(2))
     expected = sum(abs(float(guess[n, j]) - float(truth[n, j])) for n in range(8) for j in range(1, 16)) / (8 * 15)
     assert abs(uncertainty_loss(guess, predicted, target).item() - expected) < 1e-6
+
+
+class FirstCoordinate(nn.Module):
+    """Logits that are the first coordinate after the hip's."""
+
+    def forward(self, vectors):
+        assert vectors.shape[1:] == (45,)
+        return vectors[:, 0]
+
+
+def lifted(*values):
+    pose = torch.zeros(len(values), 16, 3)
+    pose[:, 1, 0] = torch.tensor(values)
+    return pose
+
+
+def test_domain_loss_is_the_cross_entropy_with_source_1_and_target_0():
+    loss, accuracy = domain_loss(FirstCoordinate(), lifted(2.0, -1.0, 0.5), lifted(-3.0, 0.25), 1.0)
+    expected = [math.log1p(math.exp(-x)) for x in (2.0, -1.0, 0.5)] + [math.log1p(math.exp(x)) for x in (-3.0, 0.25)]
+    assert loss.item() == pytest.approx(sum(expected) / 5)
+    assert accuracy.item() == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.3, 1.0])
+def test_domain_loss_reverses_what_reaches_the_poses_and_not_the_classifiers_own(coefficient):
+    def gradients(c):
+        torch.manual_seed(0)
+        classifier, poses_s, poses_t = DomainClassifier(hid_dim=8), poses(0).requires_grad_(), poses(1).requires_grad_()
+        loss, accuracy = domain_loss(classifier, poses_s, poses_t, c)
+        loss.backward()
+        assert not accuracy.requires_grad
+        return poses_s.grad, poses_t.grad, [parameter.grad for parameter in classifier.parameters()]
+
+    plain, found = gradients(-1.0), gradients(coefficient)  # -1 undoes the reversal
+    for a, b in zip(plain[:2], found[:2]):
+        torch.testing.assert_close(b, -coefficient * a)
+        assert not b[:, 0].any()  # the hip is not shown
+    assert all(torch.equal(a, b) for a, b in zip(plain[2], found[2]))
+
+
+def test_both_domains_pass_the_classifier_in_one_batch():
+    """Were each normalised by itself, two domains that differ by a shift would look alike."""
+    batches = []
+
+    class Recorder(FirstCoordinate):
+        def forward(self, vectors):
+            batches.append(len(vectors))
+            return super().forward(vectors)
+
+    domain_loss(Recorder(), poses(0), poses(1)[:5], 1.0)
+    assert batches == [13]

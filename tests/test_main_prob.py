@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -15,44 +13,14 @@ import torch
 from common.checkpoint import load_checkpoint
 from common.h36m_dataset import load_h36m
 from common.safe_load import load_arrays
-from tests.conftest import ROOT, run_script
-
-SMALL = ("--hid_dim", 32, "--device", "cpu", "--batch_size", 128)
+from tests.conftest import run_script
+from tests.script_tools import SMALL, assert_one_line, assert_same_bits, only_run, start, wait_for, weights
 
 
 def train(demo, folder, *arguments):
     process = run_script("main_prob.py", "--data_dir", demo, "--checkpoint", folder, *SMALL, *arguments)
     assert process.returncode == 0, process.stderr
     return only_run(folder), process
-
-
-def only_run(folder):
-    runs = [path for path in folder.iterdir() if path.is_dir()]
-    assert len(runs) == 1, runs
-    return runs[0]
-
-
-def weights(path):
-    checkpoint = load_checkpoint(path)
-    return {f"{role}.{name}": tensor for role, state in checkpoint["weights"].items() for name, tensor in state.items()}
-
-
-def assert_same_bits(a, b):
-    first, second = weights(a), weights(b)
-    assert first.keys() == second.keys()
-    for name, tensor in first.items():
-        assert torch.equal(tensor, second[name]), name
-    one, two = load_checkpoint(a)["training"], load_checkpoint(b)["training"]
-    for row, other in zip(one["history"], two["history"], strict=True):
-        assert {k: v for k, v in row.items() if k != "poses_per_s"} == {k: v for k, v in other.items() if k != "poses_per_s"}
-
-
-def assert_one_line(process, *words):
-    assert process.returncode == 2, process.stdout + process.stderr
-    lines = [line for line in process.stderr.strip().splitlines() if line.strip()]
-    assert len(lines) == 1, process.stderr
-    for word in words:
-        assert word in lines[0], lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -130,27 +98,10 @@ def test_resuming_a_snapshot_ends_in_the_same_bits(finished, demo, tmp_path):
     assert len((copy / "log.csv").read_text().splitlines()) == 4
 
 
-def start(demo, folder, *arguments):
-    """A run in the background, and its folder once it has begun to train."""
-    command = [sys.executable, "main_prob.py", "--data_dir", demo, "--checkpoint", folder, *SMALL, *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    return process
-
-
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
 def test_kill_9_loses_no_result(finished, demo, tmp_path, delay):
     run, _ = finished
-    process = start(demo, tmp_path, "--epochs", 3)
+    process = start("main_prob.py", "--data_dir", demo, "--checkpoint", tmp_path, *SMALL, "--epochs", 3)
     wait_for(lambda: list(tmp_path.glob("*/ckpt_last.pth.tar")) or process.poll() is not None)
     time.sleep(delay)
     process.kill()
@@ -166,7 +117,7 @@ def test_kill_9_loses_no_result(finished, demo, tmp_path, delay):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves_in_the_middle_of_an_epoch(demo, tmp_path, number):
     whole, _ = train(demo, tmp_path / "whole", "--epochs", 2)
-    process = start(demo, tmp_path / "stopped", "--epochs", 2)
+    process = start("main_prob.py", "--data_dir", demo, "--checkpoint", tmp_path / "stopped", *SMALL, "--epochs", 2)
     assert "poses:" in process.stdout.readline()
     time.sleep(0.3)
     process.send_signal(number)
@@ -348,3 +299,36 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoi
         "main_prob.py", "--data_dir", demo, "--checkpoint", tmp_path, *SMALL, "--epochs", 2, "--lr", 1e30, "--no_max"
     )
     assert_one_line(process, "NaN or infinite", "step", "no checkpoint was written yet", "--lr")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_trains_resumes_and_agrees_with_the_cpu(demo, tmp_path):
+    """The same code on a GPU: it repeats itself, resumes, and evaluates to what the CPU evaluates."""
+    runs = [tmp_path / name for name in ("one", "two")]
+    for folder in runs:
+        process = run_script(
+            "main_prob.py",
+            "--data_dir",
+            demo,
+            "--checkpoint",
+            folder,
+            "--hid_dim",
+            32,
+            "--device",
+            "cuda",
+            "--epochs",
+            2,
+            "--snapshot",
+            1,
+        )
+        assert process.returncode == 0, process.stderr
+    first, second = (only_run(folder) for folder in runs)
+    assert_same_bits(first / "ckpt_last.pth.tar", second / "ckpt_last.pth.tar")
+    (tmp_path / "resumed").mkdir()
+    (tmp_path / "resumed" / "snapshot.pth.tar").write_bytes((first / "snapshot_epoch_1.pth.tar").read_bytes())
+    assert run_script("main_prob.py", "--resume", tmp_path / "resumed" / "snapshot.pth.tar", "--device", "cuda").returncode == 0
+    assert_same_bits(first / "ckpt_last.pth.tar", tmp_path / "resumed" / "ckpt_last.pth.tar")
+    assert run_script("main_prob.py", "--evaluate", first, "--device", "cpu").returncode == 0
+    on_cpu = json.loads((first / "results_ckpt_best_gt.json").read_text())["average"]
+    assert on_cpu == pytest.approx(json.loads((first / "results.json").read_text())["average"], rel=1e-3)

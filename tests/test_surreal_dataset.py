@@ -1,6 +1,7 @@
 """The loader of prepared SURREAL files and the writer that other builders use."""
 
 import itertools
+import json
 import os
 import resource
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from common import surreal_dataset
 from common.camera import image_coordinates, project_to_2d
 from common.errors import DuaError
-from common.poses import Poses, UnlabelledPoses
+from common.poses import Poses, UnlabelledPoses, split_validation
 from common.skeleton import handedness
 from common.surreal_dataset import SURREAL_CAMERA, load_surreal, load_surreal_2d, motion_of, path_surreal
 from common.surreal_writer import SurrealWriter, _Disk
@@ -59,13 +60,13 @@ def test_sequences_are_clips_with_their_motion_as_action(folder: Path) -> None:
     sequences = load_surreal(folder).sequences
     assert [s.action for s in sequences] == ["01 01", "02 03", "01 01"]
     assert [s.base_action for s in sequences] == ["01", "02", "01"]
-    assert {(s.subject, s.camera, s.resolution, s.split) for s in sequences} == {("surreal", "surreal", (320, 240), "train")}
+    assert {(s.subject, s.camera, s.resolution, s.split) for s in sequences} == {("surreal", "surreal", (320, 240), "")}
     assert [s.stop - s.start for s in sequences] == LENGTHS
     assert [s.start for s in sequences] == [0, *itertools.accumulate(LENGTHS)][:-1]
 
 
-@pytest.mark.parametrize(("split", "expected"), [("train", "train"), ("val", "validation"), ("test", "test")])
-def test_the_file_fixes_the_split(tmp_path: Path, split: str, expected: str) -> None:
+@pytest.mark.parametrize(("split", "expected"), [("train", ""), ("val", "validation"), ("test", "test")])
+def test_files_that_are_no_training_file_fix_the_split(tmp_path: Path, split: str, expected: str) -> None:
     write_prepared(tmp_path, split)
     assert {s.split for s in load_surreal(tmp_path, split).sequences} == {expected}
     assert {s.split for s in load_surreal_2d(tmp_path, split).sequences} == {expected}
@@ -321,3 +322,17 @@ def test_interrupt_while_hdf5_writes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "surreal_train.h5")
     assert not os.listdir(tmp_path)
+
+
+def test_validation_is_cut_from_training_by_motion(folder: Path) -> None:
+    """SURREAL's own val is part of its test, so nothing is chosen on it. The two clips of motion 01 01 stay together."""
+    train, validation = split_validation(load_surreal(folder))
+    assert {s.action for s in train.sequences} & {s.action for s in validation.sequences} == set()
+    assert len(train) + len(validation) == sum(LENGTHS)
+
+
+def test_a_built_data_set_fixes_its_validation(folder: Path) -> None:
+    described = [{"subject": "surreal", "action": a, "split": s} for a, s in (("01 01", "train"), ("02 03", "validation"))]
+    (folder / "dataset.json").write_text(json.dumps({"surreal": {"sequences": described}}))
+    _, validation = split_validation(load_surreal(folder))
+    assert {s.action for s in validation.sequences} == {"02 03"}
