@@ -10,19 +10,16 @@ Network: Martinez et al., ICCV 2017. Uncertainty: Manesco et al., Sensors 2023, 
 Subjects S1 S5 S6 S7 S8 train, a tenth of their clips is held out and chooses the best epoch, S9 and S11 test.
 """
 
-import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from common.arguments import parse_arguments, training_parser
-from common.batches import ShuffledBatches
 from common.errors import run_script
-from common.evaluation import validation_errors
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.in_domain import train_in_domain
 from common.losses import uncertainty_loss
-from common.metrics import mpjpe
-from common.networks import add_network_arguments, lifter_description, uncertainty_description
-from common.poses import split_validation
+from common.networks import add_network_arguments
 
 
 def main() -> None:
@@ -38,29 +35,14 @@ def main() -> None:
         run.report(test)
         return
 
+    def objective(poses_3d: Tensor, targets_3d: Tensor, relative_errors: Tensor) -> dict[str, Tensor]:
+        pose = F.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])  # the hip is the origin, there is nothing to learn of it
+        uncertainty = uncertainty_loss(relative_errors, poses_3d, targets_3d)
+        loss = pose + args.uncertainty_weight * uncertainty
+        return {"loss": loss, "pose_loss": pose, "uncertainty_loss": uncertainty}
+
     poses = load_h36m(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
-    train, validation = (split.to(run.device) for split in split_validation(poses))
-    batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
-
-    lifter = lifter_description(args, "martinez")
-    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter))
-
-    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
-        inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)
-        poses_3d, features = networks["lifter"](inputs_2d)
-        pose = F.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])
-        uncertainty = uncertainty_loss(networks["uncertainty"](features), poses_3d, targets_3d)
-        return {
-            "loss": pose + args.uncertainty_weight * uncertainty,
-            "pose_loss": pose,
-            "uncertainty_loss": uncertainty,
-            "mpjpe": mpjpe(poses_3d, targets_3d).mean(),
-        }
-
-    def validate() -> dict[str, float]:
-        return validation_errors(networks, validation, run.device)
-
-    run.train(batches, loss, validate, skeleton="h36m", source="h36m", train=len(train), validation=len(validation))
+    train_in_domain(run, args, "martinez", poses, skeleton="h36m", objective=objective)
     run.report(test)
 
 

@@ -15,7 +15,7 @@ Human3.6M's skeleton. Nothing in training sees a 3D label of Human3.6M but the c
 subjects: `load_h36m_2d` does not open the file of labels, and the best epoch is chosen on SURREAL.
 """
 
-import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from common.arguments import Arguments, parse_arguments, training_parser
@@ -23,12 +23,11 @@ from common.batches import DomainBatches, ShuffledBatches
 from common.converter import convert_labels, find_or_train_converter
 from common.dua import add_dua_arguments, decide_dua, dua_descriptions, dua_loss, select_validation
 from common.errors import run_script
-from common.evaluation import validation_errors
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
+from common.in_domain import train_in_domain
 from common.losses import uncertainty_loss
-from common.metrics import mpjpe
-from common.networks import add_network_arguments, lifter_description, uncertainty_description
+from common.networks import add_network_arguments
 from common.poses import split_validation
 from common.surreal_dataset import load_surreal
 
@@ -51,27 +50,16 @@ def in_domain(args: Arguments) -> None:
     if args.evaluate:
         run.report(test)
         return
-    poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions)
-    train, validation = (split.to(run.device) for split in split_validation(poses))
-    batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
-
-    lifter = lifter_description(args, args.network)
-    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter))
     pose_loss = F.l1_loss if args.network == "martinez" else F.mse_loss
     weight = 0.1 if args.uncertainty_weight is None else args.uncertainty_weight
 
-    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
-        inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)
-        poses_3d, features = networks["lifter"](inputs_2d)
+    def objective(poses_3d: Tensor, targets_3d: Tensor, relative_errors: Tensor) -> dict[str, Tensor]:
         pose = pose_loss(poses_3d[:, 1:], targets_3d[:, 1:])
-        uncertainty = uncertainty_loss(networks["uncertainty"](features), poses_3d, targets_3d)
-        terms = {"pose_loss": pose, "uncertainty_loss": uncertainty, "mpjpe": mpjpe(poses_3d, targets_3d).mean()}
-        return {"loss": pose + weight * uncertainty, **terms}
+        uncertainty = uncertainty_loss(relative_errors, poses_3d, targets_3d)
+        return {"loss": pose + weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
-    def validate() -> dict[str, float]:
-        return validation_errors(networks, validation, run.device)
-
-    run.train(batches, loss, validate, skeleton="smpl", source="surreal", train=len(train), validation=len(validation))
+    poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions)
+    train_in_domain(run, args, args.network, poses, skeleton="smpl", objective=objective)
     run.report(test)
 
 
@@ -102,7 +90,7 @@ def adapt(args: Arguments) -> None:
 
     networks = run.networks(**dua_descriptions(args))
 
-    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
+    def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
         return dua_loss(args, networks, batch, step)
 
     validate = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))

@@ -1,5 +1,6 @@
 """`conversion.py`: as good as least squares, from training subjects alone, in both directions."""
 
+import argparse
 import json
 import os
 
@@ -265,7 +266,7 @@ def test_the_newest_of_the_right_format_is_found(finished, converter, tmp_path):
 
 
 def test_the_given_converter_is_used_and_said(converter, capsys):
-    network, description = find_or_train_converter(str(converter), "h36m", None)
+    network, description = find_or_train_converter(str(converter), "h36m", argparse.Namespace(smpl_shoulders="shoulder"))
     assert description["name"] == "converter"
     assert isinstance(network, PoseConverter)
     assert capsys.readouterr().out == f"converter: {converter}, as --converter says\n"
