@@ -69,7 +69,7 @@ def main() -> None:
         batches = ShuffledBatches(inputs, outputs, batch_size=args.batch_size, seed=args.seed)
         if "lr_decay" not in args.given and not run.continues:
             # A small convex problem is solved to its end: over the run the steps shrink to 0.96 ** 100, a sixtieth.
-            args.lr_decay = max(1, args.epochs * batches.steps // 100)
+            args.lr_decay = max(1, args.epochs * min(batches.steps, args.limit_batches or batches.steps) // 100)
         run.train(
             batches,
             loss,

@@ -1,6 +1,6 @@
 """Errors of any checkpoints on any prepared data sets, in one table.
 
-    python evaluate.py checkpoint/surreal_dua/<run> checkpoint/h36m_dua/<run> --data_dir data/demo --on h36m surreal
+    python evaluate.py checkpoint/sur_dua/<run> checkpoint/h36m_dua/<run> --data_dir data/demo --on h36m surreal
     python evaluate.py checkpoint/prob/*/ --on h36m --keypoints cpn_ft_h36m_dbb --out tables/detected
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
@@ -69,6 +69,11 @@ def main() -> None:
             raise DuaError(f"{file} holds no lifting network (experiment '{checkpoint['experiment']}'); leave it out")
         networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
         facts = describe(checkpoint)
+        shoulders = checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
+        if "surreal" in tests and shoulders != args.smpl_shoulders:
+            raise DuaError(
+                f"{file} was trained with --smpl_shoulders {shoulders}, SURREAL was read with {args.smpl_shoulders}; give the same"
+            )
         for name, poses in tests.items():
             domain = domain_of(checkpoint, poses)
             raw = evaluate(networks, poses, device, domain).average

@@ -41,10 +41,13 @@ ROWS: dict[str, tuple[set[str], list[str]]] = {
 }
 DIRECTIONS = {"surreal -> h36m": ["train_surreal.py", "--dua"], "h36m -> surreal": ["train_h36m_dan.py"]}
 
-# quick: half the width, large batches, 1,250 steps, for two cores and half an hour; full: the paper's training.
+# An epoch has the same number of batches in every row: an epoch of DUA is a pass over the longer domain, one without target a
+# pass over the source, and rows that trained for longer would not compare.
 PRESETS = {
-    "quick": ["--hid_dim", "512", "--batch_size", "256", "--limit_batches", "250", "--epochs", "5", "--downsample", "2"],
-    "full": [],
+    # half the width, large batches, 600 steps, every second frame: two cores and a quarter of an hour
+    "quick": ["--hid_dim", "512", "--batch_size", "256", "--limit_batches", "60", "--epochs", "10", "--downsample", "2"],
+    # the paper's network and batch, 100,000 steps
+    "full": ["--limit_batches", "500", "--epochs", "200"],
 }
 COLUMNS = ("direction", "row", "labels", "MPJPE", "+-", "P-MPJPE", "+-", "against none, mm", "%", "seeds")
 
@@ -52,7 +55,9 @@ COLUMNS = ("direction", "row", "labels", "MPJPE", "+-", "P-MPJPE", "+-", "agains
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", default="data/demo", help="folder with both domains (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="folder for runs and tables (default: benchmarks/results/<data>_<preset>)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for runs and tables (default: benchmarks/results/<data>_<preset>_<network>)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
     parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="size of each training (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each (default: %(default)s)")
@@ -63,7 +68,12 @@ def main() -> None:
     if args.jobs < 1:
         raise DuaError(f"--jobs {args.jobs}: at least 1 is needed")
     build_demo_if_missing(args.data_dir)
-    out = args.out or ROOT / "benchmarks" / "results" / f"{Path(args.data_dir).name}_{args.preset}_{args.network}"
+    args.data_dir = str(Path(args.data_dir).resolve())  # the scripts run in the repository's root, wherever this one does
+    out = (
+        args.out.resolve()
+        if args.out
+        else ROOT / "benchmarks" / "results" / f"{Path(args.data_dir).name}_{args.preset}_{args.network}"
+    )
 
     converter = one_run(["conversion.py", "--format", "h36m", "--data_dir", args.data_dir], out / "converter", "conversion.json")
     options = ["--data_dir", args.data_dir, "--network", args.network, *PRESETS[args.preset]]
@@ -92,18 +102,28 @@ def main() -> None:
 
 def one_run(command: list[str], folder: Path, result: str) -> Path:
     """Run a script into `folder`, resume it if it was cut off, or leave it if it is done; returns its run folder."""
-    done = sorted(folder.glob(f"*/{result}"))
+    done = finished_run(folder, result)
     if done:
-        return done[0].parent
+        recorded = json.loads((done / "config.json").read_text())["arguments"]["data_dir"]
+        wanted = command[command.index("--data_dir") + 1]
+        if Path(recorded).resolve() != Path(wanted):
+            raise DuaError(f"{done} was trained on {recorded}, not on {wanted}; choose another folder with --out")
+        return done
     cut_off = sorted(folder.glob(f"*/{LAST}"))
     whole = [*command, "--checkpoint", str(folder)] if not cut_off else [command[0], "--resume", str(cut_off[0])]
     # One thread a run: side by side they would otherwise wait for each other's threads.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     finished = subprocess.run([sys.executable, *whole], cwd=ROOT, env=environment, capture_output=True, text=True)
-    if finished.returncode:
+    done = finished_run(folder, result)
+    if finished.returncode or not done:
         last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DuaError(f"python {' '.join(whole)} ended with {finished.returncode}: {last}")
-    return next(iter(sorted(folder.glob(f"*/{result}")))).parent
+        raise DuaError(f"python {' '.join(whole)} ended with {finished.returncode} and without {result}: {last}")
+    return done
+
+
+def finished_run(folder: Path, result: str) -> Path | None:
+    """The run folder below `folder` that holds `result`."""
+    return next((path.parent for path in sorted(folder.glob(f"*/{result}"))), None)
 
 
 def table(results: dict[tuple[str, str, int], dict], seeds: list[int]) -> list[tuple[str, ...]]:

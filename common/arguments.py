@@ -11,7 +11,7 @@ from common.errors import DuaError
 _FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
-_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network"}
+_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network", "smpl_shoulders"}
 
 
 def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
@@ -19,7 +19,7 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.A
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--data_dir", default="data", help="folder with the .npz files; data/demo for the demo (default: %(default)s)"
+        "--data_dir", default="data", help="folder with the prepared data sets; data/demo for the demo (default: %(default)s)"
     )
     data.add_argument(
         "-k",
@@ -44,7 +44,9 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.A
         "--snapshot", type=int, default=0, help="keep a checkpoint every n epochs; 0: only best and last (default: 0)"
     )
     run.add_argument("-r", "--resume", metavar="FILE", help="go on with this checkpoint (or run folder), to the same result")
-    run.add_argument("--evaluate", metavar="FILE", help="only report the test errors of this checkpoint (or run folder)")
+    run.add_argument(
+        "--evaluate", metavar="FILE", help="train nothing, only report the errors of this checkpoint (or run folder)"
+    )
     run.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     run.add_argument("--seed", type=int, default=0, help="same seed, same machine, same result (default: %(default)s)")
     run.add_argument("--limit_batches", type=int, default=None, help="train on so many batches an epoch, for smoke runs")
@@ -99,6 +101,8 @@ def check_values(args: argparse.Namespace) -> None:
         value = getattr(args, name, None)
         if value is not None and not least <= value < float("inf"):
             raise DuaError(f"--{name} {value}: at least {least} is needed")
+    if args.seed >= 2**63:
+        raise DuaError(f"--seed {args.seed}: a number below 2**63 is needed")
     for name in ("lr", "lr_gamma"):
         value = getattr(args, name)
         if not 0 < value < float("inf"):
@@ -122,7 +126,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
         DuaError: such an option; the message lists the two values.
     """
     for name, value in recorded.items():
-        if name not in vars(args) or (name == "checkpoint" and not resume):
+        if name not in vars(args) or (name in ("checkpoint", "device") and not resume):
             continue
         if name not in args.given:
             setattr(args, name, value)

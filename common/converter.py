@@ -82,7 +82,9 @@ def newest_converter(root: str | Path, wanted: str, shoulders: str) -> Path | No
     for path in found:
         # config.json says it without reading the weights of every run.
         config = path.parent / "config.json"
-        if config.exists() and '"experiment": "conversion"' in config.read_text(errors="replace"):
+        # conversion.json is written last: without it the training was cut off, or still goes on.
+        finished = (path.parent / "conversion.json").exists()
+        if finished and config.exists() and '"experiment": "conversion"' in config.read_text(errors="replace"):
             try:
                 load_converter(path, wanted, shoulders)
             except DuaError:  # to the other skeleton, or damaged

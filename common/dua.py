@@ -137,6 +137,12 @@ def dua_loss(
     return terms
 
 
+_ONLY_IN_DUA = (
+    "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
+    "domain_bn", "select", "keypoints",
+)  # fmt: skip
+
+
 def decide_dua(args: Arguments) -> bool:
     """Which of its two experiments `train_surreal.py` runs; says so, and why, in the first line printed."""
     given = args.resume or args.evaluate
@@ -151,6 +157,10 @@ def decide_dua(args: Arguments) -> bool:
         folder = Path(args.checkpoint).name
         args.dua = "dua" in folder.lower()
         why = f"neither --dua nor --no_dua was given, and the checkpoint folder '{folder}' {'has' if args.dua else 'lacks'} 'dua' in its name"
+    useless = [name for name in _ONLY_IN_DUA if name in args.given]
+    if not args.dua and useless:
+        names = ", ".join(f"--no_{name.removesuffix('_on')}" if name.endswith("_on") else f"--{name}" for name in useless)
+        raise DuaError(f"{names}: of no use in domain ({why}); leave it out, or add --dua")
     print(f"experiment: {'DUA, SURREAL -> Human3.6M' if args.dua else 'in domain, SURREAL'}; {why}", flush=True)
     return args.dua
 

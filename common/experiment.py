@@ -124,12 +124,12 @@ class Experiment:
         parameters = sum(p.numel() for network in self._trained.values() for p in network.parameters())
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
-        write_config(folder, " ".join(sys.argv), arguments, facts)
-        described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
-        print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
         trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)
         if self._checkpoint:
             trainer.resume(self._checkpoint, self._file)
+        write_config(folder, " ".join(sys.argv), arguments, facts)
+        described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
+        print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
         trainer.fit()
         self._file = folder / BEST
         if not self._file.exists():  # a snapshot went on outside its run, and no later epoch was better

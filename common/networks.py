@@ -7,7 +7,7 @@ from common.errors import DuaError
 from common.skeleton import NUM_JOINTS, PARENTS
 from models.sem_gcn import skeleton_adjacency
 
-# Where a network's own paper and code differ from the other's (DESIGN: hidden sizes, blocks, dropout).
+# As each network's own paper and code have them.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "martinez": {"hid_dim": 1024, "num_layers": 2, "dropout": 0.5},
     "semgcn": {"hid_dim": 128, "num_layers": 4, "dropout": 0.0},

@@ -94,7 +94,9 @@ class Trainer:
             raise DuaError(
                 f"{path} stopped after batch {self.batch} of an epoch, this data has {self.steps}; give the run's own data"
             )
-        if self.epoch >= self.args.epochs:
+        # A run that was killed after its last epoch and before its report has that left to do.
+        reported = any((self.folder / name).exists() for name in ("results.json", "conversion.json"))
+        if self.epoch > self.args.epochs or (self.epoch == self.args.epochs and reported):
             raise DuaError(
                 f"{path} has done {self.epoch} epochs of {self.args.epochs}; ask for more with --epochs, or use --evaluate"
             )
@@ -112,16 +114,16 @@ class Trainer:
         )
         with bar, watch_for_stop() as stop_asked:
             while self.epoch < self.args.epochs:
-                seconds = self._train_epoch(bar, stop_asked)
-                self._finish_epoch(bar, seconds)
+                speed = self._train_epoch(bar, stop_asked)
+                self._finish_epoch(bar, speed)
         plot_curves(self.folder, self.history)
 
     def _train_epoch(self, bar: Any, stop_asked: Callable[[], bool]) -> float:
-        """Run what is left of an epoch; returns the seconds it took."""
+        """Run what is left of an epoch; returns its speed in poses per second."""
         for network in self.networks.values():
             network.train()
         bar.set_description(f"epoch {self.epoch + 1}/{self.args.epochs}")
-        started = time.perf_counter()
+        started, first = time.perf_counter(), self.batch
         sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.sums.items()}
         for batch in self.batches.epoch(self.epoch, self.batch):
             if self.batch >= self.steps:
@@ -140,7 +142,7 @@ class Trainer:
                 )
             if stop_asked():
                 self._stop(bar)
-        return time.perf_counter() - started
+        return (self.batch - first) * self.batches.batch_size / max(time.perf_counter() - started, 1e-9)
 
     def _optimise(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """One step of Adam at lr * gamma ** (step / lr_decay)."""
@@ -155,12 +157,11 @@ class Trainer:
         self.step += 1
         return losses
 
-    def _finish_epoch(self, bar: Any, seconds: float) -> None:
+    def _finish_epoch(self, bar: Any, speed: float) -> None:
         for network in self.networks.values():
             network.eval()
         errors = self.validate()
         means = {name: value / self.batch for name, value in self.sums.items()}
-        speed = self.batch * self.batches.batch_size / max(seconds, 1e-9)
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
         score = errors["val_mpjpe_mm"]
         is_best = score < self.best

@@ -252,10 +252,13 @@ def test_whitening_is_of_use(pairs):
 def test_the_newest_of_the_right_format_is_found(finished, converter, tmp_path):
     assert newest_converter(tmp_path, "h36m", "shoulder") is None
     places = {"a": converter, "deep/b": converter, "c": finished[0]}
+    (tmp_path / "unfinished").mkdir()  # no conversion.json: it was cut off, or still trains
+    for file in ("ckpt_best.pth.tar", "config.json"):
+        (tmp_path / "unfinished" / file).write_bytes((converter / file).read_bytes())
     for age, (name, run) in enumerate(places.items()):
         folder = tmp_path / name
         folder.mkdir(parents=True)
-        for file in ("ckpt_best.pth.tar", "config.json"):
+        for file in ("ckpt_best.pth.tar", "config.json", "conversion.json"):
             (folder / file).write_bytes((run / file).read_bytes())
         stamp = 1_000_000_000 + age
         os.utime(folder / "ckpt_best.pth.tar", (stamp, stamp))

@@ -287,6 +287,7 @@ def test_a_resumed_run_is_the_same_run(finished, demo, tmp_path):
         (["--limit_batches", "0"], ["--limit_batches 0"]),
         (["--dropout", "1.5"], ["--dropout 1.5"]),
         (["--hid_dim", "0"], ["--hid_dim 0"]),
+        (["--seed", "99999999999999999999"], ["--seed 99999999999999999999", "2**63"]),
         (["--uncertainty_weight", "-1"], ["--uncertainty_weight -1.0"]),
     ],
 )
@@ -299,6 +300,24 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_good_checkpoi
         "main_prob.py", "--data_dir", demo, "--checkpoint", tmp_path, *SMALL, "--epochs", 2, "--lr", 1e30, "--no_max"
     )
     assert_one_line(process, "NaN or infinite", "step", "no checkpoint was written yet", "--lr")
+
+
+def test_a_run_that_was_killed_before_its_report_still_reports(finished, demo, tmp_path):
+    for name in ("ckpt_best.pth.tar", "ckpt_last.pth.tar"):
+        (tmp_path / name).write_bytes((finished[0] / name).read_bytes())
+    process = run_script("main_prob.py", "--resume", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert json.loads((tmp_path / "results.json").read_text())["average"] == pytest.approx(
+        json.loads((finished[0] / "results.json").read_text())["average"]
+    )
+
+
+def test_a_checkpoint_of_another_device_is_evaluated_here(finished, demo, tmp_path):
+    checkpoint = load_checkpoint(finished[0] / "ckpt_best.pth.tar")
+    checkpoint["arguments"]["device"] = "cuda:77"
+    torch.save(checkpoint, tmp_path / "far.pth.tar")
+    process = run_script("main_prob.py", "--evaluate", tmp_path / "far.pth.tar", "--data_dir", demo)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.gpu

@@ -140,7 +140,7 @@ def test_the_first_line_says_which_experiment_and_why(demo, converter, tmp_path,
         f"{dua}neither --dua nor --no_dua was given, and the checkpoint folder 'sur_dua' has 'dua' in its name"
     )
     assert load_checkpoint(only_run(tmp_path / "sur_dua") / "ckpt_best.pth.tar")["experiment"] == "surreal_dua"
-    against_it = run_here(SCRIPT, *common, "--no_dua", "--checkpoint", tmp_path / "dua_not")
+    against_it = run_here(SCRIPT, "--data_dir", demo, *QUICK, "--no_dua", "--checkpoint", tmp_path / "dua_not")
     assert against_it.stdout.splitlines()[0] == f"{alone}--no_dua was given"
     assert load_checkpoint(only_run(tmp_path / "dua_not") / "ckpt_best.pth.tar")["experiment"] == "surreal_prob"
 
@@ -377,9 +377,11 @@ def test_a_converter_that_cannot_be_trained(demo, tmp_path, capfd):
 
 def test_missing_surreal_names_the_command_that_makes_it(demo, converter, tmp_path):
     data = copy_data(demo, tmp_path / "data", "surreal_train.h5", "surreal_test.h5")
-    common = ("--data_dir", data, "--converter", converter)
+    common = ("--data_dir", data)
     assert_one_line(
-        attempt(tmp_path, SCRIPT, *common, "--dua"), "surreal_train.h5 does not exist", "data/prepare_data_surreal.py"
+        attempt(tmp_path, SCRIPT, *common, "--converter", converter, "--dua"),
+        "surreal_train.h5 does not exist",
+        "data/prepare_data_surreal.py",
     )
     assert_one_line(
         attempt(tmp_path, SCRIPT, *common, "--no_dua"), "surreal_test.h5 does not exist", "data/prepare_data_surreal.py"
@@ -476,5 +478,10 @@ def test_a_run_is_not_resumed_as_another(finished, tmp_path):
     ],
 )
 def test_values_that_cannot_be_meant(demo, converter, tmp_path, arguments, words):
-    which = [] if "--no_dua" in arguments else ["--dua"]
-    assert_one_line(attempt(tmp_path, SCRIPT, "--data_dir", demo, "--converter", converter, *which, *arguments), *words)
+    which = [] if "--no_dua" in arguments else ["--dua", "--converter", converter]
+    assert_one_line(attempt(tmp_path, SCRIPT, "--data_dir", demo, *which, *arguments), *words)
+
+
+@pytest.mark.parametrize("option", [["--no_uncertainty"], ["--select", "target"], ["--domain_weight", 0], ["--keypoints", "cpn"]])
+def test_options_of_dua_are_refused_in_domain(demo, tmp_path, option):
+    assert_one_line(attempt(tmp_path, SCRIPT, "--data_dir", demo, "--no_dua", *option), option[0], "in domain", "--dua")
