@@ -184,7 +184,7 @@ def test_the_classifier_itself_learns_unreversed():
 
 
 def arguments(**given):
-    return Arguments(**{"resume": None, "evaluate": None, "dua": None, "checkpoint": "checkpoint/surreal", **given})
+    return Arguments(given=set(), **{"resume": None, "evaluate": None, "dua": None, "checkpoint": "checkpoint/surreal", **given})
 
 
 @pytest.mark.parametrize(
