@@ -1,5 +1,6 @@
 """Writing `surreal_{split}.h5` (described in `common.surreal_dataset`) clip by clip, for the scripts in `data/`."""
 
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,7 +47,12 @@ class SurrealWriter:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._disk = _Disk(stack.enter_context(atomic_write(self.path, "w+b")))
-            self._file = stack.enter_context(h5py.File(self._disk, "w"))
+            # HDF5 crashes at the end of the process if its opening accesses are interrupted: Ctrl-C waits until they are over.
+            waiting = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            try:
+                self._file = stack.enter_context(h5py.File(self._disk, "w"))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
             self._file.attrs.update(format=FORMAT, skeleton="smpl", source=self.source, **camera_attributes())
             for name, shape, kind in (("joints_2d", (_JOINTS, 2), "f4"), ("joints_3d", (_JOINTS, 3), "f4"), ("clip", (), "i4")):
                 self._file.create_dataset(name, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape))
