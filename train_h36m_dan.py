@@ -11,17 +11,14 @@ converter before errors are counted, and the error against the raw labels is pri
 of SURREAL: `load_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
 """
 
-import torch
-
 from common.arguments import parse_arguments, training_parser
-from common.batches import DomainBatches, ShuffledBatches
 from common.converter import convert_labels, find_or_train_converter
-from common.dua import add_dua_arguments, dua_descriptions, dua_loss, select_validation
+from common.dua import add_dua_arguments, train_adapted
 from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
 from common.networks import add_network_arguments
-from common.poses import split_validation
+from common.poses import UnlabelledPoses
 from common.surreal_dataset import load_surreal, load_surreal_2d
 
 
@@ -44,23 +41,11 @@ def main() -> None:
         return
 
     poses = load_h36m(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
-    train, validation = (split.to(run.device) for split in split_validation(poses))
-    batches: ShuffledBatches | DomainBatches
-    batches = source = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
-    sizes = {"source_train": len(train), "source_validation": len(validation)}
-    if args.domain_on:
-        target = load_surreal_2d(args.data_dir, "train", args.smpl_shoulders, args.downsample).to(run.device)
-        batches = DomainBatches(source, ShuffledBatches(target.inputs_2d, batch_size=args.batch_size, seed=args.seed, stream=1))
-        sizes["target_train_2d"] = len(target)
-        print(batches.describe())
 
-    networks = run.networks(**dua_descriptions(args))
+    def load_target() -> UnlabelledPoses:
+        return load_surreal_2d(args.data_dir, "train", args.smpl_shoulders, args.downsample)
 
-    def loss(batch: tuple[torch.Tensor, ...], step: int) -> dict[str, torch.Tensor]:
-        return dua_loss(args, networks, batch, step)
-
-    validate = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
-    run.train(batches, loss, validate, skeleton="h36m", source="h36m", target="surreal", **sizes)
+    train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal")
     run.report(tests)
 
 

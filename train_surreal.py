@@ -19,16 +19,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from common.arguments import Arguments, parse_arguments, training_parser
-from common.batches import DomainBatches, ShuffledBatches
 from common.converter import convert_labels, find_or_train_converter
-from common.dua import add_dua_arguments, decide_dua, dua_descriptions, dua_loss, select_validation
+from common.dua import add_dua_arguments, decide_dua, train_adapted
 from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.in_domain import train_in_domain
 from common.losses import uncertainty_loss
 from common.networks import add_network_arguments
-from common.poses import split_validation
+from common.poses import UnlabelledPoses
 from common.surreal_dataset import load_surreal
 
 
@@ -78,24 +77,12 @@ def adapt(args: Arguments) -> None:
 
     poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample)
     poses = convert_labels(poses, converter) if converter else poses
-    train, validation = (split.to(run.device) for split in split_validation(poses))
-    batches: ShuffledBatches | DomainBatches
-    batches = source = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
-    sizes = {"source_train": len(train), "source_validation": len(validation)}
-    if args.domain_on:
-        target = load_h36m_2d(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample).to(run.device)
-        batches = DomainBatches(source, ShuffledBatches(target.inputs_2d, batch_size=args.batch_size, seed=args.seed, stream=1))
-        sizes["target_train_2d"] = len(target)
-        print(batches.describe())
 
-    networks = run.networks(**dua_descriptions(args))
+    def load_target() -> UnlabelledPoses:
+        return load_h36m_2d(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
 
-    def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
-        return dua_loss(args, networks, batch, step)
-
-    validate = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
     skeleton = "h36m" if converter else "smpl"
-    run.train(batches, loss, validate, skeleton=skeleton, source="surreal", target="h36m", **sizes)
+    train_adapted(run, args, poses, load_target, tests, skeleton=skeleton, target="h36m")
     run.report(tests)
 
 

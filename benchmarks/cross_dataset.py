@@ -130,7 +130,7 @@ def table(results: dict[tuple[str, str, int], dict], seeds: list[int]) -> list[t
     """Rows of `COLUMNS`. The h36m -> surreal direction has an error against converted and against raw labels."""
     rows = []
     for direction in DIRECTIONS:
-        none = mean_error(results, direction, "no adaptation", seeds, "mpjpe", raw=True)
+        none = statistics.fmean(average(results[direction, "no adaptation", seed], raw=True)["mpjpe"] for seed in seeds)
         for row in ROWS:
             raw_kinds = [True] if direction == "surreal -> h36m" or "converter" not in ROWS[row][0] else [False, True]
             for raw in raw_kinds:
@@ -161,10 +161,6 @@ def average(result: dict, raw: bool) -> dict[str, float]:
     if raw and result["test"] != "h36m, S9 and S11" and "surreal, raw labels" in result["also"]:
         return result["also"]["surreal, raw labels"]["average"]
     return result["average"]
-
-
-def mean_error(results: dict, direction: str, row: str, seeds: list[int], key: str, raw: bool) -> float:
-    return statistics.fmean(average(results[direction, row, seed], raw)[key] for seed in seeds)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.arguments import Arguments
+from common.batches import DomainBatches, ShuffledBatches
 from common.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 from common.errors import DuaError
 from common.evaluation import validation_errors
@@ -19,7 +20,7 @@ from common.experiment import ORACLE, Experiment
 from common.losses import domain_loss, uncertainty_loss
 from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
-from common.poses import Poses
+from common.poses import Poses, UnlabelledPoses, split_validation
 from common.skeleton import NUM_JOINTS
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain
@@ -177,3 +178,40 @@ def select_validation(
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
         return lambda: validation_errors(networks, target, run.device, domain="target")
     return lambda: validation_errors(networks, source, run.device, domain="source")
+
+
+def train_adapted(
+    run: Experiment,
+    args: argparse.Namespace,
+    poses: Poses,
+    load_target: Callable[[], UnlabelledPoses],
+    tests: Mapping[str, Poses],
+    skeleton: str,
+    target: str,
+) -> None:
+    """Train on the labels of `poses` and, with the domain classifier, on the 2D joints of the target.
+
+    Args:
+        poses: the source, its labels in the skeleton that is learnt.
+        load_target: reads the target's 2D joints, if they are needed.
+        tests: what `run.report` tests on; read here only by `--select target`.
+        skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
+        target: the target data set's name.
+    """
+    train, validation = (split.to(run.device) for split in split_validation(poses))
+    batches: ShuffledBatches | DomainBatches
+    batches = source = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
+    sizes = {"source_train": len(train), "source_validation": len(validation)}
+    if args.domain_on:
+        inputs_t = load_target().to(run.device).inputs_2d
+        batches = DomainBatches(source, ShuffledBatches(inputs_t, batch_size=args.batch_size, seed=args.seed, stream=1))
+        sizes["target_train_2d"] = len(inputs_t)
+        print(batches.describe())
+
+    networks = run.networks(**dua_descriptions(args))
+
+    def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
+        return dua_loss(args, networks, batch, step)
+
+    validate = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
+    run.train(batches, loss, validate, skeleton=skeleton, source=poses.name, target=target, **sizes)
