@@ -23,6 +23,7 @@ from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.poses import Poses
 from common.surreal_dataset import load_surreal
 from common.tables import as_csv, as_latex, as_text
+from common.test_time import TestTime
 
 COLUMNS = (
     "source",
@@ -76,9 +77,10 @@ def main() -> None:
             )
         for name, poses in tests.items():
             domain = domain_of(checkpoint, poses)
-            raw = evaluate(networks, poses, device, domain).average
+            test_time = TestTime.of(checkpoint["arguments"])
+            raw = evaluate(networks, poses, device, domain, test_time).average
             labels = labels_for(checkpoint, networks, poses)
-            converted = evaluate(networks, labels, device, domain).average if labels is not None else None
+            converted = evaluate(networks, labels, device, domain, test_time).average if labels is not None else None
             rows.append(
                 (
                     facts["source"],

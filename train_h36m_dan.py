@@ -11,6 +11,7 @@ converter before errors are counted, and the error against the raw labels is pri
 of SURREAL: `load_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
 """
 
+from common.adaptation import check_adaptation
 from common.arguments import parse_arguments, training_parser
 from common.converter import convert_labels, find_or_train_converter
 from common.dua import add_dua_arguments, train_adapted
@@ -29,6 +30,7 @@ def main() -> None:
     args = parse_arguments(parser)
 
     run = Experiment("h36m_dua", args, network=None)
+    check_adaptation(args)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     raw = load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample)
     tests = {"surreal, raw labels": raw}

@@ -18,6 +18,7 @@ subjects: `load_h36m_2d` does not open the file of labels, and the best epoch is
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.adaptation import check_adaptation
 from common.arguments import Arguments, parse_arguments, training_parser
 from common.converter import convert_labels, find_or_train_converter
 from common.dua import add_dua_arguments, decide_dua, train_adapted
@@ -65,6 +66,7 @@ def in_domain(args: Arguments) -> None:
 def adapt(args: Arguments) -> None:
     """DUA: labels of SURREAL, in Human3.6M's skeleton; 2D joints of both."""
     run = Experiment("surreal_dua", args, network=None)
+    check_adaptation(args)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     tests = {"h36m, S9 and S11": load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)}
     converter = None

@@ -11,7 +11,7 @@ from common.errors import DuaError
 _FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
-_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network", "smpl_shoulders"}
+_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network", "smpl_shoulders", "align"}
 
 
 def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
@@ -91,7 +91,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
 
 _LEAST = {
     "epochs": 1, "downsample": 1, "lr_decay": 1, "limit_batches": 1, "snapshot": 0, "seed": 0, "hid_dim": 1, "num_layers": 0,
-    "uncertainty_weight": 0, "dropout": 0, "domain_weight": 0, "domain_hid_dim": 1, "grl_alpha": 0, "grl_steps": 1,
+    "uncertainty_weight": 0, "dropout": 0, "domain_weight": 0, "domain_hid_dim": 1, "discrepancy_weight": 0, "grl_alpha": 0, "grl_steps": 1,
 }  # fmt: skip
 
 

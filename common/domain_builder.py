@@ -141,9 +141,10 @@ def _longest_stay(inside: np.ndarray) -> slice:
     return slice(int(starts[longest]), int(stops[longest]))
 
 
-# SURREAL's renderer puts the camera this far away, metres, mean and deviation, level, and about a metre above the ground.
+# As SURREAL's public renderer does it: a level camera, this far away (metres, mean and deviation), that is moved to where the
+# pelvis stands in the first frame of a clip; clips of 100 frames at 30 Hz; joints2D in whole pixels.
 _DISTANCE = (7.0, 1.0)
-_CAMERA_HEIGHT = 1.0
+_CLIP = round(100 * FPS / 30)
 _SURREAL_SPREAD = 1.5
 """SURREAL draws bodies from all of its shape space: wider than seven subjects."""
 
@@ -155,24 +156,36 @@ def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clip
     for file, splits in (("train", ("train", "validation")), ("test", ("test",))):
         chosen = [take for take in performances if take.split in splits]
         with SurrealWriter(path_surreal(out, file), source="open motion, common/domain_builder.py") as writer:
-            for number, take in enumerate(tqdm(chosen, desc=f"SURREAL domain, {file}", unit="take", disable=None)):
+            for take in tqdm(chosen, desc=f"SURREAL domain, {file}", unit="take", disable=None):
                 shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
-                distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
-                # The first frame stands in the middle of the picture, as in SURREAL; the person may then walk off.
                 joints = pose_body(take.motion, shape, take.heading, (0.0, 0.0))["smpl"]
-                joints = joints - [*joints[0, 0, :2], 0]
-                # Looking along the world's y from a level camera: x right, y down, z forward.
-                in_camera = np.stack([joints[..., 0], _CAMERA_HEIGHT - joints[..., 2], joints[..., 1] + distance], axis=-1)
-                pixels = project_to_2d(in_camera, SURREAL_CAMERA)
-                in_image = np.all((pixels >= 0) & (pixels < SURREAL_CAMERA.resolution) & (in_camera[..., 2:] > 1), axis=-1)
-                visible = in_image.mean(axis=1) > 0.8
-                if visible.sum() < _LEAST_FRAMES:
-                    continue
-                writer.add(f"{take.action}/c{number:04d}", pixels[visible], in_camera[visible])
-                described = take.describe("surreal") | {"frames": int(visible.sum())}
-                sequences.append(described | {"distance_m": round(distance, 3), "body": shape.describe()})
-    camera = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURREAL_CAMERA.resolution, "height_m": _CAMERA_HEIGHT}
+                for first in range(0, len(joints), _CLIP):
+                    distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
+                    in_camera, pixels = _film(joints[first : first + _CLIP], distance)
+                    visible = _visible(in_camera, pixels)
+                    if visible.sum() < _LEAST_FRAMES:
+                        continue
+                    writer.add(f"{take.action}/c{writer.clips:05d}", pixels[visible], in_camera[visible])
+                    described = take.describe("surreal") | {"frames": int(visible.sum())}
+                    sequences.append(described | {"distance_m": round(distance, 3), "body": shape.describe()})
+    camera = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURREAL_CAMERA.resolution}
     return {"fps": FPS, "camera": camera, "sequences": sequences}
+
+
+def _film(joints: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 24, 3) world metres before SURREAL's camera: metres in its axes, and whole pixels (T, 24, 2).
+
+    The first frame's pelvis lies in the middle of the picture; the person may then walk off.
+    """
+    x, y, z = np.moveaxis(joints - joints[0, 0], -1, 0)
+    in_camera = np.stack([x, -z, y + distance], axis=-1)  # looking along the world's y: x right, y down, z forward
+    return in_camera, np.round(project_to_2d(in_camera, SURREAL_CAMERA))
+
+
+def _visible(in_camera: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """(T,): frames whose body is in the picture, but for an arm or a leg."""
+    in_image = np.all((pixels >= 0) & (pixels < SURREAL_CAMERA.resolution) & (in_camera[..., 2:] > 1), axis=-1)
+    return in_image.mean(axis=1) > 0.8
 
 
 def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int) -> Iterator[Take]:
@@ -209,6 +222,6 @@ def summarise(description: dict) -> str:
         for split in ("train", "validation", "test"):
             frames = [entry["frames"] for entry in description[domain]["sequences"] if entry["split"] == split]
             lines.append(
-                f"{domain:>8} {split:<10} {len(frames):5d} takes {sum(frames):8,d} frames {views * sum(frames):9,d} poses"
+                f"{domain:>8} {split:<10} {len(frames):5d} sequences {sum(frames):8,d} frames {views * sum(frames):9,d} poses"
             )
     return "\n".join(lines)

@@ -11,9 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.adaptation import adapted_batches, add_adaptation_arguments
 from common.arguments import Arguments
-from common.batches import DomainBatches, ShuffledBatches
+from common.batches import DomainBatches
 from common.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
+from common.discrepancy import DISCREPANCIES
 from common.errors import DuaError
 from common.evaluation import validation_errors
 from common.experiment import ORACLE, Experiment
@@ -22,6 +24,7 @@ from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses, UnlabelledPoses, split_validation
 from common.skeleton import NUM_JOINTS
+from common.views import canonical
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain
 
@@ -77,6 +80,7 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
         default="shoulder",
         help="SMPL joints that count as shoulders; the published code takes the collars (default: %(default)s)",
     )
+    add_adaptation_arguments(parser)
 
 
 def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -85,12 +89,14 @@ def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     descriptions = {"lifter": lifter}
     if args.uncertainty_on:
         descriptions["uncertainty"] = uncertainty_description(lifter)
-    if args.domain_on:
+    if args.domain_on and not args.discrepancy:
         descriptions["domain"] = {"name": "domain", "num_joints": NUM_JOINTS, "hid_dim": args.domain_hid_dim}
     return descriptions
 
 
-def forward_domains(lifter: nn.Module, inputs_s: Tensor, inputs_t: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+def forward_domains(
+    lifter: nn.Module, inputs_s: Tensor, inputs_t: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Lift a source and a target batch, one after the other, as the published code does.
 
     While training, BatchNorm thus normalises each domain by its own batch. Its running statistics, which tests use on either
@@ -98,15 +104,14 @@ def forward_domains(lifter: nn.Module, inputs_s: Tensor, inputs_t: Tensor | None
     on the target uses the target's (`models.domain_norm`). Without target inputs this is a plain forward pass.
 
     Returns:
-        poses_s (B, 16, 3), features_s (B, F), and poses_t (B, 16, 3) or None.
+        poses_s (B, 16, 3), features_s (B, F), and poses_t, features_t alike, or None.
     """
     select_domain(lifter, "source")
     poses_s, features_s = lifter(inputs_s)
     if inputs_t is None:
-        return poses_s, features_s, None
+        return poses_s, features_s, None, None
     select_domain(lifter, "target")
-    poses_t, _ = lifter(inputs_t)
-    return poses_s, features_s, poses_t
+    return poses_s, features_s, *lifter(inputs_t)
 
 
 def dua_loss(
@@ -116,6 +121,8 @@ def dua_loss(
 
         MSE + 0.1 L1 of the source's poses + w_u |u_s - e_s| + w_d BCE(D(GRL(poses of both domains)))
 
+    With `--discrepancy`, the last term is w times the distance of the two batches' features.
+
     Args:
         batch: inputs_s (B, 16, 2), targets_s (B, 16, 3) and, with the domain classifier, inputs_t (B, 16, 2).
 
@@ -123,14 +130,17 @@ def dua_loss(
         Scalars for `common.training.Trainer`: "loss", its terms, "mpjpe" of the source and "domain_accuracy".
     """
     inputs_s, targets_s, *inputs_t = batch
-    poses_s, features_s, poses_t = forward_domains(networks["lifter"], inputs_s, *inputs_t)
+    poses_s, features_s, poses_t, features_t = forward_domains(networks["lifter"], inputs_s, *inputs_t)
     pose = F.mse_loss(poses_s[:, 1:], targets_s[:, 1:]) + 0.1 * F.l1_loss(poses_s[:, 1:], targets_s[:, 1:])
     terms = {"loss": pose, "pose_loss": pose, "mpjpe": mpjpe(poses_s, targets_s).mean()}
     if args.uncertainty_on:
         weight = 0.001 if args.uncertainty_weight is None else args.uncertainty_weight
         terms["uncertainty_loss"] = uncertainty_loss(networks["uncertainty"](features_s), poses_s, targets_s)
         terms["loss"] = terms["loss"] + weight * terms["uncertainty_loss"]
-    if poses_t is not None:
+    if args.discrepancy and features_t is not None:
+        terms["discrepancy"] = DISCREPANCIES[args.discrepancy](features_s.flatten(1), features_t.flatten(1))
+        terms["loss"] = terms["loss"] + args.discrepancy_weight * terms["discrepancy"]
+    elif poses_t is not None:
         warm = warm_start(step, alpha=args.grl_alpha, max_steps=args.grl_steps)
         coefficient = 1.0 if args.grl == "constant" else warm
         terms["domain_loss"], terms["domain_accuracy"] = domain_loss(networks["domain"], poses_s, poses_t, coefficient)
@@ -140,7 +150,7 @@ def dua_loss(
 
 _ONLY_IN_DUA = (
     "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
-    "domain_bn", "select", "keypoints",
+    "domain_bn", "select", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn",
 )  # fmt: skip
 
 
@@ -176,6 +186,7 @@ def select_validation(
     if args.select == "target":
         run.selection = ORACLE
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
+        target = canonical(target) if "canonical" in args.align else target
         return lambda: validation_errors(networks, target, run.device, domain="target")
     return lambda: validation_errors(networks, source, run.device, domain="source")
 
@@ -198,14 +209,8 @@ def train_adapted(
         skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
         target: the target data set's name.
     """
-    train, validation = (split.to(run.device) for split in split_validation(poses))
-    batches: ShuffledBatches | DomainBatches
-    batches = source = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
-    sizes = {"source_train": len(train), "source_validation": len(validation)}
-    if args.domain_on:
-        inputs_t = load_target().to(run.device).inputs_2d
-        batches = DomainBatches(source, ShuffledBatches(inputs_t, batch_size=args.batch_size, seed=args.seed, stream=1))
-        sizes["target_train_2d"] = len(inputs_t)
+    batches, validation, sizes = adapted_batches(args, *split_validation(poses), load_target, run.device)
+    if isinstance(batches, DomainBatches):
         print(batches.describe())
 
     networks = run.networks(**dua_descriptions(args))

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from common.losses import relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses
-from common.skeleton import JOINT_NAMES
+from common.skeleton import JOINT_NAMES, MIRROR
+from common.test_time import PLAIN, TestTime, adapt_batchnorm, mirrored_2d, mirrored_3d
+from common.views import canonical
 from models.domain_norm import select_domain
 
 _CHUNK = 8192
@@ -74,13 +76,22 @@ class Evaluation:
 
 
 @torch.no_grad()
-def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor | None]:
+def predict(
+    networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.device | str, flip: bool = False
+) -> tuple[Tensor, Tensor | None]:
     """Lift poses with the networks of a checkpoint, in evaluation mode.
 
     Shape:
         inputs_2d (N, J, 2) -> poses_3d (N, J, 3) metres and uncertainty (N, J) relative error, or None without an
-        estimator; both on the CPU.
+        estimator; both on the CPU. With `flip`, means over the inputs and their mirror images.
     """
+    if flip:
+        poses_3d, uncertainty = predict(networks, inputs_2d, device)
+        flipped, uncertainty_flipped = predict(networks, mirrored_2d(inputs_2d), device)
+        mean = (poses_3d + mirrored_3d(flipped)) / 2
+        if uncertainty is None or uncertainty_flipped is None:
+            return mean, None
+        return mean, (uncertainty + uncertainty_flipped[:, MIRROR]) / 2
     estimator = networks.get("uncertainty")
     poses, uncertainties = [], []
     for chunk in inputs_2d.split(_CHUNK):
@@ -91,13 +102,24 @@ def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.
     return torch.cat(poses), torch.cat(uncertainties) if uncertainties else None
 
 
-def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device, domain: str = "source") -> Evaluation:
+def evaluate(
+    networks: Mapping[str, nn.Module],
+    poses: Poses,
+    device: torch.device,
+    domain: str = "source",
+    test_time: TestTime = PLAIN,
+) -> Evaluation:
     """Errors of `networks` on labelled poses, per action ('Walking' holds 'Walking' and 'Walking 1').
 
-    `domain` says whose BatchNorm statistics are used, where a network has two kinds (`--domain_bn`).
+    `domain` says whose BatchNorm statistics are used, where a network has two kinds (`--domain_bn`); with
+    `test_time.batchnorm`, poses of the target give their own.
     """
     select_domain(networks["lifter"], domain)
-    predicted, uncertainty = predict(networks, poses.inputs_2d, device)
+    if test_time.canonical:
+        poses = canonical(poses)
+    if test_time.batchnorm and domain == "target":
+        networks = {**networks, "lifter": adapt_batchnorm(networks["lifter"], poses.inputs_2d, device)}
+    predicted, uncertainty = predict(networks, poses.inputs_2d, device, test_time.flip)
     target = poses.targets_3d.cpu()
     per_pose = {
         "mpjpe": mpjpe(predicted, target) * 1000,

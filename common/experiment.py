@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from common.adaptation import adaptation_names
 from common.arguments import Arguments, adopt_arguments, recorded_arguments
 from common.checkpoint import (
     BEST,
@@ -22,6 +23,7 @@ from common.errors import DuaError
 from common.evaluation import Evaluation, evaluate
 from common.poses import Poses
 from common.run_log import new_run_folder, write_config, write_results
+from common.test_time import TestTime
 from common.training import Batches, Loss, Trainer
 from models import build
 
@@ -158,7 +160,7 @@ class Experiment:
         )
         results: dict[str, Evaluation] = {}
         for name, poses in tests.items():
-            results[name] = evaluate(networks, poses, self.device, domain=domain_of(checkpoint, poses))
+            results[name] = evaluate(networks, poses, self.device, domain_of(checkpoint, poses), TestTime.of(vars(self.args)))
             print(f"\ntest: {name}\n{results[name].table()}" if len(results) == 1 else f"test: {name}\n{results[name].line()}")
         first, *others = results
         written = facts | {"test": first, **results[first].to_dict()}
@@ -179,7 +181,8 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "source": checkpoint["source"],
         "target": checkpoint["target"],
         "network": checkpoint["networks"]["lifter"]["name"],
-        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"],
+        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"]
+        + adaptation_names(checkpoint["arguments"]),
         "skeleton": checkpoint["skeleton"]["definition"],
         "epoch": checkpoint["training"]["epoch"],
         "seed": checkpoint["arguments"]["seed"],

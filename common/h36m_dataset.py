@@ -72,7 +72,7 @@ def load_h36m(
     chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))
     splits = read_splits(data_dir, "h36m")
 
-    inputs, targets, sequences, start = [], [], [], 0
+    inputs, targets, roots, sequences, start = [], [], [], [], 0
     for subject in subjects:
         for action, world in positions_3d[subject].items():
             if action not in chosen or (subject, action) in CORRUPT_CLIPS:
@@ -88,11 +88,13 @@ def load_h36m(
                     )
                 in_camera = world_to_camera(world[::downsample, list(H36M_32_TO_16)].astype(np.float64), camera)
                 targets.append((in_camera - in_camera[:, ROOT : ROOT + 1]).astype(np.float32))
+                roots.append(in_camera[:, ROOT].astype(np.float32))
                 inputs.append(_screen(pixels[::downsample], camera))
                 sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
     check_any(inputs, subjects, actions, file_3d)
-    return Poses("h36m", torch.from_numpy(np.concatenate(inputs)), torch.from_numpy(np.concatenate(targets)), tuple(sequences))
+    inputs_2d, targets_3d, roots_3d = (torch.from_numpy(np.concatenate(parts)) for parts in (inputs, targets, roots))
+    return Poses("h36m", inputs_2d, targets_3d, tuple(sequences), roots_3d)
 
 
 def load_h36m_2d(

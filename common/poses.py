@@ -65,19 +65,22 @@ class Poses:
     """2D joints and their 3D.
 
     Shape:
-        inputs_2d (N, 16, 2) screen coordinates; targets_3d (N, 16, 3) metres, camera axes, hip at the origin.
+        inputs_2d (N, 16, 2) screen coordinates; targets_3d (N, 16, 3) metres, camera axes, hip at the origin;
+        roots_3d (N, 3) metres, camera axes: where the hip stands, where that is known.
     """
 
     name: str
     inputs_2d: Tensor
     targets_3d: Tensor
     sequences: tuple[Sequence, ...]
+    roots_3d: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs_2d)
 
     def to(self, device: torch.device) -> "Poses":
-        return replace(self, inputs_2d=self.inputs_2d.to(device), targets_3d=self.targets_3d.to(device))
+        roots = None if self.roots_3d is None else self.roots_3d.to(device)
+        return replace(self, inputs_2d=self.inputs_2d.to(device), targets_3d=self.targets_3d.to(device), roots_3d=roots)
 
     def unlabelled(self) -> UnlabelledPoses:
         return UnlabelledPoses(self.name, self.inputs_2d, self.sequences)
@@ -87,7 +90,8 @@ class Poses:
         chosen = [sequence for sequence in self.sequences if wanted(sequence)]
         rows = [torch.arange(sequence.start, sequence.stop) for sequence in chosen]
         index = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.long)
-        return Poses(self.name, self.inputs_2d[index], self.targets_3d[index], renumber(chosen))
+        roots = None if self.roots_3d is None else self.roots_3d[index]
+        return Poses(self.name, self.inputs_2d[index], self.targets_3d[index], renumber(chosen), roots)
 
 
 def base_action(action: str) -> str:

@@ -70,9 +70,10 @@ def load_surreal(
     with _open(data_dir, split) as file:
         rows, sequences = _choose(file, data_dir, split, downsample, actions)
         inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-        targets = _read(file, "joints_3d", 3, rows, joints, _hip_centred)
+        joints_3d = _read(file, "joints_3d", 3, rows, joints, np.asarray)
+        roots, targets = joints_3d[:, ROOT].copy(), joints_3d - joints_3d[:, ROOT : ROOT + 1]
         check_not_mirrored(float(np.mean(handedness(targets[:: 1 + len(targets) // _SAMPLE]))), file.filename)
-    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences)
+    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
 
 
 def load_surreal_2d(
@@ -237,7 +238,3 @@ def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> N
 
 def _screen(pixels: np.ndarray) -> np.ndarray:
     return normalize_screen_coordinates(pixels, *SURREAL_CAMERA.resolution)
-
-
-def _hip_centred(joints: np.ndarray) -> np.ndarray:
-    return joints - joints[:, ROOT : ROOT + 1]
