@@ -101,7 +101,7 @@ def forward(*argv, target=True):
     """(lifter, poses_s, poses_t) after one pass in training mode."""
     lifter = networks(options(*argv))["lifter"]
     inputs_s, _, inputs_t = batch()
-    poses_s, _, poses_t = forward_domains(lifter, inputs_s, inputs_t if target else None)
+    poses_s, _, poses_t, _ = forward_domains(lifter, inputs_s, inputs_t if target else None)
     return lifter, poses_s, poses_t
 
 

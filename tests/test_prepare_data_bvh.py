@@ -75,7 +75,9 @@ def test_surreal_pixels_are_projections(built):
 
     with h5py.File(built[0] / "surreal_test.h5") as file:
         projected = project_to_2d(file["joints_3d"][()].astype(np.float64), SURREAL_CAMERA)
-        assert np.abs(projected - file["joints_2d"][()]).max() < 1e-2
+        pixels = file["joints_2d"][()]
+    assert np.abs(projected - pixels).max() < 0.501  # SURREAL's own are rounded to whole pixels
+    assert np.array_equal(pixels, np.round(pixels))
 
 
 def test_one_seed_one_result(built, recordings, tmp_path):
