@@ -1,166 +1,207 @@
-"""The open cross-dataset table: both directions, each module of DUA by itself and all together, over several seeds.
+"""The open cross-dataset benchmark: both directions, DUA's modules one by one, and what goes beyond them, over several seeds.
 
-    python benchmarks/cross_dataset.py --data_dir data/demo                      # demo clips
-    python data/prepare_data_bvh.py ARCHIVE.zip ... --out data/bvh               # any motion capture in BVH
-    python benchmarks/cross_dataset.py --data_dir data/bvh --jobs 2
+    python benchmarks/cross_dataset.py                                            # demo clips, preset quick
+    python benchmarks/cross_dataset.py --bvh ARCHIVE.zip FOLDER ... --jobs 2      # any motion capture in BVH
+    python benchmarks/cross_dataset.py --data_dir data/bvh --networks martinez semgcn
 
-Runs `conversion.py` once and `train_surreal.py` and `train_h36m_dan.py` for every row and seed, each as its user would, and
-collects their `results.json`. Rows that are done are skipped, a run that was killed is resumed, so a long table can be made in
-several sittings. The best epoch is chosen on the source's validation split; target labels are read by the final test alone.
+Builds the data if it is not there, prints how far its two domains are apart (`benchmarks/domain_gap.py`), runs `conversion.py` once
+and the training scripts for every row and seed, each as its user would, and prints the table. Rows that are done are skipped,
+a run that was killed is resumed, so a long table can be made in several sittings. Beside the table (text, CSV, LaTeX) and the
+plot (PNG, PDF), `benchmark.json` says of what: data, its hash, preset, commit. The protocol is in benchmarks/README.md.
 """
 
 import argparse
+import hashlib
 import json
-import os
-import statistics
+import platform
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
 from tqdm import tqdm
 
-from common.checkpoint import LAST
+from benchmarks.domain_gap import report
+from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
+from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SHORT
+from benchmarks.runs import one_run, read_results, tested_again
+from common.bvh_files import find_bvh
 from common.demo import build_demo_if_missing
 from common.errors import DuaError, run_script
 from common.files import write_text
-from common.tables import as_csv, as_text
+from common.tables import as_csv, as_latex, as_text
 
-OFF = {"converter": "--no_converter", "uncertainty": "--no_uncertainty", "domain": "--no_domain"}
-# Row: modules that are on, further options.
-ROWS: dict[str, tuple[set[str], list[str]]] = {
-    "no adaptation": (set(), []),
-    "+ converter": ({"converter"}, []),
-    "+ uncertainty": ({"uncertainty"}, []),
-    "+ domain classifier": ({"domain"}, []),
-    "DUA (all)": (set(OFF), []),
-    "control: domain weight 0": (set(OFF), ["--domain_weight", "0"]),
-}
-DIRECTIONS = {"surreal -> h36m": ["train_surreal.py", "--dua"], "h36m -> surreal": ["train_h36m_dan.py"]}
+VERSION = 2
+"""Of the benchmark: results of another are not mixed with these. 2: SURREAL's camera follows the pelvis, more rows."""
 
-# An epoch has the same number of batches in every row: an epoch of DUA is a pass over the longer domain, one without target a
-# pass over the source, and rows that trained for longer would not compare.
-PRESETS = {
-    # half the width, large batches, 600 steps, every second frame: two cores and a quarter of an hour
-    "quick": ["--hid_dim", "512", "--batch_size", "256", "--limit_batches", "60", "--epochs", "10", "--downsample", "2"],
-    # the paper's network and batch, 100,000 steps
-    "full": ["--limit_batches", "500", "--epochs", "200"],
-}
-COLUMNS = ("direction", "row", "labels", "MPJPE", "+-", "P-MPJPE", "+-", "against none, mm", "%", "seeds")
+_BYTES_PER_CLIP = 4_000_000
+"""What a BVH clip of some seconds becomes in both domains, with the default takes; room for runs comes on top."""
+_BYTES_PER_RUN = 30_000_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", default="data/demo", help="folder with both domains (default: %(default)s)")
+    data = parser.add_mutually_exclusive_group()
+    data.add_argument("--data_dir", default="data/demo", help="folder with both domains (default: %(default)s)")
+    data.add_argument("--bvh", nargs="+", metavar="PATH", help="BVH folders, files or archives to build both domains from")
     parser.add_argument(
-        "--out", type=Path, help="folder for runs and tables (default: benchmarks/results/<data>_<preset>_<network>)"
+        "--build_seed", type=int, default=0, help="of --bvh: which clips test, which bodies (default: %(default)s)"
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--preset", choices=list(PRESETS), default="quick", help="size of each training (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for runs and tables (default: benchmarks/results/<data>_<preset>_<networks>)"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 1 2 3 4)")
+    parser.add_argument(
+        "--preset", choices=("quick", "full"), default="quick", help="size of each training (default: %(default)s)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each (default: %(default)s)")
-    parser.add_argument("--network", choices=("martinez", "semgcn"), default="martinez", help="(default: %(default)s)")
+    parser.add_argument("--networks", nargs="+", choices=("martinez", "semgcn"), default=["martinez"], help="(default: martinez)")
+    parser.add_argument("--rows", choices=("all", "short"), default="all", help=f"short: {', '.join(SHORT)} (default: all)")
     args = parser.parse_args()
     if len(set(args.seeds)) != len(args.seeds):
         raise DuaError(f"--seeds {' '.join(map(str, args.seeds))}: a seed stands there twice; its run would count twice")
     if args.jobs < 1:
         raise DuaError(f"--jobs {args.jobs}: at least 1 is needed")
-    build_demo_if_missing(args.data_dir)
-    args.data_dir = str(Path(args.data_dir).resolve())  # the scripts run in the repository's root, wherever this one does
+
+    started = time.time()
+    data_dir = build(args.bvh, args.build_seed) if args.bvh else Path(args.data_dir)
+    build_demo_if_missing(data_dir)
+    data_dir = data_dir.resolve()  # the scripts run in the repository's root, wherever this one does
     out = (
         args.out.resolve()
         if args.out
-        else ROOT / "benchmarks" / "results" / f"{Path(args.data_dir).name}_{args.preset}_{args.network}"
+        else ROOT / "benchmarks" / "results" / "_".join([data_dir.name, args.preset, *args.networks])
     )
+    tasks = [
+        (direction, network, row, seed)
+        for seed in args.seeds
+        for direction in DIRECTIONS
+        for network in args.networks
+        for row in (ROWS if args.rows == "all" else SHORT)
+    ]
+    tasks.sort(key=lambda task: ROWS[task[2]].tests is not None)  # what is tested again is trained first
+    check_disk(out, _BYTES_PER_RUN * len(tasks), "the runs")
+    claim(out, data_dir, args.preset)
 
-    converter = one_run(["conversion.py", "--format", "h36m", "--data_dir", args.data_dir], out / "converter", "conversion.json")
-    options = ["--data_dir", args.data_dir, "--network", args.network, *PRESETS[args.preset]]
-    tasks = [(direction, row, seed) for seed in args.seeds for direction in DIRECTIONS for row in ROWS]
+    command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
+    converter = one_run(command, out / "converter", "conversion.json")
+    gap = report(str(data_dir), converter)
+    write_text(out / "domain_gap.txt", gap + "\n")
+    print(gap, flush=True)
 
-    def work(task: tuple[str, str, int]) -> tuple[tuple[str, str, int], dict]:
-        direction, row, seed = task
-        on, further = ROWS[row]
-        switches = [switch for module, switch in OFF.items() if module not in on]
-        with_converter = ["--converter", str(converter)] if "converter" in on else []
-        command = [*DIRECTIONS[direction], *options, *switches, *with_converter, *further, "--seed", str(seed)]
-        folder = out / direction.replace(" -> ", "_to_") / row.replace(" ", "_").replace(":", "") / f"seed_{seed}"
-        return task, json.loads((one_run(command, folder, "results.json") / "results.json").read_text())
+    def work(task: Task) -> tuple[Task, dict[str, Any]]:
+        return task, run_row(task, args.preset, str(data_dir), converter, out)
 
     with ThreadPoolExecutor(args.jobs) as pool:
         results = dict(tqdm(pool.map(work, tasks), total=len(tasks), unit="run", smoothing=0))
-    rows = table(results, args.seeds)
+    rows = table(results)
     text = as_text(COLUMNS, rows)
-    write_text(out / "table.txt", text + "\n")
+    lines = [
+        f"{data_dir.name}, preset {args.preset}; errors in mm, mean and standard deviation over seeds; best epoch by source validation",
+        "",
+        text,
+        "",
+        *goals(rows),
+        PAPER,
+        "",
+    ]
+    write_text(out / "table.txt", "\n".join(lines))
     write_text(out / "table.csv", as_csv(COLUMNS, rows))
-    print(
-        f"\n{args.data_dir}, {args.network}, preset {args.preset}; errors in mm, mean and standard deviation over seeds\n\n{text}"
-    )
-    print(f"\n{out / 'table.csv'}")
+    write_text(out / "table.tex", as_latex(COLUMNS, rows))
+    plot(rows, out / "table.png")
+    print("\n" + "\n".join(lines))
+    print(f"{(time.time() - started) / 3600:.2f} hours this time, {args.jobs} runs side by side; {out / 'table.csv'}")
 
 
-def one_run(command: list[str], folder: Path, result: str) -> Path:
-    """Run a script into `folder`, resume it if it was cut off, or leave it if it is done; returns its run folder."""
-    done = finished_run(folder, result)
-    if done:
-        recorded = json.loads((done / "config.json").read_text())["arguments"]["data_dir"]
-        wanted = command[command.index("--data_dir") + 1]
-        if Path(recorded).resolve() != Path(wanted):
-            raise DuaError(f"{done} was trained on {recorded}, not on {wanted}; choose another folder with --out")
-        return done
-    cut_off = sorted(folder.glob(f"*/{LAST}"))
-    whole = [*command, "--checkpoint", str(folder)] if not cut_off else [command[0], "--resume", str(cut_off[0])]
-    # One thread a run: side by side they would otherwise wait for each other's threads.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run([sys.executable, *whole], cwd=ROOT, env=environment, capture_output=True, text=True)
-    done = finished_run(folder, result)
-    if finished.returncode or not done:
-        last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
-        raise DuaError(f"python {' '.join(whole)} ended with {finished.returncode} and without {result}: {last}")
-    return done
+def run_row(task: Task, preset: str, data_dir: str, converter: Path, out: Path) -> dict[str, Any]:
+    """The results of one row and seed, trained, taken up or found."""
+    direction, network, name, seed = task
+    row = ROWS[name]
+    if row.tests is not None:
+        return tested_again(
+            DIRECTIONS[direction][:1], run_folder((direction, network, row.tests, seed), out), data_dir, row.options
+        )
+    if row.on_target:
+        command = [*BOUND_SCRIPTS[direction, network]]
+    else:
+        given = ["--converter", str(converter)] if "converter" in row.modules else []
+        command = [*DIRECTIONS[direction], "--network", network, *row.switches(), *given, *row.options]
+    command += ["--data_dir", data_dir, *PRESETS[preset, network].split(), "--seed", str(seed)]
+    return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
 
 
-def finished_run(folder: Path, result: str) -> Path | None:
-    """The run folder below `folder` that holds `result`."""
-    return next((path.parent for path in sorted(folder.glob(f"*/{result}"))), None)
+def folder_of(task: Task, out: Path) -> Path:
+    direction, network, row, seed = task
+    plain = "".join(character if character.isalnum() or character in "+-" else "_" for character in row)
+    return out / direction.replace(" -> ", "_to_") / network / plain / f"seed_{seed}"
 
 
-def table(results: dict[tuple[str, str, int], dict], seeds: list[int]) -> list[tuple[str, ...]]:
-    """Rows of `COLUMNS`. The h36m -> surreal direction has an error against converted and against raw labels."""
-    rows = []
-    for direction in DIRECTIONS:
-        none = statistics.fmean(average(results[direction, "no adaptation", seed], raw=True)["mpjpe"] for seed in seeds)
-        for row in ROWS:
-            raw_kinds = [True] if direction == "surreal -> h36m" or "converter" not in ROWS[row][0] else [False, True]
-            for raw in raw_kinds:
-                errors = {
-                    key: [average(results[direction, row, seed], raw)[key] for seed in seeds] for key in ("mpjpe", "p_mpjpe")
-                }
-                mean = statistics.fmean(errors["mpjpe"])
-                spread = {key: statistics.stdev(values) if len(seeds) > 1 else 0.0 for key, values in errors.items()}
-                rows.append(
-                    (
-                        direction,
-                        row,
-                        "raw" if raw else "converted",
-                        f"{mean:.1f}",
-                        f"{spread['mpjpe']:.1f}",
-                        f"{statistics.fmean(errors['p_mpjpe']):.1f}",
-                        f"{spread['p_mpjpe']:.1f}",
-                        f"{mean - none:+.1f}",
-                        f"{100 * (mean / none - 1):+.1f}",
-                        str(len(seeds)),
-                    )
-                )
-    return rows
+def run_folder(task: Task, out: Path) -> Path:
+    return next(path.parent for path in sorted(folder_of(task, out).glob("*/results.json")))
 
 
-def average(result: dict, raw: bool) -> dict[str, float]:
-    """The averages against raw labels, or against what the script reports first."""
-    if raw and result["test"] != "h36m, S9 and S11" and "surreal, raw labels" in result["also"]:
-        return result["also"]["surreal, raw labels"]["average"]
-    return result["average"]
+def build(bvh: list[str], seed: int) -> Path:
+    """The folder with both domains of some BVH files, built if it is not there."""
+    sources = find_bvh([Path(path) for path in bvh])
+    names = "\n".join(source.name for source in sources)
+    folder = ROOT / "benchmarks" / "data" / f"bvh_{hashlib.sha256(names.encode()).hexdigest()[:8]}_{seed}"
+    if not (folder / "dataset.json").exists():
+        check_disk(folder, _BYTES_PER_CLIP * len(sources), "the data")
+        words = [
+            "data/prepare_data_bvh.py",
+            *(str(Path(path).resolve()) for path in bvh),
+            "--out",
+            str(folder),
+            "--seed",
+            str(seed),
+        ]
+        if subprocess.run([sys.executable, *words], cwd=ROOT).returncode:
+            raise DuaError("building the data failed, see above")
+    return folder
+
+
+def check_disk(folder: Path, needed: int, what: str) -> None:
+    """Raise a `DuaError` if the disk under `folder` has less than `needed` bytes free."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise DuaError(
+            f"{there} has {free / 1e9:.1f} GB free, {what} may need {needed / 1e9:.1f} GB; make room, or choose another disk with --out"
+        )
+
+
+def claim(out: Path, data_dir: Path, preset: str) -> None:
+    """Write `benchmark.json`, or raise a `DuaError` if the folder holds results of something else."""
+    path = out / "benchmark.json"
+    facts = {"version": VERSION, "data": data_dir.name, "hash": data_hash(data_dir), "preset": preset}
+    if path.exists():
+        found = read_results(path)
+        differing = [f"{key} {found.get(key)}, not {value}" for key, value in facts.items() if found.get(key) != value]
+        if differing:
+            raise DuaError(f"{out} holds results of {'; '.join(differing)}: they are not mixed, choose another folder with --out")
+        return
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    write_text(path, json.dumps(facts | {"commit": commit(), "machine": machine}, indent=1) + "\n")
+
+
+def data_hash(data_dir: Path) -> str:
+    """SHA-256 of what is tested: subjects, clips and splits as `dataset.json` has them (bodies and cameras included)."""
+    path = data_dir / "dataset.json"
+    if not path.exists():
+        raise DuaError(f"{path} does not exist; the benchmark needs data that data/prepare_data_bvh.py or _demo.py built")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def commit() -> str:
+    """The repository's state, as far as git knows it."""
+    finished = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return finished.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

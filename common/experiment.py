@@ -165,7 +165,10 @@ class Experiment:
         first, *others = results
         written = facts | {"test": first, **results[first].to_dict()}
         written["also"] = {name: results[name].to_dict() for name in others}
-        suffix = f"{self._file.name.split('.')[0]}_{self.args.keypoints}" if self.args.evaluate else None
+        suffix = None
+        if self.args.evaluate:
+            given = [name for name in ("tta", "test_bn") if name in self.args.given]
+            suffix = "_".join([self._file.name.split(".")[0], self.args.keypoints, *given])
         path = self._file.parent / (f"results_{suffix}.json" if suffix else "results.json")
         try:
             write_results(path, written)

@@ -1,0 +1,87 @@
+"""The rows of the open cross-dataset table: what each trains, and with which options."""
+
+from dataclasses import dataclass
+
+DIRECTIONS = {"surreal -> h36m": ["train_surreal.py", "--dua"], "h36m -> surreal": ["train_h36m_dan.py"]}
+BOUND_SCRIPTS = {
+    ("surreal -> h36m", "martinez"): ["main_prob.py"],
+    ("surreal -> h36m", "semgcn"): ["main_gcn_prob.py"],
+    ("h36m -> surreal", "martinez"): ["train_surreal.py", "--no_dua"],
+    ("h36m -> surreal", "semgcn"): ["train_surreal.py", "--no_dua", "--network", "semgcn"],
+}
+
+NONE = "no adaptation"
+DUA = "DUA (all)"
+BOUND = "trained on the target"
+BEST = "converter + canonical + gpa + augment + flip"
+"""The combination: every method that by itself brings the source's 2D nearer to the target's (`benchmarks/domain_gap.py`, which
+reads no label of the target), and what needs no choice, the converter and the flip."""
+
+_MODULES = ("converter", "uncertainty", "domain")
+_BEYOND = {
+    "gpa": ["--align", "gpa"],
+    "canonical": ["--align", "canonical"],
+    "MK-MMD": ["--discrepancy", "mkmmd"],
+    "CORAL": ["--discrepancy", "coral"],
+    "augment": ["--augment"],
+}
+_TEST_TIME = {"flip at test": ["--tta"], "test BatchNorm": ["--test_bn"]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        modules: those of DUA's modules that are on.
+        options: further ones of the training script.
+        tests: the row whose trained networks are tested again, with `options`; None if the row is trained.
+        on_target: trained in domain on the target's labels: the upper bound.
+    """
+
+    modules: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    tests: str | None = None
+    on_target: bool = False
+
+    def switches(self) -> list[str]:
+        return [f"--no_{module}" for module in _MODULES if module not in self.modules]
+
+
+def _all_rows() -> dict[str, Row]:
+    rows = {
+        NONE: Row(),
+        "+ converter": Row(("converter",)),
+        "+ uncertainty": Row(("uncertainty",)),
+        "+ domain classifier": Row(("domain",)),
+        DUA: Row(_MODULES),
+        "control: target statistics only (weight 0)": Row(_MODULES, ("--domain_weight", "0")),
+    }
+    for name, options in _BEYOND.items():
+        # A discrepancy takes the classifier's place, and its target batches.
+        rows[name] = Row(("domain",) if "--discrepancy" in options else (), tuple(options))
+    rows |= {name: Row((), tuple(options), tests=NONE) for name, options in _TEST_TIME.items()}
+    rows |= {f"DUA, {name}": Row(_MODULES, tuple(options)) for name, options in _BEYOND.items()}
+    rows |= {f"DUA, {name}": Row(_MODULES, tuple(options), tests=DUA) for name, options in _TEST_TIME.items()}
+    rows["converter + canonical + augment + flip"] = Row(("converter",), ("--align", "canonical", "--augment", "--tta"))
+    rows["converter + gpa + augment + flip"] = Row(("converter",), ("--align", "gpa", "--augment", "--tta"))
+    rows[BEST] = Row(("converter",), ("--align", "canonical", "gpa", "--augment", "--tta"))
+    rows[BOUND] = Row(on_target=True)
+    return rows
+
+
+ROWS = _all_rows()
+SHORT = (NONE, DUA, BEST, BOUND)
+"""The rows of `--rows short`."""
+
+# An epoch has the same number of batches in every row: an epoch of DUA is a pass over the longer domain, one without target a
+# pass over the source, and rows that trained for longer would not compare.
+PRESETS = {
+    # a quarter of the width, large batches, 1,000 steps, every second frame: a run takes a minute of one core
+    ("quick", "martinez"): "--hid_dim 256 --batch_size 256 --limit_batches 100 --epochs 10 --downsample 2",
+    # half the width
+    ("quick", "semgcn"): "--hid_dim 64 --batch_size 256 --limit_batches 100 --epochs 10 --downsample 2",
+    # the papers' networks and batch, 100,000 steps
+    ("full", "martinez"): "--limit_batches 500 --epochs 200",
+    ("full", "semgcn"): "--non_local --limit_batches 2000 --epochs 50",
+}

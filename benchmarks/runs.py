@@ -1,0 +1,65 @@
+"""Runs of the training scripts as a user would start them: done ones are left, cut-off ones resumed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.checkpoint import LAST
+from common.errors import DuaError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def one_run(command: list[str], folder: Path, result: str) -> Path:
+    """Run a script into `folder`, resume it if it was cut off, or leave it if it is done; returns its run folder.
+
+    Raises:
+        DuaError: the script failed, or the run in the folder was trained on other data.
+    """
+    done = finished_run(folder, result)
+    if done:
+        recorded = json.loads((done / "config.json").read_text())["arguments"]["data_dir"]
+        wanted = command[command.index("--data_dir") + 1]
+        if Path(recorded).resolve() != Path(wanted):
+            raise DuaError(f"{done} was trained on {recorded}, not on {wanted}; choose another folder with --out")
+        return done
+    cut_off = sorted(folder.glob(f"*/{LAST}"))
+    whole = [*command, "--checkpoint", str(folder)] if not cut_off else [command[0], "--resume", str(cut_off[0])]
+    _python(whole)
+    done = finished_run(folder, result)
+    if not done:
+        raise DuaError(f"python {' '.join(whole)} ended without {result}")
+    return done
+
+
+def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str, ...]) -> dict[str, Any]:
+    """Results of a finished run's best epoch, tested with other options of the test."""
+    names = "".join("_" + option.removeprefix("--") for option in options)
+    path = run / f"results_ckpt_best_gt{names}.json"
+    if not path.exists():
+        _python([*script, "--evaluate", str(run), "--data_dir", data_dir, *options])
+    return read_results(path)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DuaError(f"{path} cannot be read ({error}); delete its run folder, it is then made anew") from error
+
+
+def finished_run(folder: Path, result: str) -> Path | None:
+    """The run folder below `folder` that holds `result`."""
+    return next((path.parent for path in sorted(folder.glob(f"*/{result}"))), None)
+
+
+def _python(words: list[str]) -> None:
+    # One thread a run: side by side they would otherwise wait for each other's threads.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    finished = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    if finished.returncode:
+        last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
+        raise DuaError(f"python {' '.join(words)} ended with {finished.returncode}: {last}")
