@@ -1,14 +1,13 @@
-"""`evaluate.py` and the table of `benchmarks/cross_dataset.py`."""
+"""`evaluate.py`."""
 
 import csv
-import importlib.util
 import json
 
 import pytest
 import torch
 
 from common.checkpoint import load_checkpoint
-from tests.conftest import ROOT, run_script
+from tests.conftest import run_script
 from tests.script_tools import QUICK, assert_one_line, only_run, trained
 
 
@@ -86,41 +85,3 @@ def test_bad_input_is_one_line(runs, demo, tmp_path):
     torch.save({"format": "other"}, tmp_path / "other.pth.tar")
     assert_one_line(run_script("evaluate.py", tmp_path / "other.pth.tar", *data), "other.pth.tar")
     assert load_checkpoint(only_run(runs["plain"].parent) / "ckpt_best.pth.tar")["target"] == "h36m"
-
-
-# --- the benchmark's table --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def benchmark_script():
-    spec = importlib.util.spec_from_file_location("cross_dataset", ROOT / "benchmarks" / "cross_dataset.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_table_takes_means_and_differences(benchmark_script):
-    results = {}
-    for direction in benchmark_script.DIRECTIONS:
-        for i, row in enumerate(benchmark_script.ROWS):
-            for seed in (0, 1):
-                converted = {"mpjpe": 100.0 - 10 * i + 2 * seed, "p_mpjpe": 50.0 + seed}
-                raw = {"average": {"mpjpe": 200.0 - 10 * i + 2 * seed, "p_mpjpe": 80.0}}
-                h36m = direction == "surreal -> h36m"
-                with_raw = not h36m and "converter" in benchmark_script.ROWS[row][0]
-                results[direction, row, seed] = {
-                    "test": "h36m, S9 and S11" if h36m else "surreal",
-                    "average": converted,
-                    "also": {"surreal, raw labels": raw} if with_raw else {},
-                }
-    rows = benchmark_script.table(results, [0, 1])
-    by_name = {(row[0], row[1], row[2]): row[3:] for row in rows}
-    assert by_name["surreal -> h36m", "no adaptation", "raw"][:2] == ("101.0", "1.4")
-    assert by_name["surreal -> h36m", "+ uncertainty", "raw"][4:6] == ("-20.0", "-19.8")
-    assert by_name["h36m -> surreal", "DUA (all)", "converted"][0] == "61.0"
-    assert by_name["h36m -> surreal", "DUA (all)", "raw"][0] == "161.0"
-
-
-def test_a_seed_that_stands_there_twice_is_refused(tmp_path):
-    process = run_script("benchmarks/cross_dataset.py", "--seeds", 1, 1, "--data_dir", tmp_path, "--out", tmp_path / "out")
-    assert_one_line(process, "--seeds 1 1", "twice")
