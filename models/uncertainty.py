@@ -23,4 +23,5 @@ class UncertaintyEstimator(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         relative_error = torch.sigmoid(self.output(self.hidden(features)))  # (N, J - 1)
-        return torch.cat([relative_error.new_zeros(len(relative_error), 1), relative_error], dim=1)
+        hip = relative_error.new_zeros(relative_error.shape[0], 1)  # len() would fix the batch size of an exported network
+        return torch.cat([hip, relative_error], dim=1)
