@@ -19,6 +19,7 @@ from common.checkpoint import load_checkpoint, rebuild_networks
 from common.conversion_report import conversion_errors, print_report
 from common.converter import FORMATS, least_squares
 from common.errors import run_script
+from common.evaluation import Validation
 from common.experiment import Experiment
 from common.h36m_dataset import TRAIN_SUBJECTS
 from common.metrics import mpjpe
@@ -62,8 +63,8 @@ def main() -> None:
         mse, l1 = F.mse_loss(converted[:, 1:], y[:, 1:]), F.l1_loss(converted[:, 1:], y[:, 1:])
         return {"loss": 0.9 * mse + 0.1 * l1, "mse": mse, "l1": l1, "mpjpe": mpjpe(converted, y).mean()}
 
-    def validate() -> dict[str, float]:
-        return conversion_errors(networks["converter"], held_in, held_out)
+    def validate() -> Validation:
+        return Validation(conversion_errors(networks["converter"], held_in, held_out))
 
     if not args.evaluate:
         batches = ShuffledBatches(inputs, outputs, batch_size=args.batch_size, seed=args.seed)

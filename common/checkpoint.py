@@ -11,6 +11,8 @@ A file is a dictionary for `torch.load(path, weights_only=True)`:
     source        data set whose labels were learnt from; `target`, adapted to without labels, or None
     keypoints     where the 2D came from
     selection     the rule that chose `best`
+    calibration   what the uncertainty says in millimetres (`common.calibration`), learnt on the source's validation split; None
+                  without an estimator or in the middle of an epoch, and missing in older files
     training      epoch, batch and step, optimiser, random states, best error, history
     arguments, command, versions
 """

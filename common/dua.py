@@ -15,7 +15,7 @@ from common.arguments import Arguments
 from common.batches import DomainBatches, ShuffledBatches
 from common.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 from common.errors import DuaError
-from common.evaluation import validation_errors
+from common.evaluation import Validation, validate
 from common.experiment import ORACLE, Experiment
 from common.losses import domain_loss, uncertainty_loss
 from common.metrics import mpjpe
@@ -168,16 +168,22 @@ def decide_dua(args: Arguments) -> bool:
 
 def select_validation(
     args: argparse.Namespace, run: Experiment, networks: Mapping[str, nn.Module], source: Poses, target: Poses
-) -> Callable[[], dict[str, float]]:
+) -> Callable[[], Validation]:
     """The errors that choose the best epoch: the source's validation split, or with `--select target` the target's test set.
 
-    The latter is the published protocol; it is no adaptation without target labels, so the run is marked as an oracle.
+    The latter is the published protocol; it is no adaptation without target labels, so the run is marked as an oracle. Its
+    uncertainty is calibrated on the source all the same.
     """
     if args.select == "target":
         run.selection = ORACLE
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
-        return lambda: validation_errors(networks, target, run.device, domain="target")
-    return lambda: validation_errors(networks, source, run.device, domain="source")
+
+        def by_target() -> Validation:
+            on_source = validate(networks, source, run.device, domain="source")
+            return Validation(validate(networks, target, run.device, domain="target").errors, on_source.calibration)
+
+        return by_target
+    return lambda: validate(networks, source, run.device, domain="source")
 
 
 def train_adapted(
@@ -213,5 +219,5 @@ def train_adapted(
     def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
         return dua_loss(args, networks, batch, step)
 
-    validate = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
-    run.train(batches, loss, validate, skeleton=skeleton, source=poses.name, target=target, **sizes)
+    validate_epoch = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
+    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, target=target, **sizes)

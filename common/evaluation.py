@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.calibration import Calibration
 from common.losses import relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses
@@ -127,14 +128,33 @@ def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.devi
     return Evaluation(len(poses), per_action, average, per_joint, judged)
 
 
-def validation_errors(
-    networks: Mapping[str, nn.Module], poses: Poses, device: torch.device, domain: str = "source"
-) -> dict[str, float]:
-    """Mean MPJPE and P-MPJPE in millimetres over all poses, for choosing the best epoch."""
+@dataclass(frozen=True)
+class Validation:
+    """What is learnt of an epoch's networks: errors, of which the first chooses the best epoch, and what the uncertainty means.
+
+    Attributes:
+        errors: {"val_mpjpe_mm": ..., "val_p_mpjpe_mm": ...}, means over all poses.
+        calibration: None without an estimator.
+    """
+
+    errors: dict[str, float]
+    calibration: Calibration | None = None
+
+
+def validate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.device, domain: str = "source") -> Validation:
+    """Errors on labelled poses, and the uncertainty calibrated on the same predictions."""
     select_domain(networks["lifter"], domain)
-    predicted, _ = predict(networks, poses.inputs_2d, device)
+    predicted, uncertainty = predict(networks, poses.inputs_2d, device)
     target = poses.targets_3d.cpu()
-    return {
+    errors = {
         "val_mpjpe_mm": float(mpjpe(predicted, target).double().mean()) * 1000,
         "val_p_mpjpe_mm": float(p_mpjpe(predicted, target).double().mean()) * 1000,
     }
+    if uncertainty is None:
+        return Validation(errors)
+    return Validation(errors, Calibration.fit(uncertainty, predicted, target, uncertainty_unit(networks)))
+
+
+def uncertainty_unit(networks: Mapping[str, nn.Module]) -> str:
+    """Of what the estimator among the networks predicts, one of `common.calibration.UNITS`."""
+    return str(networks["uncertainty"].unit)

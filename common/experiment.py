@@ -19,7 +19,7 @@ from common.checkpoint import (
 )
 from common.device import choose_device, seed_everything
 from common.errors import DuaError
-from common.evaluation import Evaluation, evaluate
+from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
 from common.run_log import new_run_folder, write_config, write_results
 from common.training import Batches, Loss, Trainer
@@ -95,7 +95,7 @@ class Experiment:
         self,
         batches: Batches,
         loss: Loss,
-        validate: Callable[[], dict[str, float]],
+        validate: Callable[[], Validation],
         skeleton: str,
         source: str,
         target: str | None = None,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from common.arguments import Arguments
 from common.batches import ShuffledBatches
-from common.evaluation import validation_errors
+from common.evaluation import Validation, validate
 from common.experiment import Experiment
 from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
@@ -36,7 +36,7 @@ def train_in_domain(run: Experiment, args: Arguments, network: str, poses: Poses
         terms = objective(poses_3d, targets_3d, networks["uncertainty"](features))
         return {**terms, "mpjpe": mpjpe(poses_3d, targets_3d).mean()}
 
-    def validate() -> dict[str, float]:
-        return validation_errors(networks, validation, run.device)
+    def validate_epoch() -> Validation:
+        return validate(networks, validation, run.device)
 
-    run.train(batches, loss, validate, skeleton=skeleton, source=poses.name, train=len(train), validation=len(validation))
+    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, train=len(train), validation=len(validation))

@@ -15,6 +15,7 @@ from common.arguments import Arguments
 from common.checkpoint import BEST, LAST, save_checkpoint
 from common.device import random_state, set_random_state
 from common.errors import DuaError
+from common.evaluation import Validation
 from common.run_log import plot_curves, write_log
 from common.signals import watch_for_stop
 
@@ -43,7 +44,7 @@ class Trainer:
         frozen: {role: network}, only kept in the checkpoints.
         batches: source of batches.
         loss: the experiment, see `Loss`.
-        validate: {"val_mpjpe_mm": ..., "val_p_mpjpe_mm": ...} of the networks as they are; the first chooses `best`.
+        validate: errors of the networks as they are, the first of which chooses `best`, and the uncertainty's calibration.
         args: the options of `common.arguments.training_parser`.
         folder: the run's folder.
         header: what a checkpoint says of the run beside its training state (`common.checkpoint`).
@@ -55,7 +56,7 @@ class Trainer:
         frozen: Mapping[str, nn.Module],
         batches: Batches,
         loss: Loss,
-        validate: Callable[[], dict[str, float]],
+        validate: Callable[[], Validation],
         args: Arguments,
         device: torch.device,
         folder: Path,
@@ -160,7 +161,8 @@ class Trainer:
     def _finish_epoch(self, bar: Any, speed: float) -> None:
         for network in self.networks.values():
             network.eval()
-        errors = self.validate()
+        validation = self.validate()
+        errors = validation.errors
         means = {name: value / self.batch for name, value in self.sums.items()}
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
         score = errors["val_mpjpe_mm"]
@@ -172,10 +174,10 @@ class Trainer:
         self.history.append(row)
         # Best before last: a run that is killed between the two repeats the epoch and writes the same best again.
         if is_best:
-            self._save(self.folder / BEST)
-        self._save(self.folder / LAST)
+            self._save(self.folder / BEST, validation)
+        self._save(self.folder / LAST, validation)
         if self.args.snapshot and self.epoch % self.args.snapshot == 0:
-            self._save(self.folder / f"snapshot_epoch_{self.epoch}.pth.tar")
+            self._save(self.folder / f"snapshot_epoch_{self.epoch}.pth.tar", validation)
         write_log(self.folder, self.history)
         bar.write(
             f"epoch {self.epoch:3d}  loss {row['loss']:.4f}  MPJPE train {row['train_mpjpe_mm']:6.1f}  validation {score:6.1f} mm  "
@@ -184,12 +186,15 @@ class Trainer:
         )
         sys.stdout.flush()
 
-    def _save(self, path: Path) -> None:
+    def _save(self, path: Path, validation: Validation | None = None) -> None:
+        """Without `validation` (in the middle of an epoch) nothing is known of how these weights' uncertainty is to be read."""
+        calibration = validation.calibration if validation else None
         save_checkpoint(
             path,
             {
                 **self.header,
                 "weights": {role: network.state_dict() for role, network in (self.networks | self.frozen).items()},
+                "calibration": calibration.to_dict() if calibration else None,
                 "training": {
                     "epoch": self.epoch,
                     "batch": self.batch,

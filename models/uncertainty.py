@@ -16,6 +16,8 @@ class UncertaintyEstimator(nn.Module):
         features (N, feature_size) -> (N, J) in [0, 1]; the hip is where poses are centred and has error 0.
     """
 
+    unit = "relative"
+
     def __init__(self, feature_size: int, num_joints: int = 16, hid_dim: int | None = None) -> None:
         super().__init__()
         self.hidden = nn.Identity() if hid_dim is None else nn.Linear(feature_size, hid_dim)

@@ -74,6 +74,7 @@ def assert_same_bits(a, b):
     assert first.keys() == second.keys()
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
+    assert load_checkpoint(a)["calibration"] == load_checkpoint(b)["calibration"]
     one, two = load_checkpoint(a)["training"], load_checkpoint(b)["training"]
     for row, other in zip(one["history"], two["history"], strict=True):
         assert {k: v for k, v in row.items() if k != "poses_per_s"} == {k: v for k, v in other.items() if k != "poses_per_s"}

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from common.checkpoint import load_checkpoint
-from common.h36m_dataset import load_h36m
+from common.calibration import Calibration, stored_calibration
+from common.checkpoint import load_checkpoint, rebuild_networks
+from common.evaluation import predict
+from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
+from common.poses import split_validation
 from common.safe_load import load_arrays
 from tests.conftest import run_script
 from tests.script_tools import SMALL, assert_one_line, assert_same_bits, only_run, start, wait_for, weights
@@ -77,6 +80,20 @@ def test_best_is_the_epoch_with_the_least_validation_error(finished):
     assert load_checkpoint(run / "ckpt_best.pth.tar")["training"]["epoch"] == best["epoch"]
 
 
+def test_the_uncertainty_is_calibrated_on_the_validation_split_of_that_epoch(finished, demo):
+    """Best and last are of different weights here or of the same; each holds what a fit to its own predictions gives."""
+    run, _ = finished
+    _, validation = split_validation(load_h36m(demo, subjects=TRAIN_SUBJECTS))
+    for name in ("ckpt_best.pth.tar", "ckpt_last.pth.tar", "snapshot_epoch_2.pth.tar"):
+        checkpoint = load_checkpoint(run / name)
+        predicted, uncertainty = predict(rebuild_networks(checkpoint, name), validation.inputs_2d, "cpu")
+        expected = Calibration.fit(uncertainty, predicted, validation.targets_3d).to_dict()
+        found = stored_calibration(checkpoint, name).to_dict()
+        assert found["poses"] == len(validation)
+        for key in ("raw_mm", "error_mm", "quantiles", "expected_norms"):
+            assert found[key] == pytest.approx(expected[key], rel=1e-3), key
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(finished, demo, tmp_path):
     run, _ = finished
     again, _ = train(demo, tmp_path / "again", "--epochs", 3)
@@ -128,6 +145,8 @@ def test_ctrl_c_saves_in_the_middle_of_an_epoch(demo, tmp_path, number):
     assert f"--resume {folder / 'ckpt_last.pth.tar'}" in output
     state = load_checkpoint(folder / "ckpt_last.pth.tar")["training"]
     assert (state["epoch"], state["batch"]) < (2, 0)
+    calibration = load_checkpoint(folder / "ckpt_last.pth.tar")["calibration"]
+    assert calibration is None, "these weights have predicted nothing yet"
     resumed = run_script("main_prob.py", "--resume", folder / "ckpt_last.pth.tar")
     assert resumed.returncode == 0, resumed.stderr
     assert_same_bits(whole / "ckpt_last.pth.tar", folder / "ckpt_last.pth.tar")
