@@ -95,6 +95,9 @@ def main() -> None:
 def export(args: argparse.Namespace) -> None:
     if args.keypoints or args.out:
         raise DuaError("--export writes the network and predicts nothing; leave KEYPOINTS and --out out, or run it apart")
+    of_no_use = ("skeleton", "image_size", "person", "clip", "min_confidence", "fps", "camera_pitch")
+    if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
+        raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
     path = Path(args.export)
     if path.suffix.lower() != ".onnx":
         raise DuaError(f"--export {path}: a name that ends in .onnx is needed")
@@ -121,11 +124,13 @@ def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
 
 
 def report_filled(track: Track, missing: np.ndarray) -> None:
-    gaps = len(missing) - len(track)
     print(f"{len(missing)} poses, frames {track.first} to {track.last}; before and after, this person is not there")
     if missing.any():
-        frames = f", in {gaps} frames all of them" if gaps else ""
-        print(f"{missing.sum():,d} of {missing.size:,d} joints were not seen{frames}: filled, and marked as missing")
+        gaps = len(missing) - len(track)
+        print(
+            f"{missing.sum():,d} of {missing.size:,d} joints were not seen (the whole person in {gaps:,d} frames): "
+            "they are filled, and marked as missing"
+        )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from common.skeleton import JOINT_NAMES, PARENTS
 
 # In the file's order: (name, parent, the end of the bone that leads here, direction of the bone in the rest pose). None: this
 # joint is in its parent's place, and turns one of its bones. The rest pose is a T-pose that faces z: left is x.
-_LEFT, _RIGHT, _UP, _DOWN = (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)
+_LEFT, _RIGHT, _UP, _DOWN, _FORWARDS = (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1)
 _JOINTS: tuple[tuple[str, str, str | None, tuple[int, int, int] | None], ...] = (
     ("Hips", "", None, None),
     ("LHipJoint", "Hips", None, None),
@@ -51,8 +51,9 @@ BVH_JOINTS = {joint: name for name, _, joint, _ in _JOINTS if joint is not None}
 # Bones that one rotation fits as well as it can: of the hips, and of the chest. What is left, the joints of each bone turn.
 _FITTED = {"Hips": ("LHip", "RHip", "Spine"), "Spine1": ("Head", "LShoulder", "RShoulder")}
 _ORDER = "ZXY"
-_END = 0.05
-"""Length in metres of the stub at the end of a chain, where there is no joint any more."""
+_END = 0.1
+"""Length in metres of the stub at the end of a chain, where there is no joint any more: it goes on as the bone does, a foot
+forwards. Readers, ours among them, take the end of a foot for its toes."""
 
 
 def upright(poses_3d: np.ndarray, camera_pitch: float = 0.0) -> np.ndarray:
@@ -150,7 +151,7 @@ def _hierarchy(offsets: dict[str, np.ndarray]) -> list[str]:
         for child, way in children:
             write_joint(child, way, depth + 1)
         if not children:
-            end = _END * np.array(direction, dtype=float)
+            end = _END * np.array(_FORWARDS if name.endswith("Foot") else direction, dtype=float)
             lines.extend([f"{inner}End Site", f"{inner}{{"])
             lines.extend([f"{inner}  OFFSET " + " ".join(f"{value:.6f}" for value in end), f"{inner}}}"])
         lines.append(f"{indent}}}")

@@ -26,6 +26,8 @@ KNOWN = (
 _DETECTRON_THRESHOLD = 0.05
 """Detectron's confidence of a joint is the peak of a softmax over the whole box; its own drawings use this."""
 
+_MAX_FRAMES = 10**7  # more than a day of video
+
 
 @dataclass(frozen=True)
 class KeypointFile:
@@ -65,6 +67,11 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
         raise DuaError(f"{path} is not laid out as expected ({short_reason(error)}); known are {KNOWN}") from error
     if not found.detections:
         raise DuaError(f"{path} ({found.source}) holds no person in any frame")
+    numbers = [detection.frame for detection in found.detections]
+    if max(numbers) - min(numbers) >= _MAX_FRAMES:
+        raise DuaError(
+            f"{path} ({found.source}) numbers frames from {min(numbers)} to {max(numbers)}, as no video does; renumber them"
+        )
     counts = sorted({len(detection.keypoints_2d) for detection in found.detections})
     if len(counts) > 1:
         raise DuaError(f"{path} ({found.source}) has poses of {' and '.join(map(str, counts))} joints; one order is needed")

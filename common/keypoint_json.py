@@ -9,6 +9,7 @@
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ def parse_json(data: Any) -> Parsed | None:
         return "AlphaPose", (people := _alphapose(data)), _guess(people, None), DEFAULT_THRESHOLD
     frames = _frames(data)
     first = next((person for _, people in frames for person in people), None)
-    if frames and first is None:
+    if first is None:
         return "JSON without people", [], None, DEFAULT_THRESHOLD
     keypoints = first.get("keypoints") if isinstance(first, dict) else None
     if isinstance(keypoints, dict):
@@ -120,6 +121,8 @@ def _alphapose(data: Sequence[Mapping[str, Any]]) -> list[Detection]:
     numbers = [int(found[-1]) if found else -1 for found in digits]
     if len(set(numbers)) < len(images) or -1 in numbers:
         numbers = list(range(len(images)))
+    stride = math.gcd(*(number - numbers[0] for number in numbers)) or 1
+    numbers = [number // stride for number in numbers]  # of every fifth frame, each follows on the last
     frame_of = dict(zip(images, numbers))
     detections = []
     for person in data:
