@@ -55,7 +55,9 @@ def main() -> None:
     )
     group = parser.add_argument_group("output")
     group.add_argument("--fps", type=float, help=f"frames per second of the video (default: {_FPS:g})")
-    group.add_argument("--camera_pitch", type=float, help="degrees by which the camera looks down, for .bvh (default: 0)")
+    group.add_argument(
+        "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh (default: 0)"
+    )
     args = parser.parse_args()
 
     if args.export:
@@ -124,7 +126,7 @@ def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
 
 
 def report_filled(track: Track, missing: np.ndarray) -> None:
-    print(f"{len(missing)} poses, frames {track.first} to {track.last}; before and after, this person is not there")
+    print(f"{len(missing)} poses, frames {track.first} to {track.last}: the first and the last that this person is seen in")
     if missing.any():
         gaps = len(missing) - len(track)
         print(

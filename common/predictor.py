@@ -84,7 +84,7 @@ class Predictor:
             domain: whose BatchNorm statistics are used, 'source' or 'target', of a network that has both (`--domain_bn`).
 
         Raises:
-            DuaError: there is no such file, it is no checkpoint, or it holds no lifting network.
+            DuaError: there is no such file, it is no checkpoint, or it holds no lifting network or one of other joints.
         """
         path = Path(path)
         if not path.exists() and (_ROOT / path).exists():
@@ -95,6 +95,10 @@ class Predictor:
             raise DuaError(
                 f"{file} is a checkpoint of experiment '{checkpoint['experiment']}' ({', '.join(checkpoint['networks'])}) and holds "
                 "no lifting network, which poses are predicted with; give one of main_prob.py, train_surreal.py or their like"
+            )
+        if tuple(checkpoint["skeleton"].get("joints", ())) != JOINT_NAMES:
+            raise DuaError(
+                f"{file} predicts other joints than the sixteen of this project; give a checkpoint that its scripts wrote"
             )
         where = choose_device(device)
         networks = {role: network.to(where) for role, network in rebuild_networks(checkpoint, file).items()}

@@ -14,6 +14,8 @@ from common.h36m_dataset import load_h36m
 from common.predictor import Predictor
 from common.safe_load import load_arrays
 from common.skeleton import H36M_JOINTS_TO_16
+from models import build
+from models.domain_norm import DomainBatchNorm1d
 from tests import keypoint_text
 from tests.conftest import ROOT
 from tests.script_tools import QUICK, run_here, trained
@@ -92,7 +94,29 @@ def test_what_a_checkpoint_lacks_is_none(run, tmp_path, clip):
     assert predicted.poses_3d.shape == (1, 16, 3)
 
 
-def test_what_cannot_be_predicted_is_refused(predictor, converter, clip):
+def test_a_domain_has_its_statistics(run, tmp_path, clip):
+    sequence, _, _ = clip
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    description = checkpoint["networks"]["lifter"] | {"domain_bn": True}
+    network = build(description)
+    for norm in network.modules():
+        if isinstance(norm, DomainBatchNorm1d):
+            norm.target.running_mean.fill_(1.0)
+    networks = {"networks": {"lifter": description}, "weights": {"lifter": network.state_dict()}, "calibration": None}
+    save_checkpoint(tmp_path / "both", checkpoint | networks)
+    pixels = np.random.default_rng(0).uniform(300, 700, (2, 16, 2))
+    source, target = (
+        Predictor.load(tmp_path / "both", "cpu", domain)(pixels, sequence.resolution).poses_3d for domain in ("source", "target")
+    )
+    assert np.abs(source - target).max() > 1e-2
+    assert np.array_equal(source, Predictor.load(tmp_path / "both", "cpu")(pixels, sequence.resolution).poses_3d)
+
+
+def test_what_cannot_be_predicted_is_refused(run, predictor, converter, clip, tmp_path):
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    save_checkpoint(tmp_path / "other", checkpoint | {"skeleton": {**checkpoint["skeleton"], "joints": ["Hip"] * 16}})
+    with pytest.raises(DuaError, match="other joints"):
+        Predictor.load(tmp_path / "other")
     with pytest.raises(DuaError, match=r"experiment 'conversion' \(converter\).* no lifting network"):
         Predictor.load(converter)
     sequence, pixels, inputs_2d = clip
