@@ -2,7 +2,7 @@
 
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
     python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
-    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --out a.json
+    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
     python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
 
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose and Ultralytics write; which of them is known by the
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument(
         "-o", "--out", action="append", default=[], metavar="FILE", help="poses in .npz, .json, .csv or .bvh; may be repeated"
     )
+    parser.add_argument("--render", metavar="FILE", help="the poses as .gif, .mp4, .png (some frames) or .html")
     parser.add_argument("--export", metavar="FILE.onnx", help="write the network as ONNX instead; takes no KEYPOINTS")
     parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     parser.add_argument(
@@ -56,20 +57,24 @@ def main() -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--fps", type=float, help=f"frames per second of the video (default: {_FPS:g})")
     group.add_argument(
-        "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh (default: 0)"
+        "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh and --render (default: 0)"
     )
     args = parser.parse_args()
 
     if args.export:
         export(args)
         return
-    if not args.keypoints or not args.out:
-        raise DuaError("KEYPOINTS and --out FILE are needed (or --export FILE.onnx); see --help")
+    if not args.keypoints or not (args.out or args.render):
+        raise DuaError("KEYPOINTS and --out FILE or --render FILE are needed, or --export FILE.onnx; see --help")
     outputs = [check_output(path) for path in args.out]
+    if args.render:
+        from common.render_files import check_output as check_rendering  # here, not above: who draws nothing need not wait
+
+        check_rendering(args.render)
     if args.fps is not None and not 0 < args.fps < float("inf"):
         raise DuaError(f"--fps {args.fps}: a positive number is needed")
-    if args.camera_pitch is not None and not any(path.suffix.lower() == ".bvh" for path in outputs):
-        raise DuaError("--camera_pitch turns .bvh files upright and changes no other; leave it out")
+    if args.camera_pitch is not None and not (args.render or any(path.suffix.lower() == ".bvh" for path in outputs)):
+        raise DuaError("--camera_pitch turns .bvh files and renderings upright and changes no other; leave it out")
 
     predictor = Predictor.load(args.checkpoint, args.device, args.domain)
     file = read_keypoints(args.keypoints, args.clip)
@@ -92,11 +97,19 @@ def main() -> None:
     for path in outputs:
         write_clip(path, clip)
         print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))
+    if args.render:
+        from common.prediction_scene import prediction_scene
+        from common.render_files import write_scene
+
+        write_scene(args.render, prediction_scene(clip, predictor, Path(args.keypoints).name))
+        print(args.render)
 
 
 def export(args: argparse.Namespace) -> None:
-    if args.keypoints or args.out:
-        raise DuaError("--export writes the network and predicts nothing; leave KEYPOINTS and --out out, or run it apart")
+    if args.keypoints or args.out or args.render:
+        raise DuaError(
+            "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
+        )
     of_no_use = ("skeleton", "image_size", "person", "clip", "min_confidence", "fps", "camera_pitch")
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")

@@ -3,14 +3,19 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.checkpoint import load_checkpoint, save_checkpoint
 from common.h36m_dataset import load_h36m
+from common.prediction_files import Clip
+from common.prediction_scene import prediction_scene
 from common.predictor import Predictor
 from common.safe_load import load_arrays
+from common.scene import upright
 from common.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES
 from tests import keypoint_text
 from tests.script_tools import QUICK, assert_one_line, run_here, trained
@@ -95,6 +100,32 @@ def test_outputs_say_the_same(run, files, tmp_path):
     assert "Frames: 30\nFrame Time: 0.05" in names[3].read_text()
 
 
+def test_a_rendering_shows_the_poses(run, files, tmp_path):
+    for ending in (".png", ".html"):
+        out = tmp_path / f"picture{ending}"
+        process = predict_here(run, files["d2.npz"], "--render", out, "--camera_pitch", 10)
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.splitlines()[-1] == str(out)
+    with Image.open(tmp_path / "picture.png") as sheet:
+        assert np.asarray(sheet.convert("RGB")).std() > 10
+    assert "Martinez" in (tmp_path / "picture.html").read_text()
+
+
+def test_a_scene_stands_upright(run, pixels):
+    predictor = Predictor.load(run, "cpu")
+    prediction = predictor(pixels, (1000, 1002))
+    clip = Clip(prediction, np.arange(30), (1000, 1002), 25.0, "h36m")
+    scene = prediction_scene(clip, predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d, upright(prediction.poses_3d.astype(float)))
+    assert scene.unit == "mm"
+    assert np.array_equal(scene.panels[0].uncertainty, prediction.uncertainty_mm)
+    up = np.array([0.0, -np.cos(0.2), -np.sin(0.2)])  # for a camera that looks down by 0.2
+    standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)), uncertainty_mm=None)
+    scene = prediction_scene(replace(clip, prediction=standing, camera_pitch=np.degrees(0.2)), predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d, np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
+    assert scene.unit == "%"
+
+
 def test_somebody_of_several(run, pixels, tmp_path):
     coco = keypoint_text.in_order(pixels, "coco")
     people = {frame: [pose[:, ::-1] / 4, pose][: 1 + (frame < 20)] for frame, pose in enumerate(coco)}
@@ -121,6 +152,7 @@ def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypa
     assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "a.fbx"), "a.fbx", ".bvh")
     assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "none" / "a.npz"), "none does not exist")
     assert_one_line(predict_here(run, path, *SIZE, *out, "--fps", 0), "--fps 0")
+    assert_one_line(predict_here(run, path, *SIZE, "--render", tmp_path / "a.avi"), "a.avi", ".gif")
     assert_one_line(predict_here(run, path, *SIZE, *out, "--camera_pitch", 3), "--camera_pitch")
     assert_one_line(predict_here(run, tmp_path / "no.json", *SIZE, *out), "no.json does not exist")
     (tmp_path / "other.txt").write_text("x, y\n1, 2\n")
