@@ -18,7 +18,7 @@ from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.in_domain import train_in_domain
-from common.losses import uncertainty_loss
+from common.losses import UNCERTAINTY_LOSSES
 from common.networks import add_network_arguments
 
 
@@ -35,9 +35,9 @@ def main() -> None:
         run.report(test)
         return
 
-    def objective(poses_3d: Tensor, targets_3d: Tensor, relative_errors: Tensor) -> dict[str, Tensor]:
+    def objective(poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> dict[str, Tensor]:
         pose = F.mse_loss(poses_3d[:, 1:], targets_3d[:, 1:])  # the hip is the origin, there is nothing to learn of it
-        uncertainty = uncertainty_loss(relative_errors, poses_3d, targets_3d)
+        uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
         loss = pose + args.uncertainty_weight * uncertainty
         return {"loss": loss, "pose_loss": pose, "uncertainty_loss": uncertainty}
 

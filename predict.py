@@ -93,7 +93,15 @@ def main() -> None:
     said = "as --skeleton says" if args.skeleton else "--skeleton names another"
     print(f"{args.keypoints}: {file.source}, joints in the order {skeleton} ({said}), {image_size[0]} x {image_size[1]} pixels")
     report_filled(track, prediction.missing)
-    clip = Clip(prediction, frames, tuple(image_size), args.fps or _FPS, predictor.definition, args.camera_pitch or 0.0)
+    clip = Clip(
+        prediction,
+        frames,
+        tuple(image_size),
+        args.fps or _FPS,
+        predictor.definition,
+        predictor.uncertainty_unit,
+        args.camera_pitch or 0.0,
+    )
     for path in outputs:
         write_clip(path, clip)
         print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))

@@ -25,7 +25,7 @@ from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.in_domain import train_in_domain
-from common.losses import uncertainty_loss
+from common.losses import UNCERTAINTY_LOSSES
 from common.networks import add_network_arguments
 from common.poses import UnlabelledPoses
 from common.surreal_dataset import load_surreal
@@ -52,9 +52,9 @@ def in_domain(args: Arguments) -> None:
     pose_loss = F.l1_loss if args.network == "martinez" else F.mse_loss
     weight = 0.1 if args.uncertainty_weight is None else args.uncertainty_weight
 
-    def objective(poses_3d: Tensor, targets_3d: Tensor, relative_errors: Tensor) -> dict[str, Tensor]:
+    def objective(poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> dict[str, Tensor]:
         pose = pose_loss(poses_3d[:, 1:], targets_3d[:, 1:])
-        uncertainty = uncertainty_loss(relative_errors, poses_3d, targets_3d)
+        uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
         return {"loss": pose + weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
     poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions)

@@ -11,7 +11,7 @@ from common.errors import DuaError
 _FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
-_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network", "smpl_shoulders"}
+_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network", "smpl_shoulders", "uncertainty_loss"}
 
 
 def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
@@ -125,6 +125,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
     Raises:
         DuaError: such an option; the message lists the two values.
     """
+    recorded = {"uncertainty_loss": "relative"} | recorded  # what runs have that are older than the option
     for name, value in recorded.items():
         if name not in vars(args) or (name in ("checkpoint", "device") and not resume):
             continue

@@ -17,7 +17,7 @@ from common.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 from common.errors import DuaError
 from common.evaluation import Validation, validate
 from common.experiment import ORACLE, Experiment
-from common.losses import domain_loss, uncertainty_loss
+from common.losses import UNCERTAINTY_LOSSES, domain_loss
 from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses, UnlabelledPoses, split_validation
@@ -80,11 +80,17 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
 
 
 def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """{role: description} of the networks to train, as the options switch them on."""
+    """{role: description} of the networks to train, as the options switch them on.
+
+    Raises:
+        DuaError: options that contradict each other.
+    """
     lifter = lifter_description(args, args.network, domain_bn=args.domain_bn and args.domain_on)
     descriptions = {"lifter": lifter}
     if args.uncertainty_on:
-        descriptions["uncertainty"] = uncertainty_description(lifter)
+        descriptions["uncertainty"] = uncertainty_description(lifter, args.uncertainty_loss)
+    elif args.uncertainty_loss != "relative":
+        raise DuaError(f"--uncertainty_loss {args.uncertainty_loss}: of no use with --no_uncertainty; leave one of them out")
     if args.domain_on:
         descriptions["domain"] = {"name": "domain", "num_joints": NUM_JOINTS, "hid_dim": args.domain_hid_dim}
     return descriptions
@@ -116,6 +122,8 @@ def dua_loss(
 
         MSE + 0.1 L1 of the source's poses + w_u |u_s - e_s| + w_d BCE(D(GRL(poses of both domains)))
 
+    With `--uncertainty_loss nll` a Gaussian's negative log-likelihood stands in the place of |u_s - e_s|.
+
     Args:
         batch: inputs_s (B, 16, 2), targets_s (B, 16, 3) and, with the domain classifier, inputs_t (B, 16, 2).
 
@@ -128,7 +136,8 @@ def dua_loss(
     terms = {"loss": pose, "pose_loss": pose, "mpjpe": mpjpe(poses_s, targets_s).mean()}
     if args.uncertainty_on:
         weight = 0.001 if args.uncertainty_weight is None else args.uncertainty_weight
-        terms["uncertainty_loss"] = uncertainty_loss(networks["uncertainty"](features_s), poses_s, targets_s)
+        estimated = networks["uncertainty"](features_s)
+        terms["uncertainty_loss"] = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_s, targets_s)
         terms["loss"] = terms["loss"] + weight * terms["uncertainty_loss"]
     if poses_t is not None:
         warm = warm_start(step, alpha=args.grl_alpha, max_steps=args.grl_steps)

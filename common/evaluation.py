@@ -1,5 +1,6 @@
 """The one evaluation: whichever script trained a network, its errors are counted here, so that they compare."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from common.calibration import Calibration
-from common.losses import relative_error
+from common.losses import gaussian_nll, relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses
 from common.skeleton import JOINT_NAMES
@@ -20,6 +21,12 @@ _CHUNK = 8192
 _MM = ("mpjpe", "p_mpjpe", "n_mpjpe")
 _COLUMNS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", "n_mpjpe": "N-MPJPE", "pck": "PCK@150", "auc": "AUC"}
 
+_JUDGED_RELATIVE = "relative error: true {true:.3f}, predicted {predicted:.3f}, mean difference {l1:.3f}"
+_JUDGED_GAUSSIAN = (
+    "error of a joint: true {true_mm:.1f} mm, expected {expected_mm:.1f} mm, mean difference {l1_mm:.1f} mm; "
+    "negative log-likelihood {nll:.2f} (metres)"
+)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -29,7 +36,8 @@ class Evaluation:
         per_action: {action: {"poses", "mpjpe", "p_mpjpe", "n_mpjpe", "pck", "auc"}}.
         average: the same, averaged over actions (every action counts the same, as the field reports it).
         per_joint: {joint: mm} over all poses.
-        uncertainty: how far the predicted relative error is from the true one, or None without an estimator.
+        uncertainty: how far the predicted relative error is from the true one ("true", "predicted", "l1"); of a Gaussian
+            estimator the errors and their likelihood ("true_mm", "expected_mm", "l1_mm", "nll"); None without an estimator.
     """
 
     poses: int
@@ -64,9 +72,8 @@ class Evaluation:
             "MPJPE by joint, mm: " + "  ".join(f"{joint} {error:.0f}" for joint, error in self.per_joint.items()),
         ]
         if self.uncertainty is not None:
-            lines.append(
-                "relative error: true {true:.3f}, predicted {predicted:.3f}, mean difference {l1:.3f}".format(**self.uncertainty)
-            )
+            sentence = _JUDGED_RELATIVE if "l1" in self.uncertainty else _JUDGED_GAUSSIAN
+            lines.append(sentence.format(**self.uncertainty))
         return "\n".join(lines)
 
     def line(self) -> str:
@@ -79,8 +86,8 @@ def predict(networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.
     """Lift poses with the networks of a checkpoint, in evaluation mode.
 
     Shape:
-        inputs_2d (N, J, 2) -> poses_3d (N, J, 3) metres and uncertainty (N, J) relative error, or None without an
-        estimator; both on the CPU.
+        inputs_2d (N, J, 2) -> poses_3d (N, J, 3) metres and uncertainty (N, J), a relative error or metres
+        (`uncertainty_unit`), or None without an estimator; both on the CPU.
     """
     estimator = networks.get("uncertainty")
     poses, uncertainties = [], []
@@ -120,12 +127,22 @@ def evaluate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.devi
     average = {key: sum(row[key] for row in per_action.values()) / len(per_action) for key in per_pose}
     errors = joint_errors(predicted, target).double().mean(dim=0) * 1000
     per_joint = {name: float(error) for name, error in zip(JOINT_NAMES, errors, strict=True)}
-    judged = None
-    if uncertainty is not None:
-        truth = relative_error(predicted, target)[:, 1:]
-        guess = uncertainty[:, 1:]
-        judged = {"true": float(truth.mean()), "predicted": float(guess.mean()), "l1": float((truth - guess).abs().mean())}
+    judged = None if uncertainty is None else _judge(uncertainty, predicted, target, uncertainty_unit(networks))
     return Evaluation(len(poses), per_action, average, per_joint, judged)
+
+
+def _judge(uncertainty: Tensor, predicted: Tensor, target: Tensor, unit: str) -> dict[str, float]:
+    """The estimator's output against what it was trained to tell, over all joints but the hip."""
+    if unit == "relative":
+        truth, guess, suffix = relative_error(predicted, target)[:, 1:], uncertainty[:, 1:], ""
+        named = "predicted"
+    else:
+        truth = joint_errors(predicted, target)[:, 1:] * 1000
+        guess = uncertainty[:, 1:] * (math.sqrt(8 / math.pi) * 1000)  # the mean length of a 3D Gaussian vector
+        named, suffix = "expected", "_mm"
+    means = {"true": truth.mean(), named: guess.mean(), "l1": (truth - guess).abs().mean()}
+    judged = {f"{name}{suffix}": float(value) for name, value in means.items()}
+    return judged if unit == "relative" else judged | {"nll": float(gaussian_nll(uncertainty, predicted, target))}
 
 
 @dataclass(frozen=True)

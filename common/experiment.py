@@ -189,9 +189,11 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _module(role: str, arguments: Mapping[str, Any]) -> str:
-    """A module as results name it; one that is on with weight 0 is a control and is called so."""
+    """A module as results name it; one that is on with weight 0 is a control and is called so, and so is another estimator."""
     if role == "domain" and not arguments.get("domain_weight"):
         return "domain (weight 0)"
+    if role == "uncertainty" and arguments.get("uncertainty_loss") == "nll":
+        return "uncertainty (nll)"
     return role
 
 

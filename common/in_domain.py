@@ -13,7 +13,7 @@ from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses, split_validation
 
 Objective = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
-"""(poses_3d (B, 16, 3), targets_3d (B, 16, 3), predicted relative errors (B, 16)) -> {"loss": what is minimised, and its terms}."""
+"""(poses_3d (B, 16, 3), targets_3d (B, 16, 3), the estimator's output (B, 16)) -> {"loss": what is minimised, and its terms}."""
 
 
 def train_in_domain(run: Experiment, args: Arguments, network: str, poses: Poses, skeleton: str, objective: Objective) -> None:
@@ -28,7 +28,7 @@ def train_in_domain(run: Experiment, args: Arguments, network: str, poses: Poses
     train, validation = (split.to(run.device) for split in split_validation(poses))
     batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
     lifter = lifter_description(args, network)
-    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter))
+    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter, args.uncertainty_loss))
 
     def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
         inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)

@@ -1,5 +1,8 @@
 """The pieces that the scripts compose their losses of."""
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +31,28 @@ def uncertainty_loss(uncertainty: Tensor, predicted: Tensor, target: Tensor) -> 
     """
     truth = relative_error(predicted.detach(), target)
     return torch.mean(torch.abs(uncertainty[:, 1:] - truth[:, 1:]))
+
+
+def gaussian_nll(sigma: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
+    """Negative log-likelihood of the true joints under a Gaussian around the predicted ones, the same along every axis,
+
+        3 log sigma + |p - t|^2 / (2 sigma^2) + 3/2 log 2 pi,
+
+    in nats per joint that is not the hip (Nix and Weigend 1994; Kendall and Gal, NeurIPS 2017).
+
+    The error is a constant, as in `uncertainty_loss`: with a gradient through it, joints would count by 1 / sigma^2 in the pose
+    loss, and two ways to tell the error of one network could not be compared, as they would belong to two networks.
+
+    Shape:
+        sigma (N, J) metres; poses (N, J, 3) -> scalar.
+    """
+    squared = (predicted.detach() - target)[:, 1:].pow(2).sum(dim=-1)
+    sigma = sigma[:, 1:]
+    return torch.mean(3 * sigma.log() + squared / (2 * sigma.pow(2))) + 1.5 * math.log(2 * math.pi)
+
+
+UNCERTAINTY_LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"relative": uncertainty_loss, "nll": gaussian_nll}
+"""By `--uncertainty_loss`: (estimator's output, predicted, target) -> scalar."""
 
 
 def domain_loss(classifier: nn.Module, poses_s: Tensor, poses_t: Tensor, coefficient: float) -> tuple[Tensor, Tensor]:

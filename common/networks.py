@@ -13,10 +13,13 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "semgcn": {"hid_dim": 128, "num_layers": 4, "dropout": 0.0},
 }
 _SEMGCN_ESTIMATOR_WIDTH = 1024
+_ESTIMATORS = {"relative": "uncertainty", "nll": "gaussian"}
+"""{`--uncertainty_loss`: the network that it trains}."""
 
 
 def add_network_arguments(parser: argparse.ArgumentParser, network: str | None = None) -> None:
-    """`--hid_dim`, `--num_layers`, `--dropout`, for SemGCN `--non_local`; and `--network` unless the script has but one."""
+    """`--hid_dim`, `--num_layers`, `--dropout`, `--uncertainty_loss`, for SemGCN `--non_local`; and `--network` unless the script
+    has but one."""
     group = parser.add_argument_group("network")
     if network is None:
         group.add_argument(
@@ -31,6 +34,12 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
     group.add_argument("--num_layers", type=int, default=None, help=f"residual blocks ({default('num_layers')})")
     group.add_argument(
         "--dropout", type=float, default=None, help=f"share of features dropped in training ({default('dropout')})"
+    )
+    group.add_argument(
+        "--uncertainty_loss",
+        choices=list(_ESTIMATORS),
+        default="relative",
+        help="what the estimator learns: relative errors, as in the paper, or a Gaussian's spread, by its likelihood (default: relative)",
     )
     if network != "martinez":
         group.add_argument("--non_local", action="store_true", help="SemGCN with non-local layers, as its paper's best")
@@ -57,12 +66,15 @@ def lifter_description(args: argparse.Namespace, network: str, domain_bn: bool =
     return description | ({"domain_bn": True} if domain_bn else {})
 
 
-def uncertainty_description(lifter: dict[str, Any]) -> dict[str, Any]:
-    """The estimator that fits a lifting network: straight on Martinez's features, over a hidden layer on SemGCN's."""
+def uncertainty_description(lifter: dict[str, Any], loss: str = "relative") -> dict[str, Any]:
+    """The estimator that fits a lifting network: straight on Martinez's features, over a hidden layer on SemGCN's.
+
+    `loss` is `--uncertainty_loss`.
+    """
     if lifter["name"] == "martinez":
-        return {"name": "uncertainty", "feature_size": lifter["hid_dim"], "num_joints": NUM_JOINTS}
+        return {"name": _ESTIMATORS[loss], "feature_size": lifter["hid_dim"], "num_joints": NUM_JOINTS}
     return {
-        "name": "uncertainty",
+        "name": _ESTIMATORS[loss],
         "feature_size": NUM_JOINTS * lifter["hid_dim"],
         "num_joints": NUM_JOINTS,
         "hid_dim": _SEMGCN_ESTIMATOR_WIDTH,

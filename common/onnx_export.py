@@ -1,8 +1,8 @@
 """A checkpoint's lifting network and uncertainty estimator as one ONNX file, for runtimes without torch.
 
 Input `inputs_2d` (N, 16, 2) screen coordinates (`common.camera.normalize_screen_coordinates`), outputs `poses_3d` (N, 16, 3)
-metres from the hip and, with an estimator, `uncertainty` (N, 16) relative error; any N. The order of the joints, the skeleton
-and the normalisation are in the file's metadata.
+metres from the hip and, with an estimator, `uncertainty` (N, 16) in the estimator's unit; any N. The order of the joints, the
+skeleton, the normalisation and that unit are in the file's metadata.
 """
 
 import json
@@ -77,6 +77,7 @@ def export_onnx(predictor: Predictor, path: str | Path) -> list[str]:
         "skeleton": predictor.definition,
         "inputs_2d": NORMALISATION["inputs_2d"],
         "poses_3d": NORMALISATION["targets_3d"],
+        **({} if predictor.uncertainty_unit is None else {"uncertainty": predictor.uncertainty_unit}),
     }
     for key, value in metadata.items():
         entry = model.metadata_props.add()

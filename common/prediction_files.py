@@ -25,6 +25,7 @@ class Clip:
         image_size: (width, height) in pixels.
         fps: frames per second.
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
+        uncertainty_unit: 'relative' or 'metres', of the uncertainty if there is one.
         camera_pitch: degrees by which the camera looks down; BVH files are turned upright by it.
     """
 
@@ -33,6 +34,7 @@ class Clip:
     image_size: tuple[int, int]
     fps: float
     definition: str
+    uncertainty_unit: str | None
     camera_pitch: float = 0.0
 
 
@@ -60,7 +62,8 @@ def write_clip(path: Path, clip: Clip) -> None:
     """Write the clip in the format of the ending, whole or not at all.
 
     - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, frames (T,), joints (16,) names, parents
-      (16,), skeleton, image_size, fps; and, where the checkpoint gives them, uncertainty and uncertainty_mm (T, 16). No pickles.
+      (16,), skeleton, image_size, fps; and, where the checkpoint gives them, uncertainty (T, 16) in
+      uncertainty_unit, uncertainty_mm (T, 16). No pickles.
     - json: the same as lists, places to a thousandth of a millimetre.
     - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing.
     - bvh: `common.bvh_writer`.
@@ -73,6 +76,7 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
     arrays = {
         "poses_3d": prediction.poses_3d,
         "uncertainty": prediction.uncertainty,
+        "uncertainty_unit": None if clip.uncertainty_unit is None else np.array(clip.uncertainty_unit),
         "uncertainty_mm": prediction.uncertainty_mm,
         "missing": prediction.missing,
         "keypoints_2d": prediction.keypoints_2d,

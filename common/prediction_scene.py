@@ -10,7 +10,7 @@ from common.scene import Panel, Scene
 
 
 def prediction_scene(clip: Clip, predictor: Predictor, source: str) -> Scene:
-    """One panel, tinted by the uncertainty: in millimetres if the checkpoint is calibrated, else the relative error in %.
+    """One panel, tinted by the uncertainty: in millimetres if the checkpoint is calibrated, else as the estimator gives it.
 
     Args:
         source: where the 2D joints come from.
@@ -18,7 +18,8 @@ def prediction_scene(clip: Clip, predictor: Predictor, source: str) -> Scene:
     prediction = clip.prediction
     uncertainty, unit = prediction.uncertainty_mm, "mm"
     if uncertainty is None and prediction.uncertainty is not None:
-        uncertainty, unit = prediction.uncertainty * 100, "%"
+        relative = predictor.uncertainty_unit == "relative"
+        uncertainty, unit = (prediction.uncertainty * 100, "%") if relative else (prediction.uncertainty * 1000, "mm")
     lifter = Lifter(predictor.file, predictor.checkpoint, predictor.networks, predictor.device)
     # From y up and z towards the camera to the scene's axes: z up, y away from the camera.
     places = upright(prediction.poses_3d.astype(np.float64), clip.camera_pitch)[..., [0, 2, 1]] * np.array([1.0, -1.0, 1.0])

@@ -23,7 +23,7 @@ from common.camera import normalize_screen_coordinates
 from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.device import choose_device
 from common.errors import DuaError
-from common.evaluation import predict
+from common.evaluation import predict, uncertainty_unit
 from common.keypoints import DEFAULT_THRESHOLD, to_our_joints
 from common.skeleton import JOINT_NAMES
 from models.domain_norm import select_domain
@@ -37,7 +37,8 @@ class Prediction:
 
     Attributes:
         poses_3d: (T, 16, 3) metres, camera axes (x right, y down, z forward), hip at the origin.
-        uncertainty: (T, 16) relative error in [0, 1] that the estimator expects, or None if the checkpoint has no estimator.
+        uncertainty: (T, 16) what the estimator expects, in its unit (`Predictor.uncertainty_unit`), or None if the checkpoint has
+            no estimator.
         uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
         missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.keypoints`).
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
@@ -63,6 +64,7 @@ class Predictor:
         device: where they run.
         joint_names: the sixteen joints of a pose, in their order.
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
+        uncertainty_unit: 'relative' (error, in [0, 1]), 'metres' (standard deviation of a Gaussian), or None.
         calibration: what makes millimetres of its uncertainty, or None (`common.calibration`).
     """
 
@@ -73,6 +75,7 @@ class Predictor:
         self.device = device
         self.joint_names = JOINT_NAMES
         self.definition: str = checkpoint["skeleton"]["definition"]
+        self.uncertainty_unit = uncertainty_unit(networks) if "uncertainty" in networks else None
         self.calibration = stored_calibration(checkpoint, file)
 
     @classmethod

@@ -64,8 +64,9 @@ def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
     figure, (loss, error) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    scale = "log" if min(row["loss"] for row in history) > 0 else "linear"  # a log-likelihood may be of either sign
     loss.plot(epochs, [row["loss"] for row in history], color="#0072B2", marker=marker, markersize=3)
-    loss.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    loss.set(xlabel="epoch", ylabel="training loss", yscale=scale)
     for key, label, color in (
         ("train_mpjpe_mm", "training MPJPE (dropout on)", "#0072B2"),
         ("val_mpjpe_mm", "validation MPJPE", "#D55E00"),

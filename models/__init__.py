@@ -9,12 +9,13 @@ from models.domain_norm import separate_domains
 from models.martinez import Martinez
 from models.pose_converter import PoseConverter
 from models.sem_gcn import SemGCN
-from models.uncertainty import UncertaintyEstimator
+from models.uncertainty import GaussianEstimator, UncertaintyEstimator
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "martinez": Martinez,
     "semgcn": SemGCN,
     "uncertainty": UncertaintyEstimator,
+    "gaussian": GaussianEstimator,
     "domain": DomainClassifier,
     "converter": PoseConverter,
 }

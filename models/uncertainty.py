@@ -1,4 +1,6 @@
-"""The uncertainty estimator of DUA: how wrong each predicted joint is likely to be."""
+"""How wrong each predicted joint is likely to be: the uncertainty estimator of DUA, and a Gaussian one to hold it against."""
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,31 @@ class UncertaintyEstimator(nn.Module):
         self.output = nn.Linear(feature_size if hid_dim is None else hid_dim, num_joints - 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        relative_error = torch.sigmoid(self.output(self.hidden(features)))  # (N, J - 1)
-        hip = relative_error.new_zeros(relative_error.shape[0], 1)  # len() would fix the batch size of an exported network
-        return torch.cat([hip, relative_error], dim=1)
+        return _with_hip(torch.sigmoid(self.output(self.hidden(features))))
+
+
+class GaussianEstimator(UncertaintyEstimator):
+    """Standard deviation of each joint, the same along every axis, around where the lifting network puts it.
+
+    The same layers as DUA's estimator. They give a log standard deviation (half a log variance), which a sigmoid keeps between
+    1 mm and 10 m, so that no joint's likelihood runs away; it begins near 10 cm.
+
+    Shape:
+        features (N, feature_size) -> (N, J) metres; 0 for the hip.
+    """
+
+    unit = "metres"
+
+    def forward(self, features: Tensor) -> Tensor:
+        share = torch.sigmoid(self.output(self.hidden(features)))  # (N, J - 1)
+        return _with_hip(_LEAST_SIGMA * torch.exp(_LOG_RANGE * share))
+
+
+_LEAST_SIGMA = 1e-3
+_LOG_RANGE = math.log(1e4)
+
+
+def _with_hip(joints: Tensor) -> Tensor:
+    """(N, J - 1) -> (N, J), 0 for the hip."""
+    hip = joints.new_zeros(joints.shape[0], 1)  # len() would fix the batch size of an exported network
+    return torch.cat([hip, joints], dim=1)

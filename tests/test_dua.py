@@ -11,7 +11,7 @@ from common.arguments import Arguments
 from common.checkpoint import save_checkpoint, skeleton_entry
 from common.dua import add_dua_arguments, decide_dua, dua_descriptions, dua_loss, forward_domains
 from common.errors import DuaError
-from common.losses import relative_error
+from common.losses import gaussian_nll, relative_error
 from common.networks import add_network_arguments
 from models import build
 from models.domain_classifier import warm_start
@@ -91,6 +91,19 @@ def test_each_module_switches_off_by_itself(off, roles, terms):
     assert set(trained) == roles
     found = dua_loss(args, trained, batch(target="domain" in roles), 0)
     assert set(found) == {"loss", "pose_loss", "mpjpe"} | terms
+
+
+def test_the_estimator_may_be_a_gaussian_one():
+    args = options("--uncertainty_loss", "nll", "--uncertainty_weight", 0.7)
+    terms = dua_loss(args, networks(args), batch(), 0)
+    again = networks(args)
+    inputs_s, targets_s, _ = batch()
+    poses_s, features = again["lifter"](inputs_s)
+    expected = gaussian_nll(again["uncertainty"](features), poses_s, targets_s)
+    torch.testing.assert_close(terms["uncertainty_loss"], expected)
+    torch.testing.assert_close(terms["loss"], terms["pose_loss"] + 0.7 * expected + 0.001 * terms["domain_loss"])
+    with pytest.raises(DuaError, match="--no_uncertainty"):
+        dua_descriptions(options("--uncertainty_loss", "nll", "--no_uncertainty"))
 
 
 def statistics(network):

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from common.losses import domain_loss, relative_error, uncertainty_loss
+from common.losses import domain_loss, gaussian_nll, relative_error, uncertainty_loss
 from models.domain_classifier import DomainClassifier
+from models.uncertainty import GaussianEstimator
 
 
 def poses(seed):
@@ -47,6 +48,32 @@ def test_uncertainty_loss_is_the_mean_absolute_difference():
     guess = torch.rand(8, 16, generator=torch.Generator().manual_seed(2))
     expected = sum(abs(float(guess[n, j]) - float(truth[n, j])) for n in range(8) for j in range(1, 16)) / (8 * 15)
     assert abs(uncertainty_loss(guess, predicted, target).item() - expected) < 1e-6
+
+
+def test_gaussian_nll_is_that_of_a_multivariate_normal():
+    predicted, target = poses(0).requires_grad_(), poses(1)
+    sigma = (0.1 + torch.rand(8, 16, generator=torch.Generator().manual_seed(2))).requires_grad_()
+    loss = gaussian_nll(sigma, predicted, target)
+    covariance = torch.diag_embed(sigma[:, 1:, None].expand(-1, -1, 3) ** 2)
+    normal = torch.distributions.MultivariateNormal(predicted[:, 1:], covariance)
+    torch.testing.assert_close(loss, -normal.log_prob(target[:, 1:]).mean())
+    loss.backward()
+    assert predicted.grad is None  # the error is a constant
+    assert not sigma.grad[:, 0].any()
+
+
+def test_the_gaussian_estimator_stays_between_a_millimetre_and_ten_metres():
+    torch.manual_seed(0)
+    estimator = GaussianEstimator(feature_size=4)
+    sigma = estimator(torch.randn(64, 4) * 1e4).detach()
+    assert sigma.shape == (64, 16)
+    assert not sigma[:, 0].any()
+    assert sigma[:, 1:].min() == pytest.approx(1e-3, rel=1e-3)
+    assert sigma[:, 1:].max() == pytest.approx(10, rel=1e-3)
+    with torch.no_grad():
+        for parameter in estimator.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(estimator(torch.ones(1, 4))[:, 1:], torch.full((1, 15), 0.1))
 
 
 class FirstCoordinate(nn.Module):

@@ -56,6 +56,28 @@ def test_evaluate_needs_no_options(finished, tmp_path):
     assert again["average"] == pytest.approx(results["average"], rel=1e-5)
 
 
+def test_a_gaussian_estimator_comes_back_from_the_file_alone(demo, tmp_path):
+    """It trains, goes on to the same bits and is evaluated without naming the option; another estimator cannot be made of it."""
+    options = ("--uncertainty_loss", "nll", "--epochs", 2, "--snapshot", 1)
+    process = run_here(SCRIPT, "--data_dir", demo, "--checkpoint", tmp_path / "nll", *TINY, *options)
+    run, _ = trained(tmp_path / "nll", process)
+    assert "semgcn + uncertainty (nll)" in process.stdout
+    assert "negative log-likelihood" in process.stdout
+    checkpoint = load_checkpoint(run / "ckpt_last.pth.tar")
+    assert checkpoint["networks"]["uncertainty"]["name"] == "gaussian"
+    assert checkpoint["calibration"]["unit"] == "metres"
+    losses = [row["uncertainty_loss"] for row in checkpoint["training"]["history"]]
+    assert losses[1] < losses[0]
+    assert_resumes_to_the_same_bits(SCRIPT, run, "snapshot_epoch_1.pth.tar", tmp_path)
+    again = run_here(SCRIPT, "--evaluate", run)
+    lines = [line for line in process.stdout.splitlines() if "negative log-likelihood" in line]
+    assert lines[0] in again.stdout
+    judged = json.loads((run / "results.json").read_text())["uncertainty"]
+    assert set(judged) == {"true_mm", "expected_mm", "l1_mm", "nll"}
+    refused = run_here(SCRIPT, "--evaluate", run, "--uncertainty_loss", "relative")
+    assert_one_line(refused, "--uncertainty_loss relative differs")
+
+
 def test_the_uncertaintys_weight_is_an_option(demo, tmp_path):
     process = run_here(SCRIPT, "--data_dir", demo, "--checkpoint", tmp_path, *TINY, "--uncertainty_weight", 2, "--dropout", 0.1)
     assert process.returncode == 0, process.stderr

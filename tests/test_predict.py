@@ -75,7 +75,7 @@ def test_every_format_gives_the_poses_of_the_predictor(run, pixels, files, tmp_p
             assert np.array_equal(arrays["missing"], expected.missing)
             assert arrays["frames"].tolist() == list(range(2, 32))
             assert arrays["joints"].tolist() == list(JOINT_NAMES)
-            assert str(arrays["skeleton"]) == "h36m"
+            assert (str(arrays["skeleton"]), str(arrays["uncertainty_unit"])) == ("h36m", "relative")
 
 
 def test_outputs_say_the_same(run, files, tmp_path):
@@ -114,7 +114,7 @@ def test_a_rendering_shows_the_poses(run, files, tmp_path):
 def test_a_scene_stands_upright(run, pixels):
     predictor = Predictor.load(run, "cpu")
     prediction = predictor(pixels, (1000, 1002))
-    clip = Clip(prediction, np.arange(30), (1000, 1002), 25.0, "h36m")
+    clip = Clip(prediction, np.arange(30), (1000, 1002), 25.0, "h36m", "relative")
     scene = prediction_scene(clip, predictor, "a file")
     np.testing.assert_allclose(scene.panels[0].poses_3d, upright(prediction.poses_3d.astype(float)))
     assert scene.unit == "mm"
@@ -197,7 +197,7 @@ def test_onnx_gives_the_same_numbers(run, lifter, pixels, tmp_path):
         description |= {"dropout": None, "non_local": "non_local" in lifter}
         networks = {"lifter": description}
         if lifter != "semgcn alone":
-            networks["uncertainty"] = uncertainty_description(description)
+            networks["uncertainty"] = uncertainty_description(description, "nll")
         built = {role: build(sizes) for role, sizes in networks.items()}
         for network in built.values():
             for parameter in network.parameters():  # as after training: nothing is 0 or 1
