@@ -63,7 +63,7 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
         zipped = file.read(2) == b"PK"
     try:
         found = _from_npz(path, clip) if zipped else _from_json(path, clip)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise DuaError(f"{path} is not laid out as expected ({short_reason(error)}); known are {KNOWN}") from error
     if not found.detections:
         raise DuaError(f"{path} ({found.source}) holds no person in any frame")

@@ -104,7 +104,9 @@ def _frames(data: Sequence[Any]) -> list[tuple[int, list[Any]]]:
 def _mmpose(frame: int, person: Mapping[str, Any]) -> Detection:
     keypoints = np.array(person["keypoints"], dtype=float)
     scores = np.array(person["keypoint_scores"], dtype=float)
-    return _detection(frame, keypoints[:, :2], scores, person.get("bbox_score", scores.mean()), person.get("track_id"))
+    return _detection(
+        frame, keypoints[:, :2], scores, person.get("bbox_score", scores.sum() / max(len(scores), 1)), person.get("track_id")
+    )
 
 
 def _ultralytics(frame: int, person: Mapping[str, Any]) -> Detection:

@@ -23,6 +23,8 @@ from common.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, NUM_JOINTS
 DEFAULT_THRESHOLD = 0.3
 """Joints of less confidence count as not seen (MMPose draws joints from 0.3 on)."""
 
+_FARTHEST = 1e6  # pixels
+
 Place = tuple[int, ...]
 """Joints of an order whose midpoint is meant; mostly one."""
 
@@ -95,6 +97,11 @@ def choose_order(joints: int, skeleton: str | None) -> str:
     return skeleton
 
 
+def is_place(keypoints_2d: np.ndarray) -> np.ndarray:
+    """(..., 2) pixels -> (...) whether they are a place at all: finite, and in no image's distance from it."""
+    return (np.abs(keypoints_2d) < _FARTHEST).all(axis=-1)
+
+
 def to_our_joints(
     keypoints_2d: np.ndarray,
     skeleton: str | None = None,
@@ -123,7 +130,7 @@ def to_our_joints(
     if not len(keypoints_2d):
         raise DuaError("keypoints have no frames; at least one is needed")
     places = ORDERS[choose_order(keypoints_2d.shape[1], skeleton)].places
-    seen = np.where(np.isfinite(keypoints_2d).all(axis=2, keepdims=True), keypoints_2d, np.nan)
+    seen = np.where(is_place(keypoints_2d)[..., None], keypoints_2d, np.nan)
     if confidences is not None:
         confidences = np.asarray(confidences, dtype=np.float64)
         if confidences.shape != keypoints_2d.shape[:2]:

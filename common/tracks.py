@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.keypoints import is_place
+
 _MAX_GAP = 30
 """Frames for which a person may be out of sight and still be the same; about a second."""
 _LEAST_OVERLAP = 0.2
@@ -33,9 +35,9 @@ class Detection:
 
     def box(self, threshold: float) -> np.ndarray:
         """(4,) left, top, right, bottom around the joints of enough confidence, or around all if there are none."""
-        finite = np.isfinite(self.keypoints_2d).all(axis=1)
-        sure = finite & (self.confidences >= threshold)
-        points = self.keypoints_2d[sure if sure.any() else finite]
+        there = is_place(self.keypoints_2d)
+        sure = there & (self.confidences >= threshold)
+        points = self.keypoints_2d[sure if sure.any() else there]
         return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
@@ -81,7 +83,7 @@ def link_people(detections: Iterable[Detection], threshold: float) -> list[Track
         threshold: confidence of the joints that make up a person's box.
     """
     ordered = sorted(
-        (detection for detection in detections if np.isfinite(detection.keypoints_2d).all(axis=1).any()),
+        (detection for detection in detections if is_place(detection.keypoints_2d).any()),
         key=lambda detection: (detection.frame, -detection.score),
     )
     numbered = any(detection.person is not None for detection in ordered)

@@ -127,6 +127,7 @@ def test_what_is_no_keypoint_file_is_refused(two, tmp_path):
             text.alphapose(two).replace('"keypoints": [', '"keypoints": [1.0, ', 1),
             text.mmpose(two).replace('"keypoint_scores": [0.9, ', '"keypoint_scores": [', 1),
             text.ultralytics(two).replace('"x": [', '"x": [1.0, ', 1),
+            text.ultralytics(two, [1, 2]).replace('"track_id": 1', '"track_id": 1e999', 1),
             text.ultralytics(two).replace('"visible": [0.9', '"visible": ["sure"', 1),
         ],
         "holds no person": ["[]", "[[], []]", '{"instance_info": []}', '[{"frame_id": 0, "instances": []}]'],

@@ -47,14 +47,14 @@ def test_gaps_are_bridged_and_marked():
     confidences = np.ones((6, 17))
     confidences[2:4, 12] = 0.1  # right hip, in the middle of its way
     coco[2, 12], coco[3, 12] = 0, 9999
-    coco[5, 15] = np.nan  # left ankle, at the end
+    coco[5, 15] = 1e30, 5  # left ankle, at the end: no place
     joints, missing = to_our_joints(coco, "coco", confidences)
     marked = {(frame, JOINT_NAMES[joint]) for frame, joint in np.argwhere(missing)}
     # What is made of a filled joint is marked as well.
     assert marked == {(2, "RHip"), (3, "RHip"), (2, "Hip"), (3, "Hip"), (2, "Spine"), (3, "Spine"), (5, "LFoot")}
     expected[5, 6] = expected[4, 6]  # the nearest place: nothing comes after
     np.testing.assert_allclose(joints, expected, atol=1e-9)
-    assert not to_our_joints(np.nan_to_num(coco), "coco", confidences, threshold=0.05)[1].any()
+    assert not to_our_joints(np.minimum(coco, 9999), "coco", confidences, threshold=0.05)[1].any()
 
 
 def test_a_joint_that_is_never_seen_follows_by_the_rule_or_is_named(pixels):

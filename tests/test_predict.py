@@ -222,4 +222,4 @@ def test_onnx_gives_the_same_numbers(run, lifter, pixels, tmp_path):
         assert expected.poses_3d.std() > 1e-3
         np.testing.assert_allclose(outputs[0], expected.poses_3d, atol=1e-5)
         if len(outputs) == 2:
-            np.testing.assert_allclose(outputs[1], expected.uncertainty, atol=1e-5)
+            np.testing.assert_allclose(outputs[1], expected.uncertainty, rtol=1e-5, atol=1e-5)
