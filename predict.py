@@ -67,6 +67,9 @@ def main() -> None:
     if not args.keypoints or not (args.out or args.render):
         raise DuaError("KEYPOINTS and --out FILE or --render FILE are needed, or --export FILE.onnx; see --help")
     outputs = [check_output(path) for path in args.out]
+    for path in [*outputs, *([Path(args.render)] if args.render else [])]:
+        if path.resolve() == Path(args.keypoints).resolve():
+            raise DuaError(f"{path} is the file of 2D joints itself; write elsewhere")
     if args.render:
         from common.render_files import check_output as check_rendering  # here, not above: who draws nothing need not wait
 

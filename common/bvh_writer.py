@@ -56,7 +56,7 @@ _END = 0.1
 forwards. Readers, ours among them, take the end of a foot for its toes."""
 
 
-def upright(poses_3d: np.ndarray, camera_pitch: float = 0.0) -> np.ndarray:
+def camera_to_y_up(poses_3d: np.ndarray, camera_pitch: float = 0.0) -> np.ndarray:
     """(..., 3) places in camera axes (y down, z forward) in a world with y up, in which somebody facing the camera faces z.
 
     Args:
@@ -68,7 +68,7 @@ def upright(poses_3d: np.ndarray, camera_pitch: float = 0.0) -> np.ndarray:
 
 def write_bvh(path: str | Path, poses_3d: np.ndarray, fps: float, camera_pitch: float = 0.0) -> None:
     """Write poses (T, 16, 3), metres in camera axes, as a BVH file, whole or not at all."""
-    places = upright(poses_3d.astype(np.float64), camera_pitch)
+    places = camera_to_y_up(poses_3d.astype(np.float64), camera_pitch)
     offsets = _offsets(places)
     angles = _angles(places, offsets)
     lines = ["HIERARCHY", *_hierarchy(offsets), "MOTION", f"Frames: {len(places)}", f"Frame Time: {1 / fps:.8f}"]

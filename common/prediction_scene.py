@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from common.bvh_writer import upright
+from common.bvh_writer import camera_to_y_up
 from common.panels import Lifter, short_names
 from common.prediction_files import Clip
 from common.predictor import Predictor
@@ -22,7 +22,9 @@ def prediction_scene(clip: Clip, predictor: Predictor, source: str) -> Scene:
         uncertainty, unit = (prediction.uncertainty * 100, "%") if relative else (prediction.uncertainty * 1000, "mm")
     lifter = Lifter(predictor.file, predictor.checkpoint, predictor.networks, predictor.device)
     # From y up and z towards the camera to the scene's axes: z up, y away from the camera.
-    places = upright(prediction.poses_3d.astype(np.float64), clip.camera_pitch)[..., [0, 2, 1]] * np.array([1.0, -1.0, 1.0])
+    places = camera_to_y_up(prediction.poses_3d.astype(np.float64), clip.camera_pitch)[..., [0, 2, 1]] * np.array(
+        [1.0, -1.0, 1.0]
+    )
     filled = float(prediction.missing.mean())
     return Scene(
         title="2D input",

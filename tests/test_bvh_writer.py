@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from common.bvh import load_bvh
 from common.bvh_files import find_bvh
 from common.bvh_parser import move_skeleton, parse_bvh
-from common.bvh_writer import BVH_JOINTS, upright, write_bvh
+from common.bvh_writer import BVH_JOINTS, camera_to_y_up, write_bvh
 from common.skeleton import JOINT_NAMES, PARENTS
 
 
@@ -39,7 +40,7 @@ def test_forward_kinematics_gives_the_poses_back(poses, tmp_path):
     write_bvh(path, poses, 25, camera_pitch=20)
     moved, file = places(path)
     assert file.frame_time == pytest.approx(0.04)
-    error = np.linalg.norm(moved[1:] - upright(poses, 20), axis=-1)
+    error = np.linalg.norm(moved[1:] - camera_to_y_up(poses, 20), axis=-1)
     assert error.max() < 1e-3
     assert np.abs(moved[1:]).max() > 0.5
     assert np.abs(np.diff(file.frames, axis=0)).max() < 180  # angles are unwrapped
@@ -55,16 +56,30 @@ def test_lengths_that_vary_become_their_medians(poses, tmp_path):
         length = np.linalg.norm(moved[:, joint] - moved[:, PARENTS[joint]], axis=-1)
         median = np.median(np.linalg.norm(stretched[:, joint] - stretched[:, PARENTS[joint]], axis=-1))
         np.testing.assert_allclose(length, median, atol=2e-6)
-    way, expected = (p[:, 2] - p[:, 1] for p in (moved[1:], upright(stretched)))
+    way, expected = (p[:, 2] - p[:, 1] for p in (moved[1:], camera_to_y_up(stretched)))
     cosine = np.sum(way * expected, axis=-1) / np.linalg.norm(way, axis=-1) / np.linalg.norm(expected, axis=-1)
     assert cosine.min() > 1 - 1e-6
 
 
 def test_the_world_is_upright():
     camera_up = np.array([0.0, -np.cos(0.3), -np.sin(0.3)])  # in the axes of a camera that looks down by 0.3
-    np.testing.assert_allclose(upright(camera_up, np.degrees(0.3)), [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(camera_to_y_up(camera_up, np.degrees(0.3)), [0, 1, 0], atol=1e-12)
     # Somebody facing an upright camera: towards it is z, and to their left is x, as in the rest pose.
-    np.testing.assert_allclose(upright(np.array([[0.0, 0, -1], [1, 0, 0]])), [[0, 0, 1], [1, 0, 0]], atol=1e-12)
+    np.testing.assert_allclose(camera_to_y_up(np.array([[0.0, 0, -1], [1, 0, 0]])), [[0, 0, 1], [1, 0, 0]], atol=1e-12)
+
+
+def test_hips_and_chest_turn_with_the_body(poses, tmp_path):
+    path = tmp_path / "poses.bvh"
+    write_bvh(path, poses, 25)
+    rest = places(path)[0][0]
+    angles = np.linspace(0, 80, 5)
+    turns = Rotation.from_euler("y", angles[:, None], degrees=True).as_matrix()
+    write_bvh(path, (rest @ turns.swapaxes(1, 2)) * np.array([1, -1, -1]), 25)
+    file = parse_bvh(path.read_text(), "turned")
+    frames = dict(zip([joint.name for joint in file.joints], np.split(file.frames[:, 3:], len(file.joints), axis=1)))
+    np.testing.assert_allclose(frames.pop("Hips"), np.column_stack([np.zeros((5, 2)), angles]), atol=1e-3)
+    for name, turned in frames.items():  # nothing is left for any other joint, the chest among them
+        np.testing.assert_allclose(turned, 0, atol=1e-3, err_msg=name)
 
 
 def test_motion_data_can_be_made_of_it(tmp_path):

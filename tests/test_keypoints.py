@@ -45,16 +45,21 @@ def test_gaps_are_bridged_and_marked():
     coco = np.tile(np.arange(17.0)[:, None] * 10, (6, 1, 2)) + np.arange(6.0)[:, None, None] * 2 + 100
     expected = to_our_joints(coco, "coco")[0]
     confidences = np.ones((6, 17))
-    confidences[2:4, 12] = 0.1  # right hip, in the middle of its way
+    confidences[2:4, 12] = 0.1, np.nan  # right hip, in the middle of its way
+    confidences[1, 5] = 0  # left shoulder
     coco[2, 12], coco[3, 12] = 0, 9999
     coco[5, 15] = 1e30, 5  # left ankle, at the end: no place
     joints, missing = to_our_joints(coco, "coco", confidences)
     marked = {(frame, JOINT_NAMES[joint]) for frame, joint in np.argwhere(missing)}
     # What is made of a filled joint is marked as well.
-    assert marked == {(2, "RHip"), (3, "RHip"), (2, "Hip"), (3, "Hip"), (2, "Spine"), (3, "Spine"), (5, "LFoot")}
+    assert marked == {
+        (2, "RHip"), (3, "RHip"), (2, "Hip"), (3, "Hip"), (2, "Spine"), (3, "Spine"),
+        (1, "LShoulder"), (1, "Thorax"), (1, "Spine"), (5, "LFoot"),
+    }  # fmt: skip
     expected[5, 6] = expected[4, 6]  # the nearest place: nothing comes after
     np.testing.assert_allclose(joints, expected, atol=1e-9)
-    assert not to_our_joints(np.minimum(coco, 9999), "coco", confidences, threshold=0.05)[1].any()
+    seen = to_our_joints(np.minimum(coco, 9999), "coco", np.nan_to_num(confidences, nan=0.1), threshold=0)[1]
+    assert not seen.any()
 
 
 def test_a_joint_that_is_never_seen_follows_by_the_rule_or_is_named(pixels):

@@ -151,6 +151,7 @@ def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypa
     assert_one_line(predict_here(run, path, *SIZE), "--out")
     assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "a.fbx"), "a.fbx", ".bvh")
     assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "none" / "a.npz"), "none does not exist")
+    assert_one_line(predict_here(run, path, *SIZE, "--out", path), "mmpose.json is the file of 2D joints itself")
     assert_one_line(predict_here(run, path, *SIZE, *out, "--fps", 0), "--fps 0")
     assert_one_line(predict_here(run, path, *SIZE, "--render", tmp_path / "a.avi"), "a.avi", ".gif")
     assert_one_line(predict_here(run, path, *SIZE, *out, "--camera_pitch", 3), "--camera_pitch")

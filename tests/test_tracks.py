@@ -23,6 +23,14 @@ def test_people_who_pass_each_other_in_any_order_are_kept_apart():
     assert sorted(map(middles, tracks)) == [[a for a, _ in ways.values()], [b for _, b in ways.values()]]
 
 
+def test_people_who_stand_close_are_linked_to_the_best_and_once():
+    pairs = [(person(frame, 100, score=frame % 2), person(frame, 125, score=0.5)) for frame in range(20)]  # listed in turns
+    tracks = link_people([detection for pair in pairs for detection in pair], 0.3)
+    assert sorted(map(middles, tracks)) == [[100.0] * 20, [125.0] * 20]
+    alone = link_people([person(0, 100), person(1, 100), person(1, 110)], 0.3)
+    assert sorted(map(middles, alone)) == [[100, 100], [110]]
+
+
 def test_quick_movement_and_absence():
     here = [person(frame, 100 + 45 * frame) for frame in range(5)]  # no overlap from frame to frame, but near
     later = [person(frame, 285) for frame in range(20, 23)]
