@@ -217,8 +217,6 @@ def test_page_needs_no_network_and_escapes_names(tmp_path):
 @pytest.mark.parametrize("ending", [".gif", ".mp4", ".png"])
 def test_an_interruption_leaves_what_was_there(tmp_path, ending):
     class Interrupting:
-        size = (1000, 1002)
-
         def __iter__(self):
             for i in range(60):
                 if i == 14:
@@ -277,8 +275,6 @@ def test_a_video_lies_under_the_joints_that_it_shows():
     scene = scene_of(STANDING[None] @ _about(facing(CAMERAS[0])), CAMERAS[0])
 
     class Spot:
-        size = (500, 501)
-
         def __iter__(self):
             image = np.full((501, 500, 3), (90, 160, 90), np.uint8)
             x, y = (scene.joints_2d[0, JOINT_NAMES.index("Head")] / 2).round().astype(int)

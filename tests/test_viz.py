@@ -76,8 +76,8 @@ def test_compared_checkpoints_stand_side_by_side(runs, demo, tmp_path):
     process = viz(demo, tmp_path / "a.html", "--evaluate", runs["plain"], "--compare", runs["dua"], runs["prob"])
     assert process.returncode == 0, process.stderr
     plain, dua, prob, _ = process.stdout.splitlines()
-    assert re.fullmatch(r"Martinez, SURREAL → H3.6M, no adaptation: MPJPE [\d.]+ mm to raw labels", plain)
-    assert re.fullmatch(r"Martinez, SURREAL → H3.6M, DUA: MPJPE [\d.]+ mm", dua)
+    assert re.fullmatch(r"Martinez, SURREAL -> H3.6M, no adaptation: MPJPE [\d.]+ mm to raw labels", plain)
+    assert re.fullmatch(r"Martinez, SURREAL -> H3.6M, DUA: MPJPE [\d.]+ mm", dua)
     assert prob.startswith("Martinez, H3.6M: MPJPE")
     titles = re.findall(r'"title":"([^"]*)"', (tmp_path / "a.html").read_text())
     assert titles[-2:] == ["Ground truth", "2D input (gt)"]
@@ -153,6 +153,8 @@ def test_bad_input_is_one_line(runs, demo, tmp_path):
     assert_one_line(viz(demo, gif, *good, "--compare", tmp_path / "other.pth.tar"), "other.pth.tar", "another skeleton")
     write_mp4(tmp_path / "short.mp4", (np.zeros((32, 32, 3), np.uint8) for _ in range(9)), (32, 32), 25, None)
     assert_one_line(viz(demo, gif, *good, "--viz_video", tmp_path / "short.mp4"), "short.mp4 has 9 frames", "--viz_limit 9")
+    own = viz(demo, tmp_path / "short.mp4", *good, "--viz_video", tmp_path / "short.mp4")
+    assert_one_line(own, "is the video that --viz_video reads")
     assert not gif.exists()
 
 
