@@ -12,6 +12,7 @@ predicted uncertainty. The ending of `--viz_output` says what is made: .gif, .mp
 
 import argparse
 import math
+from pathlib import Path
 
 from common.camera import image_coordinates
 from common.clips import first_frames, load_h36m_clip, load_surreal_named
@@ -86,7 +87,7 @@ def main() -> None:
     )
     write_scene(args.viz_output, scene, args.viz_size, args.viz_bitrate)
     for panel in panels[: len(lifters)]:
-        print(f"{panel.title}: {panel.subtitle}")
+        print(f"{panel.title}: {panel.subtitle}".replace("→", "->"))  # not every terminal has an arrow
     print(args.viz_output)
 
 
@@ -111,6 +112,9 @@ def check(args: argparse.Namespace) -> None:
         for name in ("viz_subject", "viz_camera", "keypoints"):
             if getattr(args, name) is not None:
                 raise DuaError(f"--{name} belongs to Human3.6M; for --dataset surreal leave it out")
+    output = Path(args.viz_output)
+    if args.viz_video and output.exists() and output.samefile(args.viz_video):
+        raise DuaError(f"--viz_output {output} is the video that --viz_video reads; choose another name")
     if args.viz_skip and not args.viz_video:
         raise DuaError("--viz_skip skips frames of a video: give one with --viz_video, or leave it out")
 

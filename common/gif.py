@@ -26,10 +26,11 @@ class Palette:
     """
 
     def __init__(self, sample: np.ndarray, exact: np.ndarray) -> None:
-        colours, counts = np.unique(sample.reshape(-1, 3), axis=0, return_counts=True)
-        order = np.argsort(-counts, kind="stable")
-        chosen = np.concatenate([exact, colours[order[:_FREQUENT]]])
-        others = colours[order[_FREQUENT:]]
+        height, width = sample.shape[0] * sample.shape[1], sample.shape[2]
+        counted = Image.fromarray(sample.reshape(height, width, 3)).getcolors(height * width) or []
+        counted.sort(key=lambda pair: (-pair[0], pair[1]))
+        colours = np.array([colour for _, colour in counted], np.uint8)
+        chosen, others = np.concatenate([exact, colours[:_FREQUENT]]), colours[_FREQUENT:]
         if len(others):
             cut = Image.fromarray(others[None]).quantize(_COLOURS - len(chosen), Image.Quantize.MEDIANCUT).getpalette() or []
             chosen = np.concatenate([chosen, np.array(cut, np.uint8).reshape(-1, 3)])[:_COLOURS]

@@ -27,9 +27,6 @@ _SETTLE = 0.05  # seconds over which the hip's height is smoothed
 class Images(Protocol):
     """Pictures that lie under the 2D joints, frame by frame (`common.video.Video`)."""
 
-    @property
-    def size(self) -> tuple[int, int]: ...
-
     def __iter__(self) -> Iterator[np.ndarray]: ...
 
 

@@ -30,7 +30,7 @@ class Video:
         require_file(self.path)
         frames = self._decode()
         try:
-            self.size: tuple[int, int] = next(frames)["size"]
+            _ = next(frames)["size"]  # sound alone has none
             next(frames)
             there, _ = imageio_ffmpeg.count_frames_and_secs(str(self.path.resolve()))
         except (OSError, RuntimeError, StopIteration, KeyError, IndexError, ValueError, UnboundLocalError) as error:
@@ -72,8 +72,8 @@ class Video:
         fitting = math.ceil(max(0, there - self.skip) / self.step)
         remedy = f"--viz_limit {fitting}" if fitting else "a smaller --viz_skip"
         return DuaError(
-            f"{self.path} has {there} frames, {self._needed} are needed for {self.count} poses (skip {self.skip}, "
-            f"every {self.step}.); take {remedy}"
+            f"{self.path} has {there} frames, {self._needed} are needed for {self.count} poses (--viz_skip {self.skip}, "
+            f"--viz_downsample {self.step}); take {remedy}"
         )
 
 
