@@ -2,14 +2,24 @@
 
     python evaluate.py checkpoint/sur_dua/<run> checkpoint/h36m_dua/<run> --data_dir data/demo --on h36m surreal
     python evaluate.py checkpoint/prob/*/ --on h36m --keypoints cpn_ft_h36m_dbb --out tables/detected
+    python evaluate.py checkpoint/prob/<run> --on h36m surreal --uncertainty --mc_dropout 20 --out tables/prob
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
 the network predicts, by the converter in the checkpoint; '-' where there is none. With `--out NAME`, NAME.csv and NAME.tex
 hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL.
+
+`--uncertainty` judges, in place of the errors, how well each checkpoint knows them; `--out NAME` then writes
+NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram and sparsification curves). MC-dropout is
+calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
 """
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
 
 from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.converter import labels_for
@@ -23,6 +33,9 @@ from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.poses import Poses
 from common.surreal_dataset import load_surreal
 from common.tables import as_csv, as_latex, as_text
+from common.uncertainty_figure import plot_uncertainty
+from common.uncertainty_report import COLUMNS as UNCERTAINTY_COLUMNS
+from common.uncertainty_report import DEFINITIONS, LEGEND, Judged, judge
 
 COLUMNS = (
     "source",
@@ -54,13 +67,27 @@ def main() -> None:
     )
     parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
+    parser.add_argument("--uncertainty", action="store_true", help="judge the checkpoints' uncertainty, not their errors")
+    parser.add_argument(
+        "--mc_dropout",
+        type=int,
+        nargs="?",
+        const=20,
+        metavar="N",
+        help="judge MC-dropout of N passes as well (20 if no N is given)",
+    )
     args = parser.parse_args()
+    if args.mc_dropout is not None and not args.uncertainty:
+        raise DuaError("--mc_dropout is an uncertainty; add --uncertainty")
+    if args.mc_dropout is not None and args.mc_dropout < 2:
+        raise DuaError(f"--mc_dropout {args.mc_dropout}: at least 2 passes are needed")
     if args.downsample < 1:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
     build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
-    tests = {name: load_test(name, args) for name in dict.fromkeys(args.on)}
+    tests = {name: (load_test(name, args), args.keypoints if name == "h36m" else "gt") for name in dict.fromkeys(args.on)}
 
+    judged: list[Judged] = []
     rows = []
     for given in args.checkpoints:
         file = checkpoint_file(given, BEST)
@@ -68,35 +95,69 @@ def main() -> None:
         if "lifter" not in checkpoint["networks"]:
             raise DuaError(f"{file} holds no lifting network (experiment '{checkpoint['experiment']}'); leave it out")
         networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
-        facts = describe(checkpoint)
         shoulders = checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
         if "surreal" in tests and shoulders != args.smpl_shoulders:
             raise DuaError(
                 f"{file} was trained with --smpl_shoulders {shoulders}, SURREAL was read with {args.smpl_shoulders}; give the same"
             )
-        for name, poses in tests.items():
-            domain = domain_of(checkpoint, poses)
-            raw = evaluate(networks, poses, device, domain).average
-            labels = labels_for(checkpoint, networks, poses)
-            converted = evaluate(networks, labels, device, domain).average if labels is not None else None
-            rows.append(
-                (
-                    facts["source"],
-                    facts["target"] or "-",
-                    facts["network"],
-                    "+".join(facts["modules"]) or "none",
-                    facts["selection"],
-                    str(facts["seed"]),
-                    args.keypoints if name == "h36m" else "gt",
-                    name,
-                    *(f"{raw[key]:.1f}" for key in ("mpjpe", "p_mpjpe")),
-                    *(f"{converted[key]:.1f}" if converted else "-" for key in ("mpjpe", "p_mpjpe")),
-                )
+        if args.uncertainty:
+            judged += judge(
+                file, checkpoint, networks, list(tests.values()), device, args.data_dir, args.downsample, args.mc_dropout
             )
-    print(as_text(COLUMNS, rows))
-    if args.out:
-        for ending, text in ((".csv", as_csv(COLUMNS, rows)), (".tex", as_latex(COLUMNS, rows))):
-            path = Path(args.out + ending)
+        else:
+            rows += error_rows(checkpoint, networks, list(tests.values()), device)
+    if args.uncertainty:
+        report_uncertainty(judged, args.out)
+    else:
+        print_table(COLUMNS, rows, args.out)
+
+
+def error_rows(
+    checkpoint: dict[str, Any], networks: dict[str, nn.Module], tests: list[tuple[Poses, str]], device: torch.device
+) -> list[tuple[str, ...]]:
+    """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from."""
+    facts = describe(checkpoint)
+    rows = []
+    for poses, keypoints in tests:
+        domain = domain_of(checkpoint, poses)
+        raw = evaluate(networks, poses, device, domain).average
+        labels = labels_for(checkpoint, networks, poses)
+        converted = evaluate(networks, labels, device, domain).average if labels is not None else None
+        rows.append(
+            (
+                facts["source"],
+                facts["target"] or "-",
+                facts["network"],
+                "+".join(facts["modules"]) or "none",
+                facts["selection"],
+                str(facts["seed"]),
+                keypoints,
+                poses.name,
+                *(f"{raw[key]:.1f}" for key in ("mpjpe", "p_mpjpe")),
+                *(f"{converted[key]:.1f}" if converted else "-" for key in ("mpjpe", "p_mpjpe")),
+            )
+        )
+    return rows
+
+
+def report_uncertainty(judged: list[Judged], out: str | None) -> None:
+    """The table, what its columns mean, and with `out` the files."""
+    name = f"{out}_uncertainty" if out else None
+    print_table(UNCERTAINTY_COLUMNS, [row.row() for row in judged], name)
+    if name:
+        write_text(
+            name + ".json", json.dumps({"definitions": DEFINITIONS, "rows": [row.to_dict() for row in judged]}, indent=1) + "\n"
+        )
+        plot_uncertainty(name + ".png", judged)
+        print(f"{name}.json\n{name}.png")
+    print(f"\n{LEGEND}")
+
+
+def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], out: str | None) -> None:
+    print(as_text(columns, rows))
+    if out:
+        for ending, text in ((".csv", as_csv(columns, rows)), (".tex", as_latex(columns, rows))):
+            path = Path(out + ending)
             write_text(path, text)
             print(path)
 

@@ -55,7 +55,7 @@ class Calibration:
     def fit(cls, uncertainty: Tensor, predicted: Tensor, targets_3d: Tensor, unit: str = "relative") -> "Calibration":
         """Fit on labelled poses; the hip, which has no error, is left out.
 
-        The poses are sorted into at most 64 groups by uncertainty, as many in each; isotonic regression of the groups' mean
+        The joints are sorted into at most 64 groups by uncertainty (`group_means`); isotonic regression of the groups' mean
         errors on their mean uncertainties gives the knots.
 
         Shape:
@@ -77,13 +77,8 @@ class Calibration:
                 "the uncertainty cannot be calibrated: predictions on the source's validation split are "
                 + ("NaN or infinite; lower --lr" if len(raw) else "missing, it has no poses")
             )
-        edges = np.unique(np.quantile(raw, np.linspace(0, 1, _KNOTS + 1)))
-        group = np.clip(np.searchsorted(edges, raw, side="right") - 1, 0, max(len(edges) - 2, 0))
-        counts = np.bincount(group)
-        filled = counts > 0
-        knots, first = np.unique(np.bincount(group, raw)[filled] / counts[filled], return_index=True)
-        means = (np.bincount(group, errors)[filled] / counts[filled])[first]
-        curve = np.maximum(isotonic_regression(means, weights=counts[filled][first]).x, _LEAST_MM)
+        knots, means, counts = group_means(raw, errors, _KNOTS)
+        curve = np.maximum(isotonic_regression(means, weights=counts).x, _LEAST_MM)
         scores = np.sort(errors / np.interp(raw, knots, curve))
         # ceil((n + 1) level) of n, so that a new exchangeable joint is held with at least that probability. Of too few joints
         # for a level (fewer than 19 for 95 %) the largest must do.
@@ -150,6 +145,17 @@ class Calibration:
             raise DuaError("the calibration is damaged: a rising curve from uncertainty to millimetres was expected")
         parts = {"expected_norms": norms, "raw_mm": knots, "error_mm": curve, "quantiles": quantiles}
         return cls(unit=content["unit"], poses=poses, **{name: tuple(values.tolist()) for name, values in parts.items()})
+
+
+def group_means(x: np.ndarray, y: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean x, mean y and size of at most `groups` groups of equal size, by rising x. Equal x are never parted: ties make groups
+    fewer and unequal, and no mean x comes twice."""
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, groups + 1)))
+    group = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, max(len(edges) - 2, 0))
+    counts = np.bincount(group)
+    filled = counts > 0
+    means, first = np.unique(np.bincount(group, x)[filled] / counts[filled], return_index=True)
+    return means, (np.bincount(group, y)[filled] / counts[filled])[first], counts[filled][first]
 
 
 def stored_calibration(checkpoint: Mapping[str, Any], path: Any) -> Calibration | None:
