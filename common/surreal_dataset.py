@@ -87,6 +87,32 @@ def load_surreal_2d(
     return UnlabelledPoses("surreal", torch.from_numpy(inputs), sequences)
 
 
+def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
+    """Names of the clips of a split, in the file's order. Errors as `load_surreal`."""
+    with _open(data_dir, split) as file:
+        return _tables(file)[0]
+
+
+def load_surreal_clip(
+    data_dir: str | Path, clip: str, split: str = "test", smpl_shoulders: str = "shoulder", downsample: int = 1
+) -> Poses:
+    """One clip, by its name in `surreal_clips`, where several may show the same motion. Arguments and errors as `load_surreal`.
+
+    Which way round the bodies are is not looked at: that shows in the mean over a set, not in a clip of straight legs.
+    """
+    joints = _joints(smpl_shoulders)
+    with _open(data_dir, split) as file:
+        names, starts, stops = _tables(file)
+        if clip not in names:
+            raise DuaError(f"no clip '{clip}' in {file.filename}")
+        i = names.index(clip)
+        rows = np.arange(starts[i], stops[i], downsample)
+        inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
+        targets = _read(file, "joints_3d", 3, rows, joints, _hip_centred)
+    sequence = Sequence("surreal", motion_of(clip), SURREAL_CAMERA.name, 0, len(rows), SURREAL_CAMERA.resolution, SPLITS[split])
+    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), (sequence,))
+
+
 def motion_of(clip: str) -> str:
     """The motion that a clip shows, as an action: 'run0/01_02/01_02_c0003' -> '01 02', second trial of CMU subject 01.
 

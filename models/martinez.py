@@ -43,7 +43,7 @@ class Martinez(nn.Module):
     def forward(self, inputs_2d: Tensor) -> tuple[Tensor, Tensor]:
         features = self.blocks(self.input(inputs_2d.flatten(1)))  # (N, J * 2) -> (N, hid_dim)
         poses_3d = self.output(features).unflatten(1, (self.num_joints - 1, 3))  # (N, J - 1, 3)
-        hip = poses_3d.new_zeros(len(poses_3d), 1, 3)
+        hip = poses_3d.new_zeros(poses_3d.shape[0], 1, 3)  # len() would fix the batch size of an exported network
         return torch.cat([hip, poses_3d], dim=1), features
 
 

@@ -67,12 +67,13 @@ class SemanticGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Neighbours are summed first and transformed afterwards: then W_0 and W_1 stand in one product, b included.
+        # The batch size is taken as shape[0]: len() would fix it in an exported network.
         shares = (self.attention()[:, None] * self.own_and_others).flatten(0, 1)  # (J, J) -> (J, 2, J) -> (J * 2, J)
-        gathered = torch.bmm(shares.expand(len(x), -1, -1), x)  # (N, J, in) -> (N, J * 2, in)
-        gathered = gathered.reshape(len(x) * self.num_joints, -1)  # (N * J, 2 * in)
+        gathered = torch.bmm(shares.expand(x.shape[0], -1, -1), x)  # (N, J, in) -> (N, J * 2, in)
+        gathered = gathered.reshape(x.shape[0] * self.num_joints, -1)  # (N * J, 2 * in)
         weight = self.weight.flatten(0, 1)  # (2 * in, out)
         y = gathered @ weight if self.bias is None else torch.addmm(self.bias, gathered, weight)  # (N * J, out)
-        return y.unflatten(0, (len(x), self.num_joints))
+        return y.unflatten(0, (x.shape[0], self.num_joints))
 
 
 class GraphLayer(nn.Module):

@@ -52,4 +52,5 @@ _LOG_RANGE = math.log(1e4)
 
 def _with_hip(joints: Tensor) -> Tensor:
     """(N, J - 1) -> (N, J), 0 for the hip."""
-    return torch.cat([joints.new_zeros(len(joints), 1), joints], dim=1)
+    hip = joints.new_zeros(joints.shape[0], 1)  # len() would fix the batch size of an exported network
+    return torch.cat([hip, joints], dim=1)

@@ -1,0 +1,142 @@
+"""Lifting networks out of checkpoints, and what a `common.scene.Scene` shows of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.camera import Camera
+from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
+from common.converter import labels_for
+from common.errors import DuaError
+from common.evaluation import evaluate, predict
+from common.experiment import ORACLE, describe, domain_of
+from common.poses import Poses
+from common.scene import Panel, upright
+from common.skeleton import JOINT_NAMES
+
+ARCHITECTURES = {"linear": "martinez", "gcn": "semgcn"}
+"""`--architecture` of other projects' commands, and what the networks are called here."""
+
+_NETWORKS = {"martinez": "Martinez", "semgcn": "SemGCN"}
+_DATA_SETS = {"h36m": "H3.6M", "surreal": "SURREAL"}
+_SKELETONS = {"h36m": "H3.6M", "smpl": "SMPL"}
+_DUA = {"converter", "uncertainty", "domain"}
+
+
+@dataclass(frozen=True)
+class Lifter:
+    """A checkpoint with a lifting network, rebuilt."""
+
+    file: Path
+    checkpoint: Mapping[str, Any]
+    networks: Mapping[str, nn.Module]
+    device: torch.device
+
+    @property
+    def skeleton(self) -> str:
+        """Whose definition of the joints it predicts, 'h36m' or 'smpl'."""
+        return self.checkpoint["skeleton"]["definition"]
+
+
+def load_lifter(given: str | Path, device: torch.device, architecture: str | None = None) -> Lifter:
+    """The network of a checkpoint file or run folder, on `device`.
+
+    Raises:
+        DuaError: there is none, it is damaged or not ours, holds no lifting network, has other joints, or its network is
+            not the one that `architecture` (a key of `ARCHITECTURES`) names.
+    """
+    file = checkpoint_file(given, BEST)
+    checkpoint = load_checkpoint(file)
+    if "lifter" not in checkpoint["networks"]:
+        raise DuaError(f"{file} holds no lifting network (experiment '{checkpoint['experiment']}'); give one that lifts")
+    if list(checkpoint["skeleton"].get("joints", ())) != list(JOINT_NAMES):
+        raise DuaError(f"{file} has another skeleton than the {len(JOINT_NAMES)} joints of this project; it cannot be shown here")
+    name = checkpoint["networks"]["lifter"]["name"]
+    if architecture is not None and ARCHITECTURES[architecture] != name:
+        own = next((option for option, network in ARCHITECTURES.items() if network == name), name)
+        raise DuaError(f"--architecture {architecture}: {file} holds '{name}', which is --architecture {own}; or leave it out")
+    networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
+    return Lifter(file, checkpoint, networks, device)
+
+
+def short_names(lifters: Sequence[Lifter]) -> list[str]:
+    """What each is, in a few words: network, data, modules; where that is not enough to tell them apart, the run folder too."""
+    names = [_short_name(describe(lifter.checkpoint)) for lifter in lifters]
+    seen = Counter(names)
+    return [name if seen[name] == 1 else f"{name}, {lifter.file.parent.name}" for name, lifter in zip(names, lifters)]
+
+
+def _short_name(facts: Mapping[str, Any]) -> str:
+    data = _DATA_SETS.get(facts["source"], facts["source"])
+    words = [_NETWORKS.get(facts["network"], facts["network"]), data]
+    if facts["target"]:
+        modules = facts["modules"]
+        words[1] += f" → {_DATA_SETS.get(facts['target'], facts['target'])}"
+        if set(modules) == _DUA:
+            words.append("DUA")
+        elif modules:
+            words[1] += "".join(f" + {module}" for module in modules)
+        else:
+            words.append("no adaptation")
+    if facts["selection"] == ORACLE:
+        words.append("oracle selection")
+    return ", ".join(words)
+
+
+def shown_uncertainty(lifter: Lifter, relative: torch.Tensor, poses_3d: torch.Tensor) -> tuple[np.ndarray, str]:
+    """The estimator's output as a reader takes it, and its unit: relative errors in '%'.
+
+    Args:
+        relative: (N, 16) predicted relative errors; poses_3d: (N, 16, 3) metres that they belong to.
+    """
+    return relative.double().numpy() * 100, "%"
+
+
+def prediction_panels(lifters: Sequence[Lifter], poses: Poses, camera: Camera | None) -> tuple[list[Panel], str]:
+    """A panel for each network with its MPJPE on `poses`, then the labels that they were held against; and the uncertainty's unit.
+
+    Where a network predicts another skeleton than the data set's, its labels pass through the checkpoint's converter, as in
+    `evaluate.py`; without one the data set's own are taken. Either way the titles say so.
+
+    Args:
+        poses: of one clip.
+        camera: that saw it, see `common.scene.upright`.
+
+    Raises:
+        DuaError: uncertainties in different units cannot share a colour bar.
+    """
+    own = "h36m" if poses.name == "h36m" else "smpl"
+    foreign = any(lifter.skeleton != own for lifter in lifters)
+    panels: list[Panel] = []
+    truths: list[tuple[torch.Tensor, str]] = []
+    units: set[str] = set()
+    for lifter, name in zip(lifters, short_names(lifters), strict=True):
+        labels = labels_for(lifter.checkpoint, lifter.networks, poses)
+        judged = poses if labels is None else labels
+        # This also selects the BatchNorm statistics of the domain, which `predict` then uses.
+        error = evaluate(lifter.networks, judged, lifter.device, domain_of(lifter.checkpoint, poses)).average["mpjpe"]
+        poses_3d, relative = predict(lifter.networks, poses.inputs_2d, lifter.device)
+        uncertainty = None
+        if relative is not None:
+            uncertainty, unit = shown_uncertainty(lifter, relative, poses_3d)
+            units.add(unit)
+        note, described = "", f"{_SKELETONS[own]}'s joints" if foreign else ""
+        if lifter.skeleton != own:
+            note = " to raw labels" if labels is None else " to converted labels"
+            described = described if labels is None else f"converted to {_SKELETONS[lifter.skeleton]}'s joints"
+        panels.append(Panel(name, upright(poses_3d.double().numpy(), camera), f"MPJPE {error:.1f} mm{note}", uncertainty))
+        if not any(torch.equal(judged.targets_3d, other) for other, _ in truths):
+            truths.append((judged.targets_3d, described))
+    if len(units) > 1:
+        raise DuaError(f"uncertainties in {' and '.join(sorted(units))} cannot share a colour bar; show those checkpoints apart")
+    for i, (targets_3d, described) in enumerate(truths):
+        # One floor for all: the first label's.
+        shown = upright(targets_3d.double().cpu().numpy(), camera)
+        panels.append(Panel("Ground truth", shown, described, truth=i == 0))
+    return panels, units.pop() if units else "%"

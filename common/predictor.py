@@ -1,0 +1,169 @@
+"""A trained network on anybody's 2D joints: what notebooks import.
+
+    from common.predictor import Predictor
+
+    predictor = Predictor.load("checkpoint/prob/<run>")  # any experiment's checkpoint that holds a lifting network
+    poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels
+    poses.poses_3d, poses.uncertainty, poses.uncertainty_mm, poses.missing
+
+A notebook in a folder of its own begins with `import sys; sys.path[:0] = ["..", "."]`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.calibration import stored_calibration
+from common.camera import normalize_screen_coordinates
+from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
+from common.device import choose_device
+from common.errors import DuaError
+from common.evaluation import predict, uncertainty_unit
+from common.keypoints import DEFAULT_THRESHOLD, to_our_joints
+from common.skeleton import JOINT_NAMES
+from models.domain_norm import select_domain
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Poses of one person, frame by frame.
+
+    Attributes:
+        poses_3d: (T, 16, 3) metres, camera axes (x right, y down, z forward), hip at the origin.
+        uncertainty: (T, 16) what the estimator expects, in its unit (`Predictor.uncertainty_unit`), or None if the checkpoint has
+            no estimator.
+        uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
+        missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.keypoints`).
+        keypoints_2d: (T, 16, 2) the pixels that were lifted.
+    """
+
+    poses_3d: np.ndarray
+    uncertainty: np.ndarray | None
+    uncertainty_mm: np.ndarray | None
+    missing: np.ndarray
+    keypoints_2d: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.poses_3d)
+
+
+class Predictor:
+    """The networks of a checkpoint, ready to lift.
+
+    Attributes:
+        file: the checkpoint.
+        checkpoint: its content.
+        networks: {"lifter": ..., "uncertainty": ...} in evaluation mode.
+        device: where they run.
+        joint_names: the sixteen joints of a pose, in their order.
+        definition: whose skeleton the poses have, 'h36m' or 'smpl'.
+        uncertainty_unit: 'relative' (error, in [0, 1]), 'metres' (standard deviation of a Gaussian), or None.
+        calibration: what makes millimetres of its uncertainty, or None (`common.calibration`).
+    """
+
+    def __init__(self, file: Path, checkpoint: dict[str, Any], networks: Mapping[str, nn.Module], device: torch.device) -> None:
+        self.file = file
+        self.checkpoint = checkpoint
+        self.networks = networks
+        self.device = device
+        self.joint_names = JOINT_NAMES
+        self.definition: str = checkpoint["skeleton"]["definition"]
+        self.uncertainty_unit = uncertainty_unit(networks) if "uncertainty" in networks else None
+        self.calibration = stored_calibration(checkpoint, file)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
+        """The best epoch of a run folder, or the checkpoint of a file. A relative path may also start at the repository.
+
+        Args:
+            device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
+            domain: whose BatchNorm statistics are used, 'source' or 'target', of a network that has both (`--domain_bn`).
+
+        Raises:
+            DuaError: there is no such file, it is no checkpoint, or it holds no lifting network or one of other joints.
+        """
+        path = Path(path)
+        if not path.exists() and (_ROOT / path).exists():
+            path = _ROOT / path
+        file = checkpoint_file(path, BEST)
+        checkpoint = load_checkpoint(file)
+        if "lifter" not in checkpoint["networks"]:
+            raise DuaError(
+                f"{file} is a checkpoint of experiment '{checkpoint['experiment']}' ({', '.join(checkpoint['networks'])}) and holds "
+                "no lifting network, which poses are predicted with; give one of main_prob.py, train_surreal.py or their like"
+            )
+        if tuple(checkpoint["skeleton"].get("joints", ())) != JOINT_NAMES:
+            raise DuaError(
+                f"{file} predicts other joints than the sixteen of this project; give a checkpoint that its scripts wrote"
+            )
+        where = choose_device(device)
+        networks = {role: network.to(where) for role, network in rebuild_networks(checkpoint, file).items()}
+        select_domain(networks["lifter"], domain)
+        return cls(file, checkpoint, networks, where)
+
+    def __call__(
+        self,
+        keypoints_2d: np.ndarray,
+        image_size: tuple[int, int],
+        skeleton: str | None = None,
+        confidences: np.ndarray | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+    ) -> Prediction:
+        """Lift the 2D joints of one person.
+
+        Args:
+            keypoints_2d: (T, J, 2) pixels, frame by frame; NaN where a joint is not seen.
+            image_size: (width, height) of the frames in pixels.
+            skeleton: the order of the joints, a name of `common.keypoints.ORDERS` ('coco', 'body25', 'mpii', ...); None if
+                their number says it. J = 16 without a name is our own order (`joint_names`).
+            confidences: (T, J); joints with less than `threshold` count as not seen.
+
+        Raises:
+            DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), or pixels
+                that do not fit the image.
+        """
+        width, height = _checked_size(image_size)
+        pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
+        _check_pixels(pixels[~missing], width, height)
+        screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
+        poses_3d, uncertainty = predict(self.networks, torch.from_numpy(screen), self.device)
+        millimetres = None
+        if self.calibration is not None and uncertainty is not None:
+            millimetres = self.calibration.millimetres(uncertainty, poses_3d).numpy()
+        return Prediction(
+            poses_3d.numpy(),
+            None if uncertainty is None else uncertainty.numpy(),
+            millimetres,
+            missing,
+            pixels.astype(np.float32),
+        )
+
+
+def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        width, height = (int(length) for length in image_size)
+    except (TypeError, ValueError) as error:
+        raise DuaError(f"image_size {image_size}: (width, height) in pixels was expected") from error
+    if min(width, height) < 1:
+        raise DuaError(f"image_size {width} x {height}: at least 1 x 1 pixel is needed")
+    return width, height
+
+
+def _check_pixels(seen: np.ndarray, width: int, height: int) -> None:
+    """Refuse places (N, 2) most of which cannot be pixels of such an image."""
+    if len(seen) and (np.abs(seen) <= 1.5).all():
+        raise DuaError("keypoints lie between -1.5 and 1.5: pixels are needed, they look divided by the image's size")
+    outside = ((seen < 0) | (seen > (width, height))).any(axis=1)
+    if outside.mean() > 0.5:
+        reach = f"x to {seen[:, 0].max():.0f}, y to {seen[:, 1].max():.0f}"
+        raise DuaError(
+            f"{outside.mean():.0%} of the joints lie outside the image of {width} x {height} pixels ({reach}); "
+            "give the size of the frames that they were detected in (image_size, --image_size WIDTH HEIGHT)"
+        )

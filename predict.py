@@ -1,0 +1,163 @@
+"""3D poses from the 2D joints that a detector found in a video.
+
+    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
+    python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
+    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
+    python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
+
+Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose and Ultralytics write; which of them is known by the
+content. Of several people the one who is seen longest is taken. Joints that were not seen are interpolated in time and marked;
+frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file is
+turned upright, with the hip at the origin.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import DuaError, run_script
+from common.keypoint_files import read_keypoints
+from common.keypoints import ORDERS, choose_order
+from common.onnx_export import export_onnx
+from common.prediction_files import Clip, check_folder, check_output, write_clip
+from common.predictor import Predictor
+from common.tracks import Track, link_people
+
+_FPS = 30.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints")
+    parser.add_argument("-c", "--checkpoint", required=True, metavar="RUN", help="run folder (its best epoch), or a checkpoint")
+    parser.add_argument(
+        "-o", "--out", action="append", default=[], metavar="FILE", help="poses in .npz, .json, .csv or .bvh; may be repeated"
+    )
+    parser.add_argument("--render", metavar="FILE", help="the poses as .gif, .mp4, .png (some frames) or .html")
+    parser.add_argument("--export", metavar="FILE.onnx", help="write the network as ONNX instead; takes no KEYPOINTS")
+    parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument(
+        "--domain",
+        choices=("source", "target"),
+        default="source",
+        help="whose BatchNorm statistics, of a network trained with --domain_bn (default: %(default)s)",
+    )
+    group = parser.add_argument_group("keypoints")
+    group.add_argument("--skeleton", choices=list(ORDERS), help="order of the joints (default: as the file or their number says)")
+    group.add_argument(
+        "--image_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"), help="pixels of a frame (default: as the file says)"
+    )
+    group.add_argument("--person", type=int, metavar="N", help="whom to take, by number (default: who is seen longest)")
+    group.add_argument("--clip", metavar="NAME", help="which video, of a VideoPose3D file that holds several")
+    group.add_argument(
+        "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument("--fps", type=float, help=f"frames per second of the video (default: {_FPS:g})")
+    group.add_argument(
+        "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh and --render (default: 0)"
+    )
+    args = parser.parse_args()
+
+    if args.export:
+        export(args)
+        return
+    if not args.keypoints or not (args.out or args.render):
+        raise DuaError("KEYPOINTS and --out FILE or --render FILE are needed, or --export FILE.onnx; see --help")
+    outputs = [check_output(path) for path in args.out]
+    for path in [*outputs, *([Path(args.render)] if args.render else [])]:
+        if path.resolve() == Path(args.keypoints).resolve():
+            raise DuaError(f"{path} is the file of 2D joints itself; write elsewhere")
+    if args.render:
+        from common.render_files import check_output as check_rendering  # here, not above: who draws nothing need not wait
+
+        check_rendering(args.render)
+    if args.fps is not None and not 0 < args.fps < float("inf"):
+        raise DuaError(f"--fps {args.fps}: a positive number is needed")
+    if args.camera_pitch is not None and not (args.render or any(path.suffix.lower() == ".bvh" for path in outputs)):
+        raise DuaError("--camera_pitch turns .bvh files and renderings upright and changes no other; leave it out")
+
+    predictor = Predictor.load(args.checkpoint, args.device, args.domain)
+    file = read_keypoints(args.keypoints, args.clip)
+    image_size = args.image_size or file.image_size
+    if image_size is None:
+        raise DuaError(f"{args.keypoints} ({file.source}) does not say how large the frames are; give --image_size WIDTH HEIGHT")
+    threshold = file.threshold if args.min_confidence is None else args.min_confidence
+    try:
+        skeleton = choose_order(len(file.detections[0].keypoints_2d), args.skeleton or file.skeleton)
+        track = choose_person(link_people(file.detections, threshold), args.person)
+        frames, keypoints_2d, confidences = track.arrays()
+        prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold)
+    except DuaError as error:
+        raise DuaError(f"{args.keypoints}: {error}") from error
+
+    said = "as --skeleton says" if args.skeleton else "--skeleton names another"
+    print(f"{args.keypoints}: {file.source}, joints in the order {skeleton} ({said}), {image_size[0]} x {image_size[1]} pixels")
+    report_filled(track, prediction.missing)
+    clip = Clip(
+        prediction,
+        frames,
+        tuple(image_size),
+        args.fps or _FPS,
+        predictor.definition,
+        predictor.uncertainty_unit,
+        args.camera_pitch or 0.0,
+    )
+    for path in outputs:
+        write_clip(path, clip)
+        print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))
+    if args.render:
+        from common.prediction_scene import prediction_scene
+        from common.render_files import write_scene
+
+        write_scene(args.render, prediction_scene(clip, predictor, Path(args.keypoints).name))
+        print(args.render)
+
+
+def export(args: argparse.Namespace) -> None:
+    if args.keypoints or args.out or args.render:
+        raise DuaError(
+            "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
+        )
+    of_no_use = ("skeleton", "image_size", "person", "clip", "min_confidence", "fps", "camera_pitch")
+    if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
+        raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
+    path = Path(args.export)
+    if path.suffix.lower() != ".onnx":
+        raise DuaError(f"--export {path}: a name that ends in .onnx is needed")
+    check_folder(path)
+    # On the CPU: what is exported runs anywhere, and constants of another device would not.
+    names = export_onnx(Predictor.load(args.checkpoint, "cpu", args.domain), path)
+    print(f"{path}: inputs_2d (N, 16, 2) -> {', '.join(names)}")
+
+
+def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
+    """The track of the wanted person, or the longest; who else there is, is printed."""
+    listed = ", ".join(f"{track.person} ({len(track)} frames from {track.first} to {track.last})" for track in tracks[:8])
+    listed += f", ... ({len(tracks)} in all)" if len(tracks) > 8 else ""
+    if not tracks:
+        raise DuaError("nobody has a joint in any frame")
+    if person is None:
+        if len(tracks) > 1:
+            print(f"people: {listed}\nperson {tracks[0].person} is taken, who is seen longest; --person N takes another")
+        return tracks[0]
+    for track in tracks:
+        if track.person == person:
+            return track
+    raise DuaError(f"there is no person {person}; there are: {listed}")
+
+
+def report_filled(track: Track, missing: np.ndarray) -> None:
+    print(f"{len(missing)} poses, frames {track.first} to {track.last}: the first and the last that this person is seen in")
+    if missing.any():
+        gaps = len(missing) - len(track)
+        print(
+            f"{missing.sum():,d} of {missing.size:,d} joints were not seen (the whole person in {gaps:,d} frames): "
+            "they are filled, and marked as missing"
+        )
+
+
+if __name__ == "__main__":
+    run_script(main)
