@@ -133,8 +133,10 @@ def _distances(h36m: Poses, surreal: Poses, converter: torch.nn.Module) -> list[
 
 def _distance(source: Poses, target: Poses, align: list[str], augment: bool) -> float:
     """MK-MMD between a batch of source poses, as training with these options sees them, and one of the target's 2D."""
-    options = argparse.Namespace(align=align, augment=augment, domain_on=True, batch_size=_SAMPLE, seed=0)
-    batches, *_ = adapted_batches(options, *split_validation(source), target.unlabelled, torch.device("cpu"))
+    train, validation = split_validation(source)
+    size = min(_SAMPLE, len(train), len(target))
+    options = argparse.Namespace(align=align, augment=augment, domain_on=True, batch_size=size, seed=0)
+    batches, *_ = adapted_batches(options, train, validation, target.unlabelled, torch.device("cpu"))
     inputs_s, _, inputs_t = next(batches.epoch(0))
     return float(mkmmd(inputs_s.flatten(1), inputs_t.flatten(1)))
 

@@ -69,11 +69,10 @@ def load_surreal(
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
         rows, sequences = _choose(file, data_dir, split, downsample, actions)
-        inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-        joints_3d = _read(file, "joints_3d", 3, rows, joints, np.asarray)
-        roots, targets = joints_3d[:, ROOT].copy(), joints_3d - joints_3d[:, ROOT : ROOT + 1]
-        check_not_mirrored(float(np.mean(handedness(targets[:: 1 + len(targets) // _SAMPLE]))), file.filename)
-    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
+        poses = _poses(file, rows, sequences, joints)
+        sample = poses.targets_3d[:: 1 + len(poses) // _SAMPLE].numpy()
+        check_not_mirrored(float(np.mean(handedness(sample))), file.filename)
+    return poses
 
 
 def load_surreal_2d(
@@ -107,10 +106,10 @@ def load_surreal_clip(
             raise DuaError(f"no clip '{clip}' in {file.filename}")
         i = names.index(clip)
         rows = np.arange(starts[i], stops[i], downsample)
-        inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-        targets = _read(file, "joints_3d", 3, rows, joints, _hip_centred)
-    sequence = Sequence("surreal", motion_of(clip), SURREAL_CAMERA.name, 0, len(rows), SURREAL_CAMERA.resolution, SPLITS[split])
-    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), (sequence,))
+        sequence = Sequence(
+            "surreal", motion_of(clip), SURREAL_CAMERA.name, 0, len(rows), SURREAL_CAMERA.resolution, SPLITS[split]
+        )
+        return _poses(file, rows, (sequence,), joints)
 
 
 def motion_of(clip: str) -> str:
@@ -254,6 +253,13 @@ def _read(
             _name_bad_clip(file, name, int(wanted[np.argmin(finite)]), joints)
         result[low:high] = convert(values.astype(np.float64))
     return result
+
+
+def _poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> Poses:
+    inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
+    joints_3d = _read(file, "joints_3d", 3, rows, joints, np.asarray)
+    roots, targets = joints_3d[:, ROOT].copy(), joints_3d - joints_3d[:, ROOT : ROOT + 1]
+    return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
 
 
 def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> None:
