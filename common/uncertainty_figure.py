@@ -13,6 +13,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _MARKERS = "osD^vP*"
 _LAST = 98
 """Percent removed where sparsification curves end: the mean of the few poses after it is noise."""
+_CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
 def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
@@ -43,7 +44,9 @@ def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
             axis.xaxis.label.set_fontsize(8.5)
             axis.yaxis.label.set_fontsize(8.5)
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=8)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=8, columnspacing=1.2
+    )
     with atomic_write(path) as file:
         figure.savefig(file, dpi=200, format="png")
     pyplot.close(figure)
@@ -79,7 +82,7 @@ def _sparsification(axis: Any, rows: Sequence[Judged], styles: dict[Any, dict[st
     middle = len(oracle) // 2
     axis.text(removed[middle], oracle[middle] - 0.03, "oracle", ha="right", va="top", color="0.45", fontsize=7.5)
     axis.axhline(1, color="0.7", linewidth=0.8, zorder=0)
-    axis.text(100, 1.01, "constant", ha="right", va="bottom", color="0.45", fontsize=7.5)
+    axis.text(100, 1.01, "constant", ha="right", va="bottom", color="0.45", fontsize=7.5, bbox=_CLEAR)
     axis.set(xlim=(0, 100), ylim=(0, None), xlabel="most uncertain poses removed, %", ylabel="MPJPE of the rest / of all")
 
 

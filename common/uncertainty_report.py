@@ -44,7 +44,8 @@ COLUMNS = (
 )
 LEGEND = f"""\
 relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; constant: the same for all joints.
-All are read through isotonic curves and conformal quantiles of the source's validation split, and judged on the same predictions.
+All but the constant are read through isotonic curves and conformal quantiles of the source's validation split; all of a checkpoint
+are judged on the same predictions, made without dropout.
 AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
 ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
 coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm.
