@@ -9,15 +9,17 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
+from scipy.spatial import cKDTree
 
 from common.camera import image_coordinates, normalize_screen_coordinates, project_to_2d, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
 from common.render import Renderer
 from common.render_files import check_output, write_scene
-from common.scene import LEFT, RIGHT, Panel, Scene, upright
-from common.skeleton import JOINT_NAMES, JOINTS_LEFT
+from common.scene import LEFT, MIDDLE, RIGHT, Panel, Scene, upright
+from common.skeleton import BONES, JOINT_NAMES, JOINTS_LEFT
 from common.video import Video, write_mp4
+from common.view import AZIMUTH, ELEVATION, HEIGHT, project
 
 CAMERAS = h36m_cameras("S11")
 WRIST = JOINT_NAMES.index("RWrist")
@@ -106,6 +108,14 @@ def test_only_what_moves_changes():
     background = np.asarray(renderer.background)
     body = (frames != background).any(axis=(0, 3))
     assert 0.01 < body.mean() < 0.2, "what no body covers is the background, to the bit"
+    # What is drawn lies along bones and shadows, no further from them than a joint is wide.
+    lines = [places[:, list(bone)] for places in (renderer._joints_2d, *renderer._joints, *renderer._shadows) for bone in BONES]
+    along = np.linspace(0, 1, 60)[:, None, None]
+    points = np.concatenate([line[:, 0] * (1 - along) + line[:, 1] * along for line in lines]).reshape(-1, 2)
+    counter = body.copy()
+    counter[: renderer.layout.top + renderer.layout.side - 30] = False
+    counter[:, renderer.layout.side // 2 :] = False
+    assert cKDTree(points).query(np.argwhere(body & ~counter)[:, ::-1])[0].max() < 7
     assert not body[: renderer.layout.top].any()
     assert not body[-renderer.layout.bottom :].any()
 
@@ -123,15 +133,22 @@ def test_nothing_is_clipped_however_far_a_prediction_is_off():
             assert not np.concatenate([panel[0], panel[-1], panel[:, 0], panel[:, -1]]).any()
 
 
-def test_what_is_nearer_covers_what_is_further():
-    camera = CAMERAS[0]
-    seen = {}
-    for name, about in (("before", 0), ("behind", 180)):
-        world = STANDING.copy()
-        world[[WRIST - 1, WRIST]] = (0.0, 0.3, 1.3), (-0.3, 0.3, 1.2)  # the right forearm crosses the trunk at its front
-        renderer = Renderer(scene_of((world @ _about(facing(camera) + about))[None], camera))
-        seen[name] = len(where(panels_of(renderer, next(renderer.frames()))[1], "#4A4A4A"))
-    assert seen["before"] < seen["behind"], "seen from behind, the trunk covers the arm"
+@pytest.mark.parametrize(("nearer", "colour"), [(0.3, RIGHT), (-0.3, MIDDLE)], ids=["before", "behind"])
+def test_what_is_nearer_covers_what_is_further(nearer, colour):
+    """A forearm crosses the trunk where the view looks at, which stays in place along the line of sight."""
+    world = STANDING.copy()
+    world[[JOINT_NAMES.index("Hip"), JOINT_NAMES.index("Spine"), JOINT_NAMES.index("Thorax")], 2] = 0.5, 0.7, 1.1
+    a, e = np.radians([AZIMUTH, ELEVATION])
+    towards = np.array([np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])
+    across = np.array([np.cos(a), np.sin(a), 0.5])
+    world[[WRIST - 1, WRIST]] = (0, 0, HEIGHT) + nearer * towards + 0.4 * np.outer([-1, 1], across)
+    world[[3, 6], 2] = 0  # the feet stand on the floor, or the whole body would be moved there
+    panel = Panel("a", (world - world[0])[None], truth=True)
+    scene = Scene("2D", np.random.default_rng(0).uniform(0, 900, (1, 16, 2)), (1000, 1000), (panel,), 50.0)
+    renderer = Renderer(scene)
+    x, y = renderer.layout.fit(project(np.array([0, 0, HEIGHT]))[0])
+    crossing = panels_of(renderer, next(renderer.frames()))[1][round(y), round(x)]
+    assert tuple(crossing) == ImageColor.getrgb(colour)
 
 
 def _about(degrees):
