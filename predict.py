@@ -49,6 +49,9 @@ def main() -> None:
     group.add_argument(
         "--image_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"), help="pixels of a frame (default: as the file says)"
     )
+    group.add_argument(
+        "--focal_length", type=float, metavar="PIXELS", help="of the camera; only networks trained with --align canonical need it"
+    )
     group.add_argument("--person", type=int, metavar="N", help="whom to take, by number (default: who is seen longest)")
     group.add_argument("--clip", metavar="NAME", help="which video, of a VideoPose3D file that holds several")
     group.add_argument(
@@ -89,7 +92,7 @@ def main() -> None:
         skeleton = choose_order(len(file.detections[0].keypoints_2d), args.skeleton or file.skeleton)
         track = choose_person(link_people(file.detections, threshold), args.person)
         frames, keypoints_2d, confidences = track.arrays()
-        prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold)
+        prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold, args.focal_length)
     except DuaError as error:
         raise DuaError(f"{args.keypoints}: {error}") from error
 
@@ -121,7 +124,7 @@ def export(args: argparse.Namespace) -> None:
         raise DuaError(
             "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
         )
-    of_no_use = ("skeleton", "image_size", "person", "clip", "min_confidence", "fps", "camera_pitch")
+    of_no_use = ("skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fps", "camera_pitch")
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
     path = Path(args.export)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from common.calibration import Calibration
 from common.losses import gaussian_nll, relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
-from common.poses import Poses
+from common.poses import Poses, UnlabelledPoses
 from common.skeleton import JOINT_NAMES, MIRROR
 from common.test_time import PLAIN, TestTime, adapt_batchnorm, mirrored_2d, mirrored_3d
-from common.views import canonical
+from common.views import canonical_rotations
 from models.domain_norm import select_domain
 
 _CHUNK = 8192
@@ -111,6 +111,26 @@ def predict(
     return torch.cat(poses), torch.cat(uncertainties) if uncertainties else None
 
 
+def lift(
+    networks: Mapping[str, nn.Module],
+    poses: Poses | UnlabelledPoses,
+    device: torch.device,
+    domain: str = "source",
+    test_time: TestTime = PLAIN,
+) -> tuple[Tensor, Tensor | None]:
+    """`predict` of the inputs of some poses, as the network was trained to be used; in the axes of the poses' own cameras."""
+    select_domain(networks["lifter"], domain)
+    inputs_2d, rotations = poses.inputs_2d.cpu(), None
+    if test_time.canonical:
+        inputs_2d, rotations = canonical_rotations(inputs_2d, poses.sequences)
+    if test_time.batchnorm and domain == "target":
+        networks = {**networks, "lifter": adapt_batchnorm(networks["lifter"], inputs_2d, device)}
+    poses_3d, uncertainty = predict(networks, inputs_2d, device, test_time.flip)
+    if rotations is not None:
+        poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
+    return poses_3d, uncertainty
+
+
 def evaluate(
     networks: Mapping[str, nn.Module],
     poses: Poses,
@@ -123,12 +143,7 @@ def evaluate(
     `domain` says whose BatchNorm statistics are used, where a network has two kinds (`--domain_bn`); with
     `test_time.batchnorm`, poses of the target give their own.
     """
-    select_domain(networks["lifter"], domain)
-    if test_time.canonical:
-        poses = canonical(poses)
-    if test_time.batchnorm and domain == "target":
-        networks = {**networks, "lifter": adapt_batchnorm(networks["lifter"], poses.inputs_2d, device)}
-    predicted, uncertainty = predict(networks, poses.inputs_2d, device, test_time.flip)
+    predicted, uncertainty = lift(networks, poses, device, domain, test_time)
     target = poses.targets_3d.cpu()
     per_pose = {
         "mpjpe": mpjpe(predicted, target) * 1000,

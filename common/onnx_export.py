@@ -75,7 +75,7 @@ def export_onnx(predictor: Predictor, path: str | Path) -> list[str]:
     metadata = {
         "joints": json.dumps(predictor.joint_names),
         "skeleton": predictor.definition,
-        "inputs_2d": NORMALISATION["inputs_2d"],
+        "inputs_2d": NORMALISATION["inputs_2d"] + ("; camera turned to the root" if predictor.test_time.canonical else ""),
         "poses_3d": NORMALISATION["targets_3d"],
         **({} if predictor.uncertainty_unit is None else {"uncertainty": predictor.uncertainty_unit}),
     }

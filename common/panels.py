@@ -10,15 +10,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.calibration import stored_calibration
 from common.camera import Camera
 from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.converter import labels_for
 from common.errors import DuaError
-from common.evaluation import evaluate, predict
+from common.evaluation import lift, uncertainty_unit
 from common.experiment import ORACLE, describe, domain_of
+from common.metrics import mpjpe
 from common.poses import Poses
 from common.scene import Panel, upright
 from common.skeleton import JOINT_NAMES
+from common.test_time import TestTime
 
 ARCHITECTURES = {"linear": "martinez", "gcn": "semgcn"}
 """`--architecture` of other projects' commands, and what the networks are called here."""
@@ -89,13 +92,18 @@ def _short_name(facts: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def shown_uncertainty(lifter: Lifter, relative: torch.Tensor, poses_3d: torch.Tensor) -> tuple[np.ndarray, str]:
-    """The estimator's output as a reader takes it, and its unit: relative errors in '%'.
+def shown_uncertainty(lifter: Lifter, uncertainty: torch.Tensor, poses_3d: torch.Tensor) -> tuple[np.ndarray, str]:
+    """What the estimator expects, as a reader takes it, and its unit: 'mm', or '%' of relative errors without a calibration.
 
     Args:
-        relative: (N, 16) predicted relative errors; poses_3d: (N, 16, 3) metres that they belong to.
+        uncertainty: (N, 16) of the estimator; poses_3d: (N, 16, 3) metres that it belongs to.
     """
-    return relative.double().numpy() * 100, "%"
+    calibration = stored_calibration(lifter.checkpoint, lifter.file)
+    if calibration is not None:
+        return calibration.millimetres(uncertainty, poses_3d).double().cpu().numpy(), "mm"
+    if uncertainty_unit(lifter.networks) == "metres":
+        return uncertainty.double().numpy() * 1000, "mm"
+    return uncertainty.double().numpy() * 100, "%"
 
 
 def prediction_panels(lifters: Sequence[Lifter], poses: Poses, camera: Camera | None) -> tuple[list[Panel], str]:
@@ -119,12 +127,12 @@ def prediction_panels(lifters: Sequence[Lifter], poses: Poses, camera: Camera | 
     for lifter, name in zip(lifters, short_names(lifters), strict=True):
         labels = labels_for(lifter.checkpoint, lifter.networks, poses)
         judged = poses if labels is None else labels
-        # This also selects the BatchNorm statistics of the domain, which `predict` then uses.
-        error = evaluate(lifter.networks, judged, lifter.device, domain_of(lifter.checkpoint, poses)).average["mpjpe"]
-        poses_3d, relative = predict(lifter.networks, poses.inputs_2d, lifter.device)
+        domain, test_time = domain_of(lifter.checkpoint, poses), TestTime.of(lifter.checkpoint["arguments"])
+        poses_3d, estimated = lift(lifter.networks, poses, lifter.device, domain, test_time)
+        error = 1000 * float(mpjpe(poses_3d, judged.targets_3d.cpu()).double().mean())
         uncertainty = None
-        if relative is not None:
-            uncertainty, unit = shown_uncertainty(lifter, relative, poses_3d)
+        if estimated is not None:
+            uncertainty, unit = shown_uncertainty(lifter, estimated, poses_3d)
             units.add(unit)
         note, described = "", f"{_SKELETONS[own]}'s joints" if foreign else ""
         if lifter.skeleton != own:

@@ -26,6 +26,8 @@ from common.errors import DuaError
 from common.evaluation import predict, uncertainty_unit
 from common.keypoints import DEFAULT_THRESHOLD, to_our_joints
 from common.skeleton import JOINT_NAMES
+from common.test_time import TestTime
+from common.views import turn_to_root
 from models.domain_norm import select_domain
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -66,6 +68,7 @@ class Predictor:
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
         uncertainty_unit: 'relative' (error, in [0, 1]), 'metres' (standard deviation of a Gaussian), or None.
         calibration: what makes millimetres of its uncertainty, or None (`common.calibration`).
+        test_time: what the run's options do when it is tested; `--test_bn` is not done here, where frames may be few.
     """
 
     def __init__(self, file: Path, checkpoint: dict[str, Any], networks: Mapping[str, nn.Module], device: torch.device) -> None:
@@ -77,6 +80,7 @@ class Predictor:
         self.definition: str = checkpoint["skeleton"]["definition"]
         self.uncertainty_unit = uncertainty_unit(networks) if "uncertainty" in networks else None
         self.calibration = stored_calibration(checkpoint, file)
+        self.test_time = TestTime.of(checkpoint["arguments"])
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
@@ -115,6 +119,7 @@ class Predictor:
         skeleton: str | None = None,
         confidences: np.ndarray | None = None,
         threshold: float = DEFAULT_THRESHOLD,
+        focal_length: float | None = None,
     ) -> Prediction:
         """Lift the 2D joints of one person.
 
@@ -124,16 +129,29 @@ class Predictor:
             skeleton: the order of the joints, a name of `common.keypoints.ORDERS` ('coco', 'body25', 'mpii', ...); None if
                 their number says it. J = 16 without a name is our own order (`joint_names`).
             confidences: (T, J); joints with less than `threshold` count as not seen.
+            focal_length: of the camera, in pixels. Networks trained with `--align canonical` need it, others do without.
 
         Raises:
             DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), or pixels
-                that do not fit the image.
+                that do not fit the image, or a focal length that is needed and missing.
         """
         width, height = _checked_size(image_size)
         pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
         _check_pixels(pixels[~missing], width, height)
         screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
-        poses_3d, uncertainty = predict(self.networks, torch.from_numpy(screen), self.device)
+        inputs_2d, rotations = torch.from_numpy(screen), None
+        if self.test_time.canonical:
+            if focal_length is None or not 0 < focal_length < float("inf"):
+                raise DuaError(
+                    f"{self.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
+                    "focal length in pixels (focal_length, --focal_length)"
+                )
+            # A pinhole with the principal point in the middle of the picture.
+            focal = torch.full((1, 2), 2 * focal_length / width)
+            inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
+        poses_3d, uncertainty = predict(self.networks, inputs_2d, self.device, self.test_time.flip)
+        if rotations is not None:
+            poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
         millimetres = None
         if self.calibration is not None and uncertainty is not None:
             millimetres = self.calibration.millimetres(uncertainty, poses_3d).numpy()

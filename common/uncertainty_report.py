@@ -18,7 +18,9 @@ from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
 from common.mc_dropout import spread_under_dropout
 from common.poses import Poses, split_validation
 from common.surreal_dataset import load_surreal
+from common.test_time import TestTime
 from common.uncertainty_scores import BINS, Scores, score
+from common.views import canonical
 from models.domain_norm import select_domain
 
 HEADS = dict(zip(UNITS, ("relative head", "nll head"), strict=True))
@@ -106,6 +108,8 @@ def judge(
 ) -> list[Judged]:
     """Every uncertainty of a checkpoint on every test set, and on each a constant one for reference.
 
+    Plain predictions are judged, without `--tta` and `--test_bn`: it is them that the calibration was fitted to.
+
     Args:
         tests: (poses, where their 2D came from).
         data_dir: where the source's training data are, for what was not calibrated in training.
@@ -116,8 +120,11 @@ def judge(
     """
     methods: dict[str, tuple[Callable[[Tensor], Tensor], Calibration]] = {}
 
+    def turned(poses: Poses) -> Poses:  # uncertainties are the same whatever the axes
+        return canonical(poses) if TestTime.of(checkpoint["arguments"]).canonical else poses
+
     def validation() -> Poses:
-        return source_validation(file, checkpoint, networks, data_dir, downsample)
+        return turned(source_validation(file, checkpoint, networks, data_dir, downsample))
 
     def estimated(inputs_2d: Tensor) -> Tensor:
         uncertainty = predict(networks, inputs_2d, device)[1]
@@ -153,7 +160,7 @@ def judge(
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
-        poses = raw if labelled is None else labelled
+        poses = turned(raw if labelled is None else labelled)
         skeleton = checkpoint["skeleton"]["definition"]
         labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"

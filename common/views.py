@@ -118,22 +118,30 @@ def undistorted(inputs_2d: Tensor, sequences: Iterable[Sequence]) -> Tensor:
     return rays
 
 
-def canonical_rotations(inputs_2d: Tensor, sequences: Iterable[Sequence]) -> tuple[Tensor, Tensor]:
-    """(N, 16, 2) inputs as the same cameras would have taken them with the root on the optical axis, and (N, 3, 3) the
-    rotations that took them there (canonicalisation through known intrinsics, arXiv 2501.16146)."""
-    sequences = tuple(sequences)
-    rays = undistorted(inputs_2d, sequences)
+def turn_to_root(rays: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures that cameras take when they are turned to the root (canonicalisation through known intrinsics, arXiv 2501.16146).
+
+    Shape:
+        rays (N, 16, 2) x/z, y/z of each joint; focal (N, 2) or (1, 2) focal lengths in screen coordinates ->
+        (N, 16, 2) screen coordinates with the root in the middle, and the (N, 3, 3) rotations that turned the cameras' axes.
+    """
     rays = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
     rotations = rotation_to_axis(rays[:, ROOT])
     turned = torch.einsum("nij,nkj->nki", rotations, rays)
-    focal = screen_intrinsics(sequences).to(inputs_2d)[:, None, :2]
-    return turned[..., :2] / turned[..., 2:].clamp_min(0.1) * focal, rotations
+    return turned[..., :2] / turned[..., 2:].clamp_min(0.1) * focal[:, None], rotations
+
+
+def canonical_rotations(inputs_2d: Tensor, sequences: Iterable[Sequence]) -> tuple[Tensor, Tensor]:
+    """`turn_to_root` of (N, 16, 2) inputs, seen by the calibrated cameras of their sequences."""
+    sequences = tuple(sequences)
+    focal = screen_intrinsics(sequences).to(inputs_2d)[:, :2]
+    return turn_to_root(undistorted(inputs_2d, sequences), focal)
 
 
 def canonical(poses: Poses) -> Poses:
     """Labelled poses with their camera turned so that the root is on the optical axis: inputs, targets and roots.
 
-    Errors count the same in turned axes, so tests need no turning back.
+    What is learnt in turned axes is turned back by the transposed rotations (`common.evaluation.lift`).
     """
     inputs, rotations = canonical_rotations(poses.inputs_2d, poses.sequences)
     targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from common.camera import image_coordinates
 from common.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from common.errors import DuaError
-from common.evaluation import predict
+from common.evaluation import lift, predict
 from common.h36m_dataset import load_h36m
+from common.metrics import mpjpe
 from common.predictor import Predictor
 from common.safe_load import load_arrays
 from common.skeleton import H36M_JOINTS_TO_16
+from common.surreal_dataset import load_surreal
+from common.test_time import TestTime
+from common.views import canonical
 from models import build
 from models.domain_norm import DomainBatchNorm1d
 from tests import keypoint_text
@@ -146,3 +151,26 @@ def test_a_notebook_in_a_folder_can_import_it(run):
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "data", capture_output=True, text=True, timeout=120)
     assert process.stdout.startswith("h36m\n"), process.stderr
     assert f"{ROOT / 'checkpoint'} has no ckpt_best.pth.tar" in process.stdout
+
+
+def test_networks_of_turned_cameras_need_the_focal_length_and_turn_back(demo, tmp_path):
+    """`--align canonical`: the same poses as the evaluation's, in the camera's own axes; `--tta` averages with the mirror image."""
+    arguments = ("--dua", "--no_converter", "--no_domain", "--align", "canonical", "--tta", "--data_dir", demo)
+    run, _ = trained(tmp_path / "runs", run_here("train_surreal.py", *arguments, "--checkpoint", tmp_path / "runs", *QUICK))
+    predictor = Predictor.load(run, "cpu")
+    poses = load_surreal(demo, "test").select(lambda sequence: sequence.action == "Kick")
+    pixels = image_coordinates(poses.inputs_2d.double().numpy(), 320, 240)
+    with pytest.raises(DuaError, match="focal_length"):
+        predictor(pixels, (320, 240))
+    predicted = predictor(pixels, (320, 240), focal_length=600)
+    expected, uncertainty = lift(predictor.networks, poses, torch.device("cpu"), test_time=TestTime(canonical=True, flip=True))
+    assert np.abs(predicted.poses_3d - expected.numpy()).max() < 1e-4
+    assert np.abs(predicted.uncertainty - uncertainty.numpy()).max() < 1e-4
+    # Turned back, it is not what the network said of the turned picture.
+    turned, _ = predict(predictor.networks, canonical(poses).inputs_2d, "cpu", flip=True)
+    away = poses.inputs_2d[:, 0].norm(dim=1) > 0.3
+    assert away.any()
+    assert (turned - expected)[away].abs().max() > 0.005
+    assert mpjpe(turned, canonical(poses).targets_3d).mean() == pytest.approx(
+        float(mpjpe(expected, poses.targets_3d).mean()), rel=1e-4
+    )

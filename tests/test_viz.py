@@ -15,6 +15,7 @@ from common.errors import DuaError
 from common.evaluation import evaluate
 from common.h36m_dataset import load_h36m
 from common.panels import load_lifter, prediction_panels, short_names
+from common.surreal_dataset import surreal_clips
 from common.video import write_mp4
 from tests.conftest import run_script
 from tests.script_tools import QUICK, assert_one_line, change_positions, run_here, start, trained, wait_for
@@ -103,10 +104,15 @@ def test_labels_pass_through_the_converter_and_the_titles_say_so(runs, demo, tmp
         ("Ground truth", "converted to H3.6M's joints"),
         ("Ground truth", "SMPL's joints"),
     ]
-    assert unit == "%"
+    assert unit == "mm"  # by the checkpoint's calibration
     assert panels[1].uncertainty is None
     assert panels[0].uncertainty.shape == (len(clip.poses), 16)
-    assert 0 <= panels[0].uncertainty.min() < panels[0].uncertainty.max() <= 100
+    assert 0 <= panels[0].uncertainty.min() < panels[0].uncertainty.max() <= 2000
+    uncalibrated = load_lifter(runs["dua"], CPU)
+    uncalibrated.checkpoint["calibration"] = None
+    (panel, *_), unit = prediction_panels([uncalibrated], clip.poses, clip.camera)
+    assert unit == "%"
+    assert 0 <= panel.uncertainty.min() < panel.uncertainty.max() <= 100
 
 
 def test_names_are_found_or_listed(demo, tmp_path):
@@ -124,8 +130,9 @@ def test_names_are_found_or_listed(demo, tmp_path):
     clip = load_h36m_clip(renamed, "S11", "SittingDown", 3)
     assert clip.name == "S11 SittingDown 1, camera 3"
     assert clip.camera.name == clip.poses.sequences[0].camera == "60457274"
-    assert load_surreal_named(demo, "Run/c0000").poses.sequences[0].action == "Run"
-    assert torch.equal(load_surreal_named(demo, "run").poses.inputs_2d, load_surreal_named(demo, "RUN/C0000").poses.inputs_2d)
+    run = next(name for name in surreal_clips(demo) if name.startswith("Run/"))
+    assert load_surreal_named(demo, run).poses.sequences[0].action == "Run"
+    assert torch.equal(load_surreal_named(demo, "run").poses.inputs_2d, load_surreal_named(demo, run.upper()).poses.inputs_2d)
     assert len(load_surreal_named(demo, "run", downsample=4).poses) == -(-len(load_surreal_named(demo, "run").poses) // 4)
     with pytest.raises(DuaError, match=r"no clip or motion 'Fly' .*; there are: .*Kick"):
         load_surreal_named(demo, "Fly")
