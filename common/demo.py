@@ -1,24 +1,32 @@
 """The demo data, built when it is first asked for."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 from common.errors import DuaError
 
+DATASET_FORMAT = 2
+"""Of `dataset.json`, and of what the builder draws; 2: SURREAL's camera follows the pelvis of a clip's first frame."""
+
 _ROOT = Path(__file__).resolve().parents[1]
 DEMO = _ROOT / "data" / "demo"
 
 
 def build_demo_if_missing(data_dir: str | Path) -> None:
-    """Build the demo data if `data_dir` is its folder and it is not there, which takes seconds.
+    """Build the demo data if `data_dir` is its folder and it is not there, or of an older format, which takes seconds.
 
     Raises:
         DuaError: the builder failed; it has said why.
     """
-    # dataset.json is written last, so it is there only when all is.
-    if Path(data_dir).resolve() != DEMO or (DEMO / "dataset.json").exists():
+    if Path(data_dir).resolve() != DEMO:
         return
+    try:  # dataset.json is written last, so it is there only when all is
+        if json.loads((DEMO / "dataset.json").read_text())["format"] == DATASET_FORMAT:
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
     print("the demo data is built first: python data/prepare_data_demo.py", flush=True)
     if subprocess.run([sys.executable, "data/prepare_data_demo.py"], cwd=_ROOT).returncode:
         raise DuaError("building the demo data failed, see above")

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from common.body import JOINT_TABLES, draw_shape, pose_body
 from common.camera import project_to_2d
+from common.demo import DATASET_FORMAT
 from common.files import write_text
 from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
 from common.motion import Motion, mirror, mix, resample
@@ -89,7 +90,7 @@ def build_domains(
         What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
     """
     description = {
-        "format": 1,
+        "format": DATASET_FORMAT,
         "source": source,
         "seed": seed,
         "joint_offsets_m": {

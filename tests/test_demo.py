@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import common.demo as demo_module
 from common.body import JOINT_TABLES, draw_shape, pose_body
 from common.camera import project_to_2d, quaternion_to_matrix, world_to_camera
 from common.h36m_cameras import h36m_cameras
@@ -317,3 +318,18 @@ def test_the_extraction_script_refuses_what_is_no_wheel(tmp_path):
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert process.returncode == 2
     assert "pip download" in process.stderr
+
+
+@pytest.mark.parametrize("found", [None, "{", '{"format": 1}', "[]"])
+def test_a_demo_that_is_missing_or_of_an_older_format_is_built(tmp_path, monkeypatch, found):
+    started = []
+    monkeypatch.setattr(demo_module, "DEMO", tmp_path)
+    monkeypatch.setattr(demo_module.subprocess, "run", lambda *a, **k: started.append(a) or subprocess.CompletedProcess(a, 0))
+    if found is not None:
+        (tmp_path / "dataset.json").write_text(found)
+    demo_module.build_demo_if_missing(tmp_path)
+    assert len(started) == 1
+    (tmp_path / "dataset.json").write_text(json.dumps({"format": demo_module.DATASET_FORMAT}))
+    demo_module.build_demo_if_missing(tmp_path)
+    demo_module.build_demo_if_missing(tmp_path / "elsewhere")
+    assert len(started) == 1
