@@ -19,7 +19,7 @@ from common.clips import first_frames, load_h36m_clip, load_surreal_named
 from common.demo import build_demo_if_missing
 from common.device import choose_device
 from common.errors import DuaError, run_script
-from common.panels import ARCHITECTURES, load_lifter, prediction_panels
+from common.panels import ARCHITECTURES, load_lifter, prediction_panels, short_names
 from common.render_files import check_output, write_scene
 from common.scene import Scene
 from common.video import Video
@@ -29,6 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evaluate", metavar="FILE", help="checkpoint, or run folder for its best")
     parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="checkpoints to show beside it")
+    parser.add_argument(
+        "--titles", nargs="+", metavar="NAME", help="of the checkpoints' panels (default: what the checkpoints are)"
+    )
     parser.add_argument("--architecture", choices=list(ARCHITECTURES), help="checked against the checkpoints, which know it")
     parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     data = parser.add_argument_group("clip")
@@ -57,6 +60,8 @@ def main() -> None:
     device = choose_device(args.device)
 
     given = ([args.evaluate] if args.evaluate else []) + args.compare
+    if args.titles and len(args.titles) != len(given):
+        raise DuaError(f"--titles names {len(args.titles)} of {len(given)} checkpoints; name all, in their order, or none")
     lifters = [load_lifter(path, device, args.architecture) for path in given]
     if args.dataset == "h36m":
         keypoints = args.keypoints or "gt"
@@ -72,7 +77,7 @@ def main() -> None:
     if args.viz_limit is not None:
         clip = first_frames(clip, args.viz_limit)
 
-    panels, unit = prediction_panels(lifters, clip.poses, clip.camera)
+    panels, unit = prediction_panels(lifters, args.titles or short_names(lifters), clip.poses, clip.camera)
     (sequence,) = clip.poses.sequences
     scene = Scene(
         title=f"2D input ({keypoints})",

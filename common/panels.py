@@ -106,13 +106,16 @@ def shown_uncertainty(lifter: Lifter, uncertainty: torch.Tensor, poses_3d: torch
     return uncertainty.double().numpy() * 100, "%"
 
 
-def prediction_panels(lifters: Sequence[Lifter], poses: Poses, camera: Camera | None) -> tuple[list[Panel], str]:
+def prediction_panels(
+    lifters: Sequence[Lifter], titles: Sequence[str], poses: Poses, camera: Camera | None
+) -> tuple[list[Panel], str]:
     """A panel for each network with its MPJPE on `poses`, then the labels that they were held against; and the uncertainty's unit.
 
     Where a network predicts another skeleton than the data set's, its labels pass through the checkpoint's converter, as in
     `evaluate.py`; without one the data set's own are taken. Either way the titles say so.
 
     Args:
+        titles: of the networks' panels, `short_names` or others.
         poses: of one clip.
         camera: that saw it, see `common.scene.upright`.
 
@@ -124,7 +127,7 @@ def prediction_panels(lifters: Sequence[Lifter], poses: Poses, camera: Camera | 
     panels: list[Panel] = []
     truths: list[tuple[torch.Tensor, str]] = []
     units: set[str] = set()
-    for lifter, name in zip(lifters, short_names(lifters), strict=True):
+    for lifter, name in zip(lifters, titles, strict=True):
         labels = labels_for(lifter.checkpoint, lifter.networks, poses)
         judged = poses if labels is None else labels
         domain, test_time = domain_of(lifter.checkpoint, poses), TestTime.of(lifter.checkpoint["arguments"])

@@ -161,3 +161,28 @@ def test_the_gap_s_report_knows_level_cameras_and_apart_skeletons(demo, converte
     rows = {line[:26].strip(): line.split()[-2:] for line in text.splitlines()}
     assert float(rows["gpa"][0]) < float(rows["as they are"][0]) / 2
     assert (ROOT / "benchmarks" / "README.md").exists()
+
+
+def test_bvh_is_built_once_for_each_choice_of_clips_and_seed(tmp_path, monkeypatch):
+    import benchmarks.cross_dataset as script
+
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.bvh").write_text("")
+    started = []
+
+    def build(words, **_):
+        started.append(words)
+        folder = script.Path(words[words.index("--out") + 1])
+        folder.mkdir(parents=True)
+        (folder / "dataset.json").write_text("{}")
+        return script.subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(script, "ROOT", tmp_path / "repository")
+    monkeypatch.setattr(script.subprocess, "run", build)
+    first = script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 0)
+    assert script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 0) == first
+    assert len(started) == 1
+    assert started[0][-2:] == ["--seed", "0"]
+    others = {script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 1), script.build([str(tmp_path)], 0)}
+    assert len(started) == 3
+    assert len({first, *others}) == 3

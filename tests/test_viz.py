@@ -99,7 +99,9 @@ def test_labels_pass_through_the_converter_and_the_titles_say_so(runs, demo, tmp
     raw = evaluate(best(runs["plain"])[1], clip.poses, CPU).average["mpjpe"]
     assert f"DUA: MPJPE {error:.1f} mm to converted labels\n" in process.stdout
     assert f"no adaptation: MPJPE {raw:.1f} mm\n" in process.stdout
-    panels, unit = prediction_panels([load_lifter(runs[name], CPU) for name in ("dua", "plain")], clip.poses, clip.camera)
+    lifters = [load_lifter(runs[name], CPU) for name in ("dua", "plain")]
+    panels, unit = prediction_panels(lifters, ["a", "b"], clip.poses, clip.camera)
+    assert [panel.title for panel in panels[:2]] == ["a", "b"]
     assert [(panel.title, panel.subtitle) for panel in panels[2:]] == [
         ("Ground truth", "converted to H3.6M's joints"),
         ("Ground truth", "SMPL's joints"),
@@ -110,7 +112,7 @@ def test_labels_pass_through_the_converter_and_the_titles_say_so(runs, demo, tmp
     assert 0 <= panels[0].uncertainty.min() < panels[0].uncertainty.max() <= 20_000
     uncalibrated = load_lifter(runs["dua"], CPU)
     uncalibrated.checkpoint["calibration"] = None
-    (panel, *_), unit = prediction_panels([uncalibrated], clip.poses, clip.camera)
+    (panel, *_), unit = prediction_panels([uncalibrated], [""], clip.poses, clip.camera)
     assert unit == "%"
     assert 0 <= panel.uncertainty.min() < panel.uncertainty.max() <= 100
 
@@ -147,6 +149,7 @@ def test_bad_input_is_one_line(runs, demo, tmp_path):
     assert_one_line(viz(demo, gif, "--evaluate", tmp_path / "no.pth.tar"), "no.pth.tar does not exist")
     assert_one_line(viz(demo, gif, "--evaluate", runs["converter"]), "no lifting network")
     assert_one_line(viz(demo, gif, *good, "--architecture", "gcn"), "--architecture linear")
+    assert_one_line(viz(demo, gif, *good, "--titles", "a", "b"), "--titles names 2 of 1")
     assert_one_line(viz(demo, gif, *good, "--viz_limit", 0), "--viz_limit 0")
     assert_one_line(viz(demo, gif, *good, "--viz_camera", 4), "--viz_camera 4")
     assert_one_line(viz(demo, gif, *good, action="Fly"), "no action 'Fly'", "Kick")
