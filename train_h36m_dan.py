@@ -29,8 +29,8 @@ def main() -> None:
     add_dua_arguments(parser)
     args = parse_arguments(parser)
 
+    check_adaptation(args, source="h36m")
     run = Experiment("h36m_dua", args, network=None)
-    check_adaptation(args)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     raw = load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample)
     tests = {"surreal, raw labels": raw}

@@ -65,8 +65,8 @@ def in_domain(args: Arguments) -> None:
 
 def adapt(args: Arguments) -> None:
     """DUA: labels of SURREAL, in Human3.6M's skeleton; 2D joints of both."""
+    check_adaptation(args, source="surreal")
     run = Experiment("surreal_dua", args, network=None)
-    check_adaptation(args)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     tests = {"h36m, S9 and S11": load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)}
     converter = None

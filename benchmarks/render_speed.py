@@ -25,10 +25,10 @@ from common.camera import image_coordinates
 from common.clips import load_h36m_clip
 from common.demo import build_demo_if_missing
 from common.errors import run_script
+from common.layout import AZIMUTH, ELEVATION
 from common.render import Renderer
 from common.scene import SIDES, Panel, Scene, upright
 from common.skeleton import BONES
-from common.view import AZIMUTH, ELEVATION
 
 DPI = 100
 BLOCK = 20

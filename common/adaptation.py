@@ -1,17 +1,19 @@
 """Adaptation beyond DUA's three modules: options, and the batches that they make. The rest of the recipe is `common.dua`."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from common.augment import SeenAnew
+from common.arguments import Arguments
+from common.augment import SeenAnew, Views
 from common.batches import DomainBatches, ShuffledBatches
 from common.discrepancy import DISCREPANCIES
 from common.errors import DuaError
 from common.poses import Poses, UnlabelledPoses
-from common.views import camera_up, canonical, canonical_2d, canonical_rotations, screen_intrinsics
+from common.views import camera_up, canonical, canonical_rotations, screen_intrinsics
 
 
 def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +44,38 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_adaptation(args: argparse.Namespace) -> None:
-    """Raise a `DuaError` for options that exclude each other; puts the words of --align into one order."""
+# Options that change nothing without another, or beside one: (option, is it of use?, why not).
+_OF_USE = (
+    ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
+    ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
+    ("domain_weight", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("domain_hid_dim", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("grl", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("domain_bn", lambda args: args.domain_on, "takes statistics of target batches, which --no_domain leaves out"),
+)
+
+
+def check_adaptation(args: Arguments, source: str) -> None:
+    """Raise a `DuaError` for options that exclude each other or have no effect; puts the words of --align into one order.
+
+    Args:
+        source: 'h36m' or 'surreal'; Human3.6M's 2D can be a detector's.
+    """
     args.align = sorted(set(args.align))
-    if args.discrepancy and not args.domain_on:
-        raise DuaError("--discrepancy compares with target batches, which --no_domain leaves out; leave out one of the two")
+    if not (args.resume or args.evaluate):  # a checkpoint's options were checked when it was made
+        for name, of_use, why in _OF_USE:
+            if name in args.given and not of_use(args):
+                raise DuaError(f"--{name} {why}; leave it out")
+    if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
+        raise DuaError(
+            f"--keypoints {args.keypoints}: --augment and --align gpa project the labels, so what is learnt from would be perfect 2D and no "
+            "detector's; use --keypoints gt, or leave them out"
+        )
+
+
+def sees_anew(arguments: Mapping[str, Any]) -> bool:
+    """Whether source poses are projected anew (`common.augment`)."""
+    return bool(arguments.get("augment") or "gpa" in (arguments.get("align") or ()))
 
 
 def needs_target(args: argparse.Namespace) -> bool:
@@ -64,64 +93,77 @@ def adaptation_names(arguments: dict) -> list[str]:
 def adapted_batches(
     args: argparse.Namespace, train: Poses, validation: Poses, load_target: Callable[[], UnlabelledPoses], device: torch.device
 ) -> tuple[ShuffledBatches | DomainBatches | SeenAnew, Poses, dict[str, int]]:
-    """The batches of an adapting run, its validation poses as training sees them, and sizes for the log.
+    """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
-    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t. Validation poses that are seen anew are so
-    once, by a fixed seed: their labels are the source's, and the best epoch is chosen on views like those that are learnt.
+    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t.
     """
-    centred = "canonical" in args.align
     sizes = {"source_train": len(train), "source_validation": len(validation)}
     target = load_target() if needs_target(args) else None
+    views = validation_views(vars(args), validation, target).to(device)
+    target_tensors: tuple[Tensor, ...] | None = None
     if target is not None:
-        target = (canonical_2d(target) if centred else target).to(device)
         sizes["target_train_2d"] = len(target)
+        target_tensors = _target_tensors(target, args.align)
 
-    source = _source_tensors(train, centred, device) if args.augment or "gpa" in args.align else None
-    validation_tensors = _source_tensors(validation, centred, device)
-    if centred:
-        train, validation = canonical(train), canonical(validation)
-    train, validation = train.to(device), validation.to(device)
-
-    def batches_of(tensors: tuple[Tensor, ...], target_tensors: tuple[Tensor, ...] | None) -> ShuffledBatches | DomainBatches:
-        first = ShuffledBatches(*tensors, batch_size=args.batch_size, seed=args.seed)
-        if target_tensors is None:
-            return first
-        return DomainBatches(first, ShuffledBatches(*target_tensors, batch_size=args.batch_size, seed=args.seed, stream=1))
-
-    if source is None:
-        plain = batches_of((train.inputs_2d, train.targets_3d), None if target is None else (target.inputs_2d,))
-        return plain, validation, sizes
-    target_tensors = None
-    if target is not None:
-        intrinsics_t = _intrinsics(target, centred).to(device)
-        target_tensors = (target.inputs_2d, intrinsics_t)
-    anew = SeenAnew(
-        batches_of(source, target_tensors), args.augment, "gpa" in args.align, centred, bool(args.domain_on), args.seed
-    )
-    generator = torch.Generator().manual_seed(0)
-    batch = validation_tensors
+    source_tensors = _source_tensors(train, args.align)
+    if not sees_anew(vars(args)):
+        source_tensors = source_tensors[:2]
+        target_tensors = target_tensors and target_tensors[:1]
+    source = ShuffledBatches(*(tensor.to(device) for tensor in source_tensors), batch_size=args.batch_size, seed=args.seed)
+    batches: ShuffledBatches | DomainBatches = source
     if target_tensors is not None:
-        rows = torch.randint(len(target_tensors[0]), (len(validation),), generator=generator).to(device)
-        batch = (*batch, *(tensor[rows] for tensor in target_tensors))
-    inputs, targets, *_ = anew.see(batch, generator)
-    return anew, Poses(validation.name, inputs, targets, validation.sequences), sizes
+        tensors = [tensor.to(device) for tensor in target_tensors]
+        batches = DomainBatches(source, ShuffledBatches(*tensors, batch_size=args.batch_size, seed=args.seed, stream=1))
+    if not sees_anew(vars(args)):
+        return batches, views, sizes
+    return SeenAnew(batches, _views(vars(args)), args.seed), views, sizes
 
 
-def _source_tensors(poses: Poses, centred: bool, device: torch.device) -> tuple[Tensor, ...]:
+def validation_views(arguments: Mapping[str, Any], validation: Poses, target: UnlabelledPoses | None) -> Poses:
+    """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
+
+    Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Their labels are
+    the source's, so the best epoch and the calibration are chosen without a label of the target.
+    """
+    align = arguments.get("align") or ()
+    if not sees_anew(arguments):
+        return canonical(validation) if "canonical" in align else validation
+    generator = torch.Generator().manual_seed(0)
+    batch = _source_tensors(validation, align)
+    if "gpa" in align:
+        assert target is not None
+        rows = torch.randint(len(target), (len(validation),), generator=generator)
+        batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
+    inputs, targets, *_ = _views(arguments).see(batch, generator)
+    return Poses(validation.name, inputs, targets, validation.sequences)
+
+
+def _views(arguments: Mapping[str, Any]) -> Views:
+    align = arguments.get("align") or ()
+    return Views(bool(arguments["augment"]), "gpa" in align, "canonical" in align, compare=bool(arguments["domain_on"]))
+
+
+def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:
     """inputs, targets, roots, up, intrinsics of source poses, for `common.augment.SeenAnew`."""
-    assert poses.roots_3d is not None, "loaders of labelled poses give roots"
-    up = camera_up(poses.sequences)
-    intrinsics = _intrinsics(poses, centred)
-    if centred:
-        _, rotations = canonical_rotations(poses.inputs_2d.cpu(), poses.sequences)
-        up = torch.einsum("nij,nj->ni", rotations, up)
-        poses = canonical(poses)
-    tensors = (poses.inputs_2d, poses.targets_3d, poses.roots_3d, up, intrinsics)
-    return tuple(tensor.to(device) for tensor in tensors if tensor is not None)
+    if poses.roots_3d is None:
+        raise DuaError(f"the 3D of '{poses.name}' does not say where the root stands, which is needed to project poses anew")
+    up, intrinsics = camera_up(poses.sequences), screen_intrinsics(poses.sequences)
+    if "canonical" not in align:
+        return poses.inputs_2d, poses.targets_3d, poses.roots_3d, up, intrinsics
+    inputs, rotations = canonical_rotations(poses.inputs_2d, poses.sequences)
+    targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
+    roots, up = (torch.einsum("nij,nj->ni", rotations, vectors) for vectors in (poses.roots_3d, up))
+    return inputs, targets, roots, up, _centred(intrinsics)
 
 
-def _intrinsics(poses: Poses | UnlabelledPoses, centred: bool) -> Tensor:
+def _target_tensors(poses: UnlabelledPoses, align: Collection[str]) -> tuple[Tensor, Tensor]:
+    """inputs and intrinsics of target poses."""
     intrinsics = screen_intrinsics(poses.sequences)
-    if centred:
-        intrinsics[:, 2:] = 0  # the root's ray is the optical axis, and lies in the middle
-    return intrinsics
+    if "canonical" not in align:
+        return poses.inputs_2d, intrinsics
+    return canonical_rotations(poses.inputs_2d, poses.sequences)[0], _centred(intrinsics)
+
+
+def _centred(intrinsics: Tensor) -> Tensor:
+    """Of cameras turned to the root: its ray is the optical axis, and lies in the middle."""
+    return torch.cat([intrinsics[:, :2], torch.zeros_like(intrinsics[:, 2:])], dim=1)

@@ -11,7 +11,20 @@ from common.errors import DuaError
 _FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
-_ALWAYS_THE_CHECKPOINTS = {"format", "architecture", "network", "smpl_shoulders", "align", "uncertainty_loss"}
+_ALWAYS_THE_CHECKPOINTS = {
+    "format",
+    "architecture",
+    "network",
+    "smpl_shoulders",
+    "uncertainty_loss",
+    "align",
+    "augment",
+    "discrepancy",
+}
+
+
+# What runs have that are older than the option.
+_OLDER_RUNS = {"uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False}
 
 
 def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
@@ -125,7 +138,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
     Raises:
         DuaError: such an option; the message lists the two values.
     """
-    recorded = {"uncertainty_loss": "relative"} | recorded  # what runs have that are older than the option
+    recorded = _OLDER_RUNS | recorded
     for name, value in recorded.items():
         if name not in vars(args) or (name in ("checkpoint", "device") and not resume):
             continue

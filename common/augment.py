@@ -5,13 +5,15 @@ of the source; of the target, 2D joints and intrinsics alone.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from common.skeleton import BONES, MIRROR, NUM_JOINTS, ROOT
-from common.views import align_roots, project
+from common.batches import DomainBatches, ShuffledBatches
+from common.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
+from common.test_time import mirrored
+from common.views import align_roots, project, rotation_between
 
 # Fixed before any test was run, and wide: what a body or a tripod can be, not what a target is.
 _STATURE = 0.1
@@ -28,49 +30,33 @@ _SHIFT = 0.3
 """Screen units, standard deviation: where the root stands in the picture, beside where it stood."""
 
 
-class Source(Protocol):
-    """Batches by step, the first four tensors inputs_s, targets_s, roots_s and up_s (`common.batches`)."""
+@dataclass(frozen=True)
+class Views:
+    """How source poses are seen anew.
 
-    batch_size: int
-    steps: int
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
-
-
-class SeenAnew:
-    """Batches (inputs_s, targets_s[, inputs_t]) whose source poses are projected anew.
-
-    Args:
-        batches: of inputs_s (B, 16, 2), targets_s (B, 16, 3), roots_s (B, 3), up_s (B, 3), intrinsics_s (B, 4) and, with a
-            target, inputs_t (B, 16, 2), intrinsics_t (B, 4).
-        augment: draw bodies and cameras.
-        align: put each source pose where a target pose stands (`common.views.align_roots`).
+    Attributes:
+        augment: bodies and cameras are drawn.
+        align: each source pose is put where a target pose stands (`common.views.align_roots`).
         centred: views have the root on the optical axis (`common.views.canonical`).
         compare: a loss compares the domains, so inputs_t is handed on.
-        seed: of the run.
     """
 
-    def __init__(self, batches: Source, augment: bool, align: bool, centred: bool, compare: bool, seed: int) -> None:
-        self.batches = batches
-        self.augment = augment
-        self.align = align
-        self.centred = centred
-        self.compare = compare
-        self.batch_size, self.steps = batches.batch_size, batches.steps
-        self._seed = seed
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
-        """Batches `start`, `start` + 1, ... of an epoch."""
-        for step, batch in enumerate(self.batches.epoch(epoch, start), epoch * self.steps + start):
-            generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) * 2 + 1)
-            yield self.see(batch, generator)
+    augment: bool
+    align: bool
+    centred: bool
+    compare: bool
 
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-        """One batch, what is random drawn from `generator` (on the CPU)."""
+        """inputs_s, targets_s[, inputs_t] of one batch, what is random drawn from `generator` (on the CPU).
+
+        Args:
+            batch: inputs_s (B, 16, 2), targets_s (B, 16, 3), roots_s (B, 3), up_s (B, 3), intrinsics_s (B, 4) and, with a
+                target, inputs_t (B, 16, 2), intrinsics_t (B, 4).
+        """
         _, poses, roots, up, intrinsics, *target = batch
         if self.augment:
             poses = stretch_limbs(poses, generator)
-            poses = mirror_some(poses, generator)
+            poses, up = mirror_some(poses, up, generator)
             poses = turn(poses, up, generator)
             roots = move(roots, intrinsics, generator, self.centred)
         if self.align:
@@ -79,44 +65,59 @@ class SeenAnew:
         return project(poses, roots, intrinsics), poses, *(target[:1] if self.compare else ())
 
 
+class SeenAnew:
+    """Batches whose source poses are seen anew, each time otherwise; `seed` is the run's."""
+
+    def __init__(self, batches: ShuffledBatches | DomainBatches, views: Views, seed: int) -> None:
+        self.batches = batches
+        self.views = views
+        self.batch_size, self.steps = batches.batch_size, batches.steps
+        self._seed = seed
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """Batches `start`, `start` + 1, ... of an epoch."""
+        for step, batch in enumerate(self.batches.epoch(epoch, start), epoch * self.steps + start):
+            generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) * 2 + 1)
+            yield self.views.see(batch, generator)
+
+    def describe(self) -> str:
+        """What a log says."""
+        how = [name for name, on in (("drawn", self.views.augment), ("aligned with the target's", self.views.align)) if on]
+        return f"{self.batches.describe()}; source poses are seen anew: {' and '.join(how)}"
+
+
 def stretch_limbs(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
     """(N, 16, 3) poses of bodies that are larger or smaller, with longer or shorter limbs, the same left and right."""
     count, device = len(poses_3d), poses_3d.device
     factors = torch.exp(_LIMB * torch.randn(count, NUM_JOINTS, generator=generator))
-    factors = (factors + factors[:, MIRROR]) / 2 * torch.exp(_STATURE * torch.randn(count, 1, generator=generator))
-    factors = factors.to(device)
+    factors[:, list(JOINTS_LEFT)] = factors[:, [MIRROR[joint] for joint in JOINTS_LEFT]]
+    factors = (factors * torch.exp(_STATURE * torch.randn(count, 1, generator=generator))).to(device)
     stretched = [poses_3d[:, ROOT]] + [poses_3d[:, ROOT]] * (NUM_JOINTS - 1)
     for parent, child in BONES:  # parents come before their children
         stretched[child] = stretched[parent] + (poses_3d[:, child] - poses_3d[:, parent]) * factors[:, child, None]
     return torch.stack(stretched, dim=1)
 
 
-def mirror_some(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, 16, 3) poses, every other one on average its mirror image, with left and right exchanged."""
-    chosen = (torch.rand(len(poses_3d), 1, 1, generator=generator) < 0.5).to(poses_3d.device)
-    mirrored = poses_3d[:, MIRROR] * poses_3d.new_tensor([-1.0, 1.0, 1.0])
-    return torch.where(chosen, mirrored, poses_3d)
+def mirror_some(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(N, 16, 3) poses and (N, 3) verticals, every other one on average its mirror image, left and right exchanged."""
+    chosen = (torch.rand(len(poses_3d), 1, generator=generator) < 0.5).to(poses_3d.device)
+    across = up * up.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(chosen[..., None], mirrored(poses_3d), poses_3d), torch.where(chosen, across, up)
 
 
 def turn(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> Tensor:
     """(N, 16, 3) poses turned about the world's vertical to any heading, before cameras of another pitch and roll.
 
     Shape:
-        up (N, 3): the vertical in camera axes; mirroring leaves it where it is, for cameras that hardly roll.
+        up (N, 3): the vertical in camera axes.
     """
     count, device = len(poses_3d), poses_3d.device
     yaw = 2 * torch.pi * torch.rand(count, generator=generator)
     pitch = torch.deg2rad(_PITCH_DOWN - (_PITCH_DOWN + _PITCH_UP) * torch.rand(count, generator=generator))
     roll = torch.deg2rad(_ROLL * torch.randn(count, generator=generator))
-    level = _level(up.cpu())
+    level = rotation_between(up.cpu(), (0.0, -1.0, 0.0))
     seen = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw) @ level
     return torch.einsum("nij,nkj->nki", seen.to(device), poses_3d)
-
-
-def _level(up: Tensor) -> Tensor:
-    """(N, 3) verticals to the (N, 3, 3) rotations about the cameras' x axis that bring them to (., -y, 0)."""
-    angle = torch.atan2(up[:, 2], -up[:, 1])
-    return _about(0, angle)
 
 
 def _about(axis: int, angle: Tensor) -> Tensor:

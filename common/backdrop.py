@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from common.layout import Layout, project
 from common.scene import COLOUR_MAP, GRID, LEFT, RIGHT, Scene
-from common.view import Layout, project
 
 _INK, _SOFT = "#262626", "#6E6E6E"
 _FLOOR_RADIUS = 1.8  # metres at which the grid has faded away

@@ -41,6 +41,10 @@ class ShuffledBatches:
         for step in range(start, self.steps):
             yield self.at(epoch * self.steps + step)
 
+    def describe(self) -> str:
+        """What a log says of the length."""
+        return f"{self.steps} batches an epoch"
+
     def at(self, step: int) -> tuple[Tensor, ...]:
         """The batch of a step, counted from the first epoch on."""
         epoch, place = divmod(step, self.steps)

@@ -18,9 +18,13 @@ def coral(features_s: Tensor, features_t: Tensor) -> Tensor:
     return (difference**2).sum() / (4 * features_s.shape[1] ** 2)
 
 
-def mkmmd(features_s: Tensor, features_t: Tensor) -> Tensor:
+def mkmmd(features_s: Tensor, features_t: Tensor, width: Tensor | None = None) -> Tensor:
     """Maximum mean discrepancy with several Gaussian kernels, unbiased, so it can be a little below 0 (Gretton et al. 2012;
     Long et al., "Learning Transferable Features with Deep Adaptation Networks", ICML 2015).
+
+    Args:
+        width: squared distance about which the kernels' bandwidths lie, the mean of the two batches' if not given; distances
+            that are to be compared with each other need the same.
 
     Shape:
         (N, F), (M, F) -> scalar.
@@ -29,7 +33,8 @@ def mkmmd(features_s: Tensor, features_t: Tensor) -> Tensor:
     everything = torch.cat([features_s, features_t])
     squares = (everything**2).sum(1)
     distances = (squares[:, None] + squares[None] - 2 * everything @ everything.T).clamp_min(0)
-    width = distances.detach().sum() / ((n + m) * (n + m - 1))
+    if width is None:
+        width = distances.detach().sum() / ((n + m) * (n + m - 1))
     kernel = torch.stack([torch.exp(-distances / (factor * width)) for factor in _BANDWIDTHS]).mean(0)
     within_s = (kernel[:n, :n].sum() - kernel[:n, :n].diagonal().sum()) / (n * (n - 1))
     within_t = (kernel[n:, n:].sum() - kernel[n:, n:].diagonal().sum()) / (m * (m - 1))

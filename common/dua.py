@@ -13,11 +13,10 @@ from torch.nn import functional as F
 
 from common.adaptation import adapted_batches, add_adaptation_arguments
 from common.arguments import Arguments
-from common.batches import DomainBatches
 from common.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 from common.discrepancy import DISCREPANCIES
 from common.errors import DuaError
-from common.evaluation import Validation, validate
+from common.evaluation import Validation, validate, validation_errors
 from common.experiment import ORACLE, Experiment
 from common.losses import UNCERTAINTY_LOSSES, domain_loss
 from common.metrics import mpjpe
@@ -198,8 +197,8 @@ def select_validation(
         target = canonical(target) if "canonical" in args.align else target
 
         def by_target() -> Validation:
-            on_source = validate(networks, source, run.device, domain="source")
-            return Validation(validate(networks, target, run.device, domain="target").errors, on_source.calibration)
+            calibration = validate(networks, source, run.device, domain="source").calibration
+            return Validation(validation_errors(networks, target, run.device, domain="target"), calibration)
 
         return by_target
     return lambda: validate(networks, source, run.device, domain="source")
@@ -224,8 +223,7 @@ def train_adapted(
         target: the target data set's name.
     """
     batches, validation, sizes = adapted_batches(args, *split_validation(poses), load_target, run.device)
-    if isinstance(batches, DomainBatches):
-        print(batches.describe())
+    print(batches.describe())
 
     networks = run.networks(**dua_descriptions(args))
 

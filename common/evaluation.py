@@ -13,7 +13,7 @@ from common.losses import gaussian_nll, relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses, UnlabelledPoses
 from common.skeleton import JOINT_NAMES, MIRROR
-from common.test_time import PLAIN, TestTime, adapt_batchnorm, mirrored_2d, mirrored_3d
+from common.test_time import PLAIN, TestTime, adapt_batchnorm, mirrored
 from common.views import canonical_rotations
 from models.domain_norm import select_domain
 
@@ -96,8 +96,8 @@ def predict(
     """
     if flip:
         poses_3d, uncertainty = predict(networks, inputs_2d, device)
-        flipped, uncertainty_flipped = predict(networks, mirrored_2d(inputs_2d), device)
-        mean = (poses_3d + mirrored_3d(flipped)) / 2
+        flipped, uncertainty_flipped = predict(networks, mirrored(inputs_2d), device)
+        mean = (poses_3d + mirrored(flipped)) / 2
         if uncertainty is None or uncertainty_flipped is None:
             return mean, None
         return mean, (uncertainty + uncertainty_flipped[:, MIRROR]) / 2
@@ -201,13 +201,24 @@ def validate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.devi
     select_domain(networks["lifter"], domain)
     predicted, uncertainty = predict(networks, poses.inputs_2d, device)
     target = poses.targets_3d.cpu()
-    errors = {
+    calibration = None if uncertainty is None else Calibration.fit(uncertainty, predicted, target, uncertainty_unit(networks))
+    return Validation(_mean_errors(predicted, target), calibration)
+
+
+def validation_errors(
+    networks: Mapping[str, nn.Module], poses: Poses, device: torch.device, domain: str = "source"
+) -> dict[str, float]:
+    """The errors of `validate` alone."""
+    select_domain(networks["lifter"], domain)
+    predicted, _ = predict(networks, poses.inputs_2d, device)
+    return _mean_errors(predicted, poses.targets_3d.cpu())
+
+
+def _mean_errors(predicted: Tensor, target: Tensor) -> dict[str, float]:
+    return {
         "val_mpjpe_mm": float(mpjpe(predicted, target).double().mean()) * 1000,
         "val_p_mpjpe_mm": float(p_mpjpe(predicted, target).double().mean()) * 1000,
     }
-    if uncertainty is None:
-        return Validation(errors)
-    return Validation(errors, Calibration.fit(uncertainty, predicted, target, uncertainty_unit(networks)))
 
 
 def uncertainty_unit(networks: Mapping[str, nn.Module]) -> str:

@@ -151,7 +151,11 @@ class Experiment:
         """
         checkpoint = load_checkpoint(self._file)
         networks = {role: network.to(self.device) for role, network in rebuild_networks(checkpoint, self._file).items()}
-        facts = describe(checkpoint) | {"checkpoint": str(self._file), "keypoints": self.args.keypoints}
+        tested = {name: getattr(self.args, name) for name in ("tta", "test_bn") if hasattr(self.args, name)}
+        facts = describe(checkpoint | {"arguments": checkpoint["arguments"] | tested}) | {
+            "checkpoint": str(self._file),
+            "keypoints": self.args.keypoints,
+        }
         modules = "".join(f" + {module}" for module in facts["modules"])
         arrow = f" -> {facts['target']}" if facts["target"] else ""
         print(

@@ -10,10 +10,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from common.layout import AZIMUTH, DISTANCE, ELEVATION, HEIGHT, Layout
 from common.render import cut
 from common.scene import COLOUR_MAP, GRID, SIDES, Scene
 from common.skeleton import BONES
-from common.view import AZIMUTH, DISTANCE, ELEVATION, HEIGHT, Layout
 
 _TEMPLATE = Path(__file__).with_name("scene.html")
 _DPI = 96  # of an inch in a browser

@@ -14,9 +14,9 @@ from matplotlib import font_manager
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from common.backdrop import backdrop
+from common.layout import Layout
 from common.scene import COLOUR_MAP, SIDES, Scene
 from common.skeleton import BONES, NUM_JOINTS
-from common.view import Layout
 
 SUPERSAMPLE = 3
 _SHADOW, _INK, _WHITE = (220, 220, 220), (38, 38, 38), (255, 255, 255)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.errors import DuaError
 from common.skeleton import MIRROR
 
 _CHUNK = 8192
@@ -42,14 +43,10 @@ class TestTime:
 PLAIN = TestTime()
 
 
-def mirrored_2d(inputs_2d: Tensor) -> Tensor:
-    """(N, 16, 2) screen coordinates of the mirrored picture, left and right exchanged."""
-    return inputs_2d[:, MIRROR] * inputs_2d.new_tensor([-1.0, 1.0])
-
-
-def mirrored_3d(poses_3d: Tensor) -> Tensor:
-    """(N, 16, 3) camera-space poses, mirrored, left and right exchanged."""
-    return poses_3d[:, MIRROR] * poses_3d.new_tensor([-1.0, 1.0, 1.0])
+def mirrored(poses: Tensor) -> Tensor:
+    """(N, 16, 2) screen coordinates or (N, 16, 3) camera-space poses of the mirrored picture, left and right exchanged."""
+    exchanged = poses[:, MIRROR]
+    return torch.cat([-exchanged[..., :1], exchanged[..., 1:]], dim=-1)
 
 
 @torch.no_grad()
@@ -58,7 +55,12 @@ def adapt_batchnorm(lifter: nn.Module, inputs_2d: Tensor, device: torch.device |
 
     Nado et al. 2020, "Evaluating Prediction-Time Batch Normalization for Robustness under Covariate Shift". The network
     stays in evaluation mode otherwise: no dropout.
+
+    Raises:
+        DuaError: fewer than two poses have no variance.
     """
+    if len(inputs_2d) < 2:
+        raise DuaError("--test_bn takes statistics of the poses that are tested, and there is only one; leave it out")
     adapted = copy.deepcopy(lifter).eval()
     norms = [module for module in adapted.modules() if isinstance(module, nn.BatchNorm1d)]
     momenta = [norm.momentum for norm in norms]

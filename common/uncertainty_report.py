@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.adaptation import validation_views
 from common.calibration import UNITS, Calibration, stored_calibration
 from common.converter import labels_for
 from common.errors import DuaError
 from common.evaluation import predict, uncertainty_unit, validate
 from common.experiment import describe, domain_of
-from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
+from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.mc_dropout import spread_under_dropout
-from common.poses import Poses, split_validation
-from common.surreal_dataset import load_surreal
+from common.poses import Poses, UnlabelledPoses, split_validation
+from common.surreal_dataset import load_surreal, load_surreal_2d
 from common.test_time import TestTime
 from common.uncertainty_scores import BINS, Scores, score
 from common.views import canonical
@@ -120,11 +121,10 @@ def judge(
     """
     methods: dict[str, tuple[Callable[[Tensor], Tensor], Calibration]] = {}
 
-    def turned(poses: Poses) -> Poses:  # uncertainties are the same whatever the axes
-        return canonical(poses) if TestTime.of(checkpoint["arguments"]).canonical else poses
+    canonical_cameras = TestTime.of(checkpoint["arguments"]).canonical
 
     def validation() -> Poses:
-        return turned(source_validation(file, checkpoint, networks, data_dir, downsample))
+        return source_validation(file, checkpoint, networks, data_dir, downsample)
 
     def estimated(inputs_2d: Tensor) -> Tensor:
         uncertainty = predict(networks, inputs_2d, device)[1]
@@ -160,7 +160,8 @@ def judge(
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
-        poses = turned(raw if labelled is None else labelled)
+        poses = raw if labelled is None else labelled
+        poses = canonical(poses) if canonical_cameras else poses  # uncertainties are the same whatever the axes
         skeleton = checkpoint["skeleton"]["definition"]
         labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"
@@ -178,7 +179,7 @@ def judge(
 def source_validation(
     file: Path, checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], data_dir: str, downsample: int
 ) -> Poses:
-    """The validation split that the checkpoint's training cut from its source, its labels as the network learnt them.
+    """The validation split that the checkpoint's training cut from its source, labels and views as the network learnt them.
 
     Raises:
         DuaError: the source's training data are not in `data_dir`.
@@ -189,13 +190,16 @@ def source_validation(
     shoulders = recorded.get("smpl_shoulders", "shoulder")
     try:
         poses = _validation(checkpoint["source"], data_dir, checkpoint["keypoints"], actions, shoulders, downsample)
+        target = None
+        if "gpa" in (recorded.get("align") or ()):
+            target = _target(checkpoint["target"], data_dir, checkpoint["keypoints"], recorded["actions"], shoulders, downsample)
     except DuaError as error:
         raise DuaError(
             f"{file} is calibrated on the validation split of its source, which must be read for it: {error}"
         ) from error
     labelled = labels_for(checkpoint, networks, poses)
     assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
-    return labelled
+    return validation_views(recorded, labelled, target)
 
 
 @cache  # several checkpoints share it
@@ -203,3 +207,10 @@ def _validation(source: str, data_dir: str, keypoints: str, actions: str, should
     if source == "h36m":
         return split_validation(load_h36m(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample))[1]
     return split_validation(load_surreal(data_dir, "train", shoulders, downsample, actions))[1]
+
+
+@cache
+def _target(target: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> UnlabelledPoses:
+    if target == "h36m":
+        return load_h36m_2d(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample)
+    return load_surreal_2d(data_dir, "train", shoulders, downsample)

@@ -109,11 +109,12 @@ def ause(uncertainty: np.ndarray, error: np.ndarray) -> float:
 def ence(expected: np.ndarray, error: np.ndarray, bins: int = BINS) -> float:
     """Expected normalised calibration error (Levi et al., Sensors 2022, 22(15), 5540), in its form for expected errors.
 
-    The mean over bins of |mean expected - mean true error| / mean expected. Levi et al. compare standard deviations with root
+    The mean over bins, weighted by their size, of |mean expected - mean true error| / mean expected; equal values, such as all
+    beyond a calibration's last knot, stay in one bin, which may be large. Levi et al. compare standard deviations with root
     mean squares; a calibrated length is a mean of errors, so means are compared.
     """
-    means, truth, _ = group_means(expected, error, bins)
-    return float(np.mean(np.abs(means - truth) / means))
+    means, truth, sizes = group_means(expected, error, bins)
+    return float(np.average(np.abs(means - truth) / means, weights=sizes))
 
 
 def spearman(uncertainty: np.ndarray, error: np.ndarray) -> float | None:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from common.camera import Camera
+from common.errors import DuaError
 from common.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
-from common.poses import Poses, Sequence, UnlabelledPoses
+from common.poses import Poses, Sequence
 from common.skeleton import ROOT
 from common.surreal_dataset import SURREAL_CAMERA
 
@@ -33,7 +34,9 @@ def camera_of(sequence: Sequence) -> Camera:
 @cache
 def _h36m_camera(subject: str, name: str) -> Camera:
     if subject not in CALIBRATED_SUBJECTS:
-        raise KeyError(f"no calibration of {subject}")
+        raise DuaError(
+            f"no calibration of the cameras of subject '{subject}' is known; choose from {', '.join(CALIBRATED_SUBJECTS)}"
+        )
     return next(camera for camera in h36m_cameras(subject) if camera.name == name)
 
 
@@ -87,16 +90,19 @@ def align_roots(poses_3d: Tensor, inputs_t: Tensor, intrinsics_t: Tensor) -> Ten
     return torch.cat([rays, torch.ones_like(rays[:, :1])], dim=1) * depth[:, None]
 
 
-def rotation_to_axis(rays: Tensor) -> Tensor:
-    """The shortest rotation that turns each ray onto the optical axis (0, 0, 1).
+def rotation_between(vectors: Tensor, axis: tuple[float, float, float]) -> Tensor:
+    """The shortest rotation that turns each vector onto `axis`, of length 1 (Rodrigues' formula).
 
     Shape:
-        rays (N, 3), in front of the camera, any length -> (N, 3, 3).
+        vectors (N, 3), of any length, none of them opposite to `axis` -> (N, 3, 3).
     """
-    x, y, z = torch.nn.functional.normalize(rays, dim=-1).unbind(-1)
-    k = 1 / (1 + z)
-    rows = ((1 - x * x * k, -x * y * k, -x), (-x * y * k, 1 - y * y * k, -y), (x, y, z))
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    a = torch.nn.functional.normalize(vectors, dim=-1)
+    b = a.new_tensor(axis).expand_as(a)
+    x, y, z = torch.linalg.cross(a, b).unbind(-1)
+    nought = torch.zeros_like(x)
+    rows = ((nought, -z, y), (z, nought, -x), (-y, x, nought))
+    skew = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    return torch.eye(3).to(a) + skew + skew @ skew / (1 + (a * b).sum(-1))[:, None, None]
 
 
 def undistorted(inputs_2d: Tensor, sequences: Iterable[Sequence]) -> Tensor:
@@ -126,7 +132,7 @@ def turn_to_root(rays: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
         (N, 16, 2) screen coordinates with the root in the middle, and the (N, 3, 3) rotations that turned the cameras' axes.
     """
     rays = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
-    rotations = rotation_to_axis(rays[:, ROOT])
+    rotations = rotation_between(rays[:, ROOT], (0.0, 0.0, 1.0))  # onto the optical axis
     turned = torch.einsum("nij,nkj->nki", rotations, rays)
     return turned[..., :2] / turned[..., 2:].clamp_min(0.1) * focal[:, None], rotations
 
@@ -147,8 +153,3 @@ def canonical(poses: Poses) -> Poses:
     targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
     roots = None if poses.roots_3d is None else torch.einsum("nij,nj->ni", rotations, poses.roots_3d)
     return Poses(poses.name, inputs, targets, poses.sequences, roots)
-
-
-def canonical_2d(poses: UnlabelledPoses) -> UnlabelledPoses:
-    """Unlabelled poses, likewise."""
-    return UnlabelledPoses(poses.name, canonical_rotations(poses.inputs_2d, poses.sequences)[0], poses.sequences)

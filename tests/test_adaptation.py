@@ -8,17 +8,18 @@ import torch
 
 from common.adaptation import adapted_batches
 from common.arguments import Arguments
-from common.checkpoint import load_checkpoint
+from common.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
+from common.evaluation import validate
 from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m_2d
 from common.poses import split_validation
 from common.surreal_dataset import load_surreal
+from common.uncertainty_report import source_validation
 from tests.script_tools import (
     QUICK,
     assert_one_line,
     assert_resumes_to_the_same_bits,
     assert_same_bits,
     attempt,
-    only_run,
     run_here,
     trained,
 )
@@ -56,10 +57,13 @@ def test_each_works_alone_and_is_named(demo, tmp_path, source, name):
 
 def test_each_changes_what_is_learnt(demo, tmp_path):
     plain, _ = adapt(demo, tmp_path / "plain", *OFF)
-    for name in ("gpa", "canonical"):
-        other, _ = adapt(demo, tmp_path / name, *OFF, *OPTIONS[name])
+    fed, _ = adapt(demo, tmp_path / "fed", *OFF[:2], "--domain_weight", 0)  # target batches alone
+    options = {"gpa": OPTIONS["gpa"], "canonical": OPTIONS["canonical"], "augment": ("--augment",), "mkmmd": OPTIONS["mkmmd"]}
+    for name, given in options.items():
+        off, rival = (OFF[:2], fed) if name == "mkmmd" else (OFF, plain)
+        other, _ = adapt(demo, tmp_path / name, *off, *given)
         with pytest.raises(AssertionError):
-            assert_same_bits(plain / "ckpt_last.pth.tar", other / "ckpt_last.pth.tar")
+            assert_same_bits(rival / "ckpt_last.pth.tar", other / "ckpt_last.pth.tar")
 
 
 def test_a_run_with_drawn_views_resumes_to_the_same_bits(demo, converter, tmp_path):
@@ -76,6 +80,7 @@ def test_options_of_the_test_can_be_given_to_a_trained_run(demo, tmp_path):
         process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, option)
         assert process.returncode == 0, process.stderr
         tested = json.loads((run / f"results_ckpt_best_gt_{option[2:]}.json").read_text())
+        assert tested["modules"] == [option[2:]]
         assert tested["average"]["mpjpe"] != plain
     assert results_of(run)["average"]["mpjpe"] == plain
 
@@ -95,7 +100,7 @@ def test_validation_poses_are_seen_as_training_sees_them(demo):
         return load_h36m_2d(demo, subjects=TRAIN_SUBJECTS, downsample=10)
 
     def batches(align):
-        args = Arguments(align=align, augment=False, domain_on=False, batch_size=64, seed=5)
+        args = Arguments(align=align, augment=False, given=set(), domain_on=False, batch_size=64, seed=5)
         return adapted_batches(args, *split_validation(poses), target, torch.device("cpu"))
 
     _, plain, sizes = batches([])
@@ -112,14 +117,47 @@ def test_validation_poses_are_seen_as_training_sees_them(demo):
 
 
 def test_bad_combinations(demo, converter, tmp_path):
-    data = ("--dua", "--data_dir", demo, "--converter", converter, *QUICK)
-    assert_one_line(
-        attempt(tmp_path, "train_surreal.py", *data, "--discrepancy", "coral", "--no_domain"), "--no_domain", "--discrepancy"
-    )
-    assert_one_line(attempt(tmp_path, "train_surreal.py", *data, "--discrepancy_weight", -1), "--discrepancy_weight -1")
+    data = ("--data_dir", demo, "--converter", converter, *QUICK)
+
+    def refused(script, *options):
+        return attempt(tmp_path, *SCRIPTS[script], *data, *options)
+
+    assert_one_line(refused("surreal", "--discrepancy", "coral", "--no_domain"), "--no_domain", "--discrepancy")
+    assert_one_line(refused("surreal", "--discrepancy_weight", -1), "--discrepancy_weight -1")
+    assert_one_line(refused("surreal", "--discrepancy_weight", 1), "--discrepancy_weight", "leave it out")
+    assert_one_line(refused("surreal", "--discrepancy", "coral", "--grl", "warm"), "--grl", "leave it out")
+    assert_one_line(refused("h36m", "--domain_bn", "--no_domain"), "--domain_bn", "leave it out")
+    assert_one_line(refused("h36m", "--augment", "--keypoints", "cpn_ft_h36m_dbb"), "cpn_ft_h36m_dbb", "perfect 2D")
     process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, "--augment")
     assert_one_line(process, "--augment", "of no use in domain")
-    run, _ = adapt(demo, tmp_path / "made", *OFF)
+
+
+def test_a_run_keeps_its_options(demo, tmp_path):
+    run, _ = adapt(demo, tmp_path / "made", *OFF, "--align", "gpa", "canonical", "--epochs", 2)
+    for option in (("--align", "canonical"), ("--augment",), ("--discrepancy", "coral")):
+        process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, *option)
+        assert_one_line(process, option[0], "leave it out")
+    process = run_here(
+        "train_surreal.py", "--evaluate", run, "--data_dir", demo, "--align", "canonical", "gpa", "--downsample", 3
+    )
+    assert process.returncode == 0, process.stderr
+    # A checkpoint that is older than the options had none of them.
+    path = run / "ckpt_best.pth.tar"
+    checkpoint = load_checkpoint(path)
+    for name in ("align", "augment", "discrepancy", "tta", "test_bn"):
+        del checkpoint["arguments"][name]
+    save_checkpoint(path, checkpoint)
     process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, "--align", "canonical")
     assert_one_line(process, "--align", "leave it out")
-    assert only_run(tmp_path / "made") == run
+
+
+@pytest.mark.parametrize("options", [OPTIONS["canonical"], OPTIONS["canonical+gpa+augment"]])
+def test_a_calibration_can_be_made_again_from_the_source(demo, tmp_path, options):
+    """Of validation poses as the run saw them; so MC-dropout is calibrated on what the estimator was."""
+    run, _ = adapt(demo, tmp_path / "made", *OFF[::2], *options)
+    path = run / "ckpt_best.pth.tar"
+    checkpoint = load_checkpoint(path)
+    networks = rebuild_networks(checkpoint, path)
+    poses = source_validation(path, checkpoint, networks, str(demo), downsample=3)
+    again = validate(networks, poses, torch.device("cpu")).calibration
+    assert again.to_dict() == checkpoint["calibration"]

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from common.augment import SeenAnew, mirror_some, stretch_limbs, turn
+from common.augment import SeenAnew, Views, mirror_some, stretch_limbs, turn
 from common.batches import DomainBatches, ShuffledBatches
 from common.discrepancy import coral, mkmmd
 from common.evaluation import predict
 from common.skeleton import BONES, MIRROR, handedness
 from common.surreal_dataset import load_surreal
-from common.test_time import TestTime, adapt_batchnorm, mirrored_2d, mirrored_3d
+from common.test_time import TestTime, adapt_batchnorm
+from common.test_time import mirrored as mirrored_pose
 from common.views import camera_up, project, screen_intrinsics
 from models import build
 
@@ -44,11 +45,14 @@ def test_stretched_limbs_keep_their_directions_and_are_alike_on_both_sides(sourc
 
 def test_mirrored_poses_are_right_way_round_and_half_of_all(source):
     poses = source.targets_3d
-    mirrored = mirror_some(poses, generator())
+    up = torch.nn.functional.normalize(torch.tensor([0.1, -1.0, 0.2]), dim=0).expand(len(poses), 3)
+    mirrored, up_after = mirror_some(poses, up, generator())
     changed = (mirrored != poses).flatten(1).any(1)
     assert changed.float().mean() == pytest.approx(0.5, abs=0.1)
     assert handedness(mirrored[changed].numpy()).mean() > 0.1
-    assert torch.equal(mirrored[changed], mirrored_3d(poses)[changed])
+    assert torch.equal(mirrored[changed], mirrored_pose(poses)[changed])
+    assert torch.equal(up_after[changed], (up * torch.tensor([-1.0, 1.0, 1.0]))[changed])
+    assert torch.equal(up_after[~changed], up[~changed])
 
 
 def test_turned_poses_keep_their_shape_and_are_seen_by_cameras_that_mostly_look_down(source):
@@ -65,7 +69,7 @@ def test_turned_poses_keep_their_shape_and_are_seen_by_cameras_that_mostly_look_
     assert pitch.max() < 26
     assert pitch.mean() == pytest.approx(10, abs=1)
     # Seen by a camera that looks down already, the same poses are levelled first.
-    tilt = torch.tensor([0.0, -np.cos(0.3), -np.sin(0.3)], dtype=torch.float32)
+    tilt = torch.nn.functional.normalize(torch.tensor([0.1, -np.cos(0.3), -np.sin(0.3)], dtype=torch.float32), dim=0)
     tilted = torch.zeros(4000, 16, 3)
     tilted[:, 9] = tilt
     assert torch.allclose(turn(tilted, tilt.expand(4000, 3), generator())[:, 9], seen, atol=1e-5)
@@ -80,7 +84,7 @@ def test_batches_are_projections_of_their_labels_and_come_again(source, align):
     first = ShuffledBatches(*tensors(source), batch_size=32, seed=3)
     intrinsics_t = screen_intrinsics(source.sequences)
     both = DomainBatches(first, ShuffledBatches(source.inputs_2d, intrinsics_t, batch_size=32, seed=3, stream=1))
-    batches = SeenAnew(both if align else first, augment=True, align=align, centred=False, compare=align, seed=3)
+    batches = SeenAnew(both if align else first, Views(augment=True, align=align, centred=False, compare=align), seed=3)
     whole = list(batches.epoch(1))
     again = list(batches.epoch(1, start=2))
     assert all(torch.equal(a, b) for one, two in zip(whole[2:], again, strict=True) for a, b in zip(one, two, strict=True))
@@ -134,8 +138,8 @@ def test_flipped_predictions_are_symmetric():
     inputs = torch.randn(5, 16, 2)
     plain, _ = predict(networks, inputs, "cpu")
     averaged, _ = predict(networks, inputs, "cpu", flip=True)
-    mirrored, _ = predict(networks, mirrored_2d(inputs), "cpu", flip=True)
-    assert torch.allclose(mirrored_3d(mirrored), averaged, atol=1e-6)
+    mirrored, _ = predict(networks, mirrored_pose(inputs), "cpu", flip=True)
+    assert torch.allclose(mirrored_pose(mirrored), averaged, atol=1e-6)
     assert not torch.allclose(plain, averaged, atol=1e-3)
 
 

@@ -14,12 +14,12 @@ from scipy.spatial import cKDTree
 from common.camera import image_coordinates, normalize_screen_coordinates, project_to_2d, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
+from common.layout import AZIMUTH, ELEVATION, HEIGHT, project
 from common.render import Renderer
 from common.render_files import check_output, write_scene
 from common.scene import LEFT, MIDDLE, RIGHT, Panel, Scene, upright
 from common.skeleton import BONES, JOINT_NAMES, JOINTS_LEFT
 from common.video import Video, write_mp4
-from common.view import AZIMUTH, ELEVATION, HEIGHT, project
 
 CAMERAS = h36m_cameras("S11")
 WRIST = JOINT_NAMES.index("RWrist")

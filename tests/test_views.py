@@ -13,9 +13,9 @@ from common.views import (
     align_roots,
     camera_up,
     canonical,
-    canonical_2d,
+    canonical_rotations,
     project,
-    rotation_to_axis,
+    rotation_between,
     screen_intrinsics,
     undistorted,
 )
@@ -79,7 +79,7 @@ def test_aligned_poses_are_seen_in_the_target_s_place_and_size(surreal, h36m):
 
 def test_rotations_bring_rays_to_the_axis_and_are_rotations():
     rays = torch.tensor([[0.0, 0.0, 1.0], [0.5, -0.2, 1.0], [-1.0, 1.0, 2.0]], dtype=torch.float64)
-    rotations = rotation_to_axis(rays)
+    rotations = rotation_between(rays, (0.0, 0.0, 1.0))
     turned = torch.einsum("nij,nj->ni", rotations, rays / rays.norm(dim=1, keepdim=True))
     assert torch.allclose(turned, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64).expand(3, 3))
     assert torch.allclose(torch.linalg.det(rotations), torch.ones(3, dtype=torch.float64))
@@ -102,5 +102,5 @@ def test_canonical_poses_are_what_a_camera_turned_to_the_root_sees(h36m, surreal
         turned_guess = (poses.targets_3d + moved) @ rotations
         there = mpjpe(turned_guess, turned.targets_3d)
         assert torch.allclose(there, mpjpe(poses.targets_3d + moved, poses.targets_3d), rtol=1e-2)
-    unlabelled = canonical_2d(load_h36m_2d(demo, subjects=TRAIN_SUBJECTS[:2], downsample=10))
-    assert torch.equal(unlabelled.inputs_2d, canonical(h36m).inputs_2d)
+    unlabelled = load_h36m_2d(demo, subjects=TRAIN_SUBJECTS[:2], downsample=10)
+    assert torch.equal(canonical_rotations(unlabelled.inputs_2d, unlabelled.sequences)[0], canonical(h36m).inputs_2d)
