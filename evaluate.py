@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.converter import labels_for
 from common.demo import build_demo_if_missing
 from common.device import choose_device
@@ -30,6 +29,7 @@ from common.evaluation import evaluate
 from common.experiment import describe, domain_of
 from common.files import write_text
 from common.h36m_dataset import TEST_SUBJECTS, load_h36m
+from common.lifter import load_lifter
 from common.poses import Poses
 from common.surreal_dataset import load_surreal
 from common.tables import as_csv, as_latex, as_text
@@ -91,11 +91,8 @@ def main() -> None:
     judged: list[Judged] = []
     rows = []
     for given in args.checkpoints:
-        file = checkpoint_file(given, BEST)
-        checkpoint = load_checkpoint(file)
-        if "lifter" not in checkpoint["networks"]:
-            raise DuaError(f"{file} holds no lifting network (experiment '{checkpoint['experiment']}'); leave it out")
-        networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
+        lifter = load_lifter(given, device)
+        file, checkpoint, networks = lifter.file, lifter.checkpoint, lifter.networks
         shoulders = checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
         if "surreal" in tests and shoulders != args.smpl_shoulders:
             raise DuaError(

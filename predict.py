@@ -83,6 +83,8 @@ def main() -> None:
         raise DuaError("--camera_pitch turns .bvh files and renderings upright and changes no other; leave it out")
 
     predictor = Predictor.load(args.checkpoint, args.device, args.domain)
+    if args.focal_length is not None and not predictor.test_time.canonical:
+        raise DuaError("--focal_length is for networks trained with --align canonical; this one does without, leave it out")
     file = read_keypoints(args.keypoints, args.clip)
     image_size = args.image_size or file.image_size
     if image_size is None:
@@ -132,8 +134,13 @@ def export(args: argparse.Namespace) -> None:
         raise DuaError(f"--export {path}: a name that ends in .onnx is needed")
     check_folder(path)
     # On the CPU: what is exported runs anywhere, and constants of another device would not.
-    names = export_onnx(Predictor.load(args.checkpoint, "cpu", args.domain), path)
+    predictor = Predictor.load(args.checkpoint, "cpu", args.domain)
+    names = export_onnx(predictor, path)
     print(f"{path}: inputs_2d (N, 16, 2) -> {', '.join(names)}")
+    if predictor.test_time.canonical:
+        print("inputs and poses are those of a camera that is turned to the root (--align canonical), which the file does not do")
+    if predictor.test_time.flip:
+        print("one pass: the mean with the mirrored picture (--tta) is not in the file")
 
 
 def choose_person(tracks: Sequence[Track], person: int | None) -> Track:

@@ -19,7 +19,8 @@ from common.clips import first_frames, load_h36m_clip, load_surreal_named
 from common.demo import build_demo_if_missing
 from common.device import choose_device
 from common.errors import DuaError, run_script
-from common.panels import ARCHITECTURES, load_lifter, prediction_panels, short_names
+from common.lifter import ARCHITECTURES, load_lifter
+from common.panels import prediction_panels, short_names
 from common.render_files import check_output, write_scene
 from common.scene import Scene
 from common.video import Video

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ from tqdm import tqdm
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SHORT
-from benchmarks.runs import one_run, read_results, tested_again
+from benchmarks.runs import finished_run, one_run, read_results, tested_again
 from common.bvh_files import find_bvh
-from common.demo import build_demo_if_missing
+from common.demo import DATASET_FORMAT, build_demo_if_missing
 from common.errors import DuaError, run_script
 from common.files import write_text
 from common.tables import as_csv, as_latex, as_text
@@ -85,10 +86,11 @@ def main() -> None:
         for network in args.networks
         for row in (ROWS if args.rows == "all" else SHORT)
     ]
-    tasks.sort(key=lambda task: ROWS[task[2]].tests is not None)  # what is tested again is trained first
     check_disk(out, _BYTES_PER_RUN * len(tasks), "the runs")
     claim(out, data_dir, args.preset)
 
+    poses = training_poses(data_dir)
+    sizes = {network: PRESETS[args.preset, network].command(poses) for network in args.networks}
     command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
     converter = one_run(command, out / "converter", "conversion.json")
     gap = report(str(data_dir), converter)
@@ -96,10 +98,16 @@ def main() -> None:
     print(gap, flush=True)
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
-        return task, run_row(task, args.preset, str(data_dir), converter, out)
+        return task, run_row(task, sizes, str(data_dir), converter, out)
 
-    with ThreadPoolExecutor(args.jobs) as pool:
-        results = dict(tqdm(pool.map(work, tasks), total=len(tasks), unit="run", smoothing=0))
+    again = [task for task in tasks if ROWS[task[2]].tests is not None]
+    trained = [task for task in tasks if task not in again]
+    results = {}
+    with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
+        for part in (trained, again):  # what is tested again is trained first
+            for task, result in pool.map(work, part):
+                results[task] = result
+                bar.update()
     rows = table(results)
     text = as_text(COLUMNS, rows)
     lines = [
@@ -119,20 +127,20 @@ def main() -> None:
     print(f"{(time.time() - started) / 3600:.2f} hours this time, {args.jobs} runs side by side; {out / 'table.csv'}")
 
 
-def run_row(task: Task, preset: str, data_dir: str, converter: Path, out: Path) -> dict[str, Any]:
-    """The results of one row and seed, trained, taken up or found."""
+def run_row(task: Task, sizes: Mapping[str, list[str]], data_dir: str, converter: Path, out: Path) -> dict[str, Any]:
+    """The results of one row and seed, trained, taken up or found; `sizes` are each network's options."""
     direction, network, name, seed = task
     row = ROWS[name]
     if row.tests is not None:
-        return tested_again(
-            DIRECTIONS[direction][:1], run_folder((direction, network, row.tests, seed), out), data_dir, row.options
-        )
+        run = finished_run(folder_of((direction, network, row.tests, seed), out), "results.json")
+        assert run is not None, "what is tested again was trained before"
+        return tested_again(DIRECTIONS[direction][:1], run, data_dir, row.options, folder_of(task, out))
     if row.on_target:
         command = [*BOUND_SCRIPTS[direction, network]]
     else:
         given = ["--converter", str(converter)] if "converter" in row.modules else []
         command = [*DIRECTIONS[direction], "--network", network, *row.switches(), *given, *row.options]
-    command += ["--data_dir", data_dir, *PRESETS[preset, network].split(), "--seed", str(seed)]
+    command += ["--data_dir", data_dir, *sizes[network], "--seed", str(seed)]
     return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
 
 
@@ -142,15 +150,22 @@ def folder_of(task: Task, out: Path) -> Path:
     return out / direction.replace(" -> ", "_to_") / network / plain / f"seed_{seed}"
 
 
-def run_folder(task: Task, out: Path) -> Path:
-    return next(path.parent for path in sorted(folder_of(task, out).glob("*/results.json")))
+def training_poses(data_dir: Path) -> int:
+    """Poses of the smaller of the two training sets, as `dataset.json` counts them."""
+    described = read_results(data_dir / "dataset.json")
+    views = {"h36m": 4, "surreal": 1}  # cameras that see a frame
+    return min(
+        count * sum(entry["frames"] for entry in described[domain]["sequences"] if entry["split"] == "train")
+        for domain, count in views.items()
+    )
 
 
 def build(bvh: list[str], seed: int) -> Path:
     """The folder with both domains of some BVH files, built if it is not there."""
     sources = find_bvh([Path(path) for path in bvh])
-    names = "\n".join(source.name for source in sources)
-    folder = ROOT / "benchmarks" / "data" / f"bvh_{hashlib.sha256(names.encode()).hexdigest()[:8]}_{seed}"
+    names = "\n".join(sorted(f"{source.name} {source.path.stat().st_size}" for source in sources))
+    digest = hashlib.sha256(f"{DATASET_FORMAT}\n{names}".encode()).hexdigest()[:8]
+    folder = ROOT / "benchmarks" / "data" / f"bvh_{digest}_{seed}"
     if not (folder / "dataset.json").exists():
         check_disk(folder, _BYTES_PER_CLIP * len(sources), "the data")
         words = [
@@ -191,7 +206,7 @@ def claim(out: Path, data_dir: Path, preset: str) -> None:
 
 
 def data_hash(data_dir: Path) -> str:
-    """SHA-256 of what is tested: subjects, clips and splits as `dataset.json` has them (bodies and cameras included)."""
+    """SHA-256 of `dataset.json`: the builder's format and seed, and of every sequence its clips, split, body and camera."""
     path = data_dir / "dataset.json"
     if not path.exists():
         raise DuaError(f"{path} does not exist; the benchmark needs data that data/prepare_data_bvh.py or _demo.py built")

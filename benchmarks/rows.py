@@ -11,6 +11,7 @@ BOUND_SCRIPTS = {
 }
 
 NONE = "no adaptation"
+CONVERTER = "+ converter"
 DUA = "DUA (all)"
 BOUND = "trained on the target"
 BEST = "converter + canonical + gpa + augment + flip"
@@ -51,7 +52,7 @@ class Row:
 def _all_rows() -> dict[str, Row]:
     rows = {
         NONE: Row(),
-        "+ converter": Row(("converter",)),
+        CONVERTER: Row(("converter",)),
         "+ uncertainty": Row(("uncertainty",)),
         "+ domain classifier": Row(("domain",)),
         DUA: Row(_MODULES),
@@ -71,17 +72,35 @@ def _all_rows() -> dict[str, Row]:
 
 
 ROWS = _all_rows()
-SHORT = (NONE, DUA, BEST, BOUND)
+SHORT = (NONE, CONVERTER, DUA, BEST, BOUND)
 """The rows of `--rows short`."""
 
-# An epoch has the same number of batches in every row: an epoch of DUA is a pass over the longer domain, one without target a
-# pass over the source, and rows that trained for longer would not compare.
+
+@dataclass(frozen=True)
+class Size:
+    """How large a training is. All rows make the same number of steps: an epoch of DUA is a pass over the longer domain, one without
+    target a pass over the source, and rows that trained for longer would not compare."""
+
+    options: tuple[str, ...]
+    batch_size: int
+    downsample: int
+    limit_batches: int
+    epochs: int
+
+    def command(self, poses: int) -> list[str]:
+        """Options of the scripts. On data whose smaller training set (`poses`, every frame) has fewer batches than an epoch shall
+        have, epochs are shorter and more."""
+        batches = min(self.limit_batches, poses // self.downsample // self.batch_size)
+        epochs = round(self.epochs * self.limit_batches / max(batches, 1))
+        sizes = {"batch_size": self.batch_size, "downsample": self.downsample, "limit_batches": batches, "epochs": epochs}
+        return [*self.options, *(word for name, value in sizes.items() for word in (f"--{name}", str(value)))]
+
+
 PRESETS = {
-    # a quarter of the width, large batches, 1,000 steps, every second frame: a run takes a minute of one core
-    ("quick", "martinez"): "--hid_dim 256 --batch_size 256 --limit_batches 100 --epochs 10 --downsample 2",
-    # half the width
-    ("quick", "semgcn"): "--hid_dim 64 --batch_size 256 --limit_batches 100 --epochs 10 --downsample 2",
-    # the papers' networks and batch, 100,000 steps
-    ("full", "martinez"): "--limit_batches 500 --epochs 200",
-    ("full", "semgcn"): "--non_local --limit_batches 2000 --epochs 50",
+    # A quarter of the width, large batches, 1,000 steps, every second frame: a run takes half a minute of one core.
+    ("quick", "martinez"): Size(("--hid_dim", "256"), 256, 2, 100, 10),
+    ("quick", "semgcn"): Size(("--hid_dim", "64"), 256, 2, 100, 10),  # half the width
+    # The papers' networks and batch, 100,000 steps.
+    ("full", "martinez"): Size((), 64, 1, 500, 200),
+    ("full", "semgcn"): Size(("--non_local",), 64, 1, 500, 200),
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.checkpoint import LAST
 from common.errors import DuaError
+from common.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,12 +36,14 @@ def one_run(command: list[str], folder: Path, result: str) -> Path:
     return done
 
 
-def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str, ...]) -> dict[str, Any]:
-    """Results of a finished run's best epoch, tested with other options of the test."""
-    names = "".join("_" + option.removeprefix("--") for option in options)
-    path = run / f"results_ckpt_best_gt{names}.json"
+def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    """Results of a finished run's best epoch, tested with other options of the test; kept in `folder`, where nobody else writes."""
+    path = folder / "results.json"
     if not path.exists():
         _python([*script, "--evaluate", str(run), "--data_dir", data_dir, *options])
+        names = "".join("_" + option.removeprefix("--") for option in options)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(path, (run / f"results_ckpt_best_gt{names}.json").read_text())
     return read_results(path)
 
 

@@ -77,7 +77,7 @@ class SeenAnew:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Batches `start`, `start` + 1, ... of an epoch."""
         for step, batch in enumerate(self.batches.epoch(epoch, start), epoch * self.steps + start):
-            generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) * 2 + 1)
+            generator = torch.Generator().manual_seed(((self._seed * 1_000_003 + step) * 2 + 1) % 2**63)
             yield self.views.see(batch, generator)
 
     def describe(self) -> str:

@@ -69,7 +69,9 @@ def parse_json(data: Any) -> Parsed | None:
     if not isinstance(data, list):
         return None
     if any(isinstance(person, dict) and "image_id" in person for person in data):
-        return "AlphaPose", (people := _alphapose(data)), _guess(people, None), DEFAULT_THRESHOLD
+        people, stride = _alphapose(data)
+        named = f"AlphaPose, people in every {stride}. image alone" if stride > 1 else "AlphaPose"
+        return named, people, _guess(people, None), DEFAULT_THRESHOLD
     frames = _frames(data)
     first = next((person for _, people in frames for person in people), None)
     if first is None:
@@ -116,7 +118,8 @@ def _ultralytics(frame: int, person: Mapping[str, Any]) -> Detection:
     return _detection(frame, places, visible, person.get("confidence", 1.0), person.get("track_id"))
 
 
-def _alphapose(data: Sequence[Mapping[str, Any]]) -> list[Detection]:
+def _alphapose(data: Sequence[Mapping[str, Any]]) -> tuple[list[Detection], int]:
+    """Detections, and of every how many images they are: those become frames that follow on each other."""
     images = list(dict.fromkeys(person["image_id"] for person in data))
     # '17.jpg', 'frame_000017.png' or 17: images without people are not listed, so the numbers count, if they are there.
     digits = [re.findall(r"\d+", Path(str(image)).stem) for image in images]
@@ -133,7 +136,7 @@ def _alphapose(data: Sequence[Mapping[str, Any]]) -> list[Detection]:
         while isinstance(number, list):  # some trackers wrap it
             number = number[0] if number else None
         detections.append(_detection(frame_of[person["image_id"]], rows[:, :2], rows[:, 2], person.get("score", 1.0), number))
-    return detections
+    return detections, stride
 
 
 def _detection(frame: int, keypoints_2d: np.ndarray, confidences: np.ndarray, score: Any, person: Any) -> Detection:

@@ -45,9 +45,9 @@ def export_onnx(predictor: Predictor, path: str | Path) -> list[str]:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise DuaError(f"ONNX export needs the package {error.name}: pip install onnx onnxscript") from error
-    network = _LiftAndJudge(predictor.networks).eval()
+    network = _LiftAndJudge(predictor.lifter.networks).eval()
     names = ["poses_3d"] + (["uncertainty"] if network.estimator is not None else [])
-    example = torch.zeros(2, NUM_JOINTS, 2, device=predictor.device)
+    example = torch.zeros(2, NUM_JOINTS, 2, device=predictor.lifter.device)
     loggers = {name: logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")}
     levels = {name: logger.level for name, logger in loggers.items()}
     try:
@@ -76,7 +76,7 @@ def export_onnx(predictor: Predictor, path: str | Path) -> list[str]:
         "joints": json.dumps(predictor.joint_names),
         "skeleton": predictor.definition,
         "inputs_2d": NORMALISATION["inputs_2d"] + ("; camera turned to the root" if predictor.test_time.canonical else ""),
-        "poses_3d": NORMALISATION["targets_3d"],
+        "poses_3d": NORMALISATION["targets_3d"] + (" (of the turned camera)" if predictor.test_time.canonical else ""),
         **({} if predictor.uncertainty_unit is None else {"uncertainty": predictor.uncertainty_unit}),
     }
     for key, value in metadata.items():

@@ -1,71 +1,26 @@
-"""Lifting networks out of checkpoints, and what a `common.scene.Scene` shows of them."""
+"""What a `common.scene.Scene` shows of lifting networks: their names, and a panel of each beside the labels."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
-from common.calibration import stored_calibration
 from common.camera import Camera
-from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.converter import labels_for
 from common.errors import DuaError
-from common.evaluation import lift, uncertainty_unit
+from common.evaluation import lift
 from common.experiment import ORACLE, describe, domain_of
+from common.lifter import Lifter
 from common.metrics import mpjpe
 from common.poses import Poses
 from common.scene import Panel, upright
-from common.skeleton import JOINT_NAMES
-from common.test_time import TestTime
-
-ARCHITECTURES = {"linear": "martinez", "gcn": "semgcn"}
-"""`--architecture` of other projects' commands, and what the networks are called here."""
 
 _NETWORKS = {"martinez": "Martinez", "semgcn": "SemGCN"}
 _DATA_SETS = {"h36m": "H3.6M", "surreal": "SURREAL"}
 _SKELETONS = {"h36m": "H3.6M", "smpl": "SMPL"}
 _DUA = {"converter", "uncertainty", "domain"}
-
-
-@dataclass(frozen=True)
-class Lifter:
-    """A checkpoint with a lifting network, rebuilt."""
-
-    file: Path
-    checkpoint: Mapping[str, Any]
-    networks: Mapping[str, nn.Module]
-    device: torch.device
-
-    @property
-    def skeleton(self) -> str:
-        """Whose definition of the joints it predicts, 'h36m' or 'smpl'."""
-        return self.checkpoint["skeleton"]["definition"]
-
-
-def load_lifter(given: str | Path, device: torch.device, architecture: str | None = None) -> Lifter:
-    """The network of a checkpoint file or run folder, on `device`.
-
-    Raises:
-        DuaError: there is none, it is damaged or not ours, holds no lifting network, has other joints, or its network is
-            not the one that `architecture` (a key of `ARCHITECTURES`) names.
-    """
-    file = checkpoint_file(given, BEST)
-    checkpoint = load_checkpoint(file)
-    if "lifter" not in checkpoint["networks"]:
-        raise DuaError(f"{file} holds no lifting network (experiment '{checkpoint['experiment']}'); give one that lifts")
-    if list(checkpoint["skeleton"].get("joints", ())) != list(JOINT_NAMES):
-        raise DuaError(f"{file} has another skeleton than the {len(JOINT_NAMES)} joints of this project; it cannot be shown here")
-    name = checkpoint["networks"]["lifter"]["name"]
-    if architecture is not None and ARCHITECTURES[architecture] != name:
-        own = next((option for option, network in ARCHITECTURES.items() if network == name), name)
-        raise DuaError(f"--architecture {architecture}: {file} holds '{name}', which is --architecture {own}; or leave it out")
-    networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
-    return Lifter(file, checkpoint, networks, device)
 
 
 def short_names(lifters: Sequence[Lifter]) -> list[str]:
@@ -92,20 +47,6 @@ def _short_name(facts: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def shown_uncertainty(lifter: Lifter, uncertainty: torch.Tensor, poses_3d: torch.Tensor) -> tuple[np.ndarray, str]:
-    """What the estimator expects, as a reader takes it, and its unit: 'mm', or '%' of relative errors without a calibration.
-
-    Args:
-        uncertainty: (N, 16) of the estimator; poses_3d: (N, 16, 3) metres that it belongs to.
-    """
-    calibration = stored_calibration(lifter.checkpoint, lifter.file)
-    if calibration is not None:
-        return calibration.millimetres(uncertainty, poses_3d).double().cpu().numpy(), "mm"
-    if uncertainty_unit(lifter.networks) == "metres":
-        return uncertainty.double().numpy() * 1000, "mm"
-    return uncertainty.double().numpy() * 100, "%"
-
-
 def prediction_panels(
     lifters: Sequence[Lifter], titles: Sequence[str], poses: Poses, camera: Camera | None
 ) -> tuple[list[Panel], str]:
@@ -130,12 +71,14 @@ def prediction_panels(
     for lifter, name in zip(lifters, titles, strict=True):
         labels = labels_for(lifter.checkpoint, lifter.networks, poses)
         judged = poses if labels is None else labels
-        domain, test_time = domain_of(lifter.checkpoint, poses), TestTime.of(lifter.checkpoint["arguments"])
+        # Statistics of BatchNorm are never those of one clip: --test_bn is for whole test sets.
+        test_time = replace(lifter.test_time, batchnorm=False)
+        domain = domain_of(lifter.checkpoint, poses)
         poses_3d, estimated = lift(lifter.networks, poses, lifter.device, domain, test_time)
         error = 1000 * float(mpjpe(poses_3d, judged.targets_3d.cpu()).double().mean())
         uncertainty = None
         if estimated is not None:
-            uncertainty, unit = shown_uncertainty(lifter, estimated, poses_3d)
+            uncertainty, unit = lifter.shown_uncertainty(estimated, poses_3d)
             units.add(unit)
         note, described = "", f"{_SKELETONS[own]}'s joints" if foreign else ""
         if lifter.skeleton != own:

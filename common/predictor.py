@@ -9,24 +9,20 @@
 A notebook in a folder of its own begins with `import sys; sys.path[:0] = ["..", "."]`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
-from torch import nn
 
-from common.calibration import stored_calibration
 from common.camera import normalize_screen_coordinates
-from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.device import choose_device
 from common.errors import DuaError
-from common.evaluation import predict, uncertainty_unit
+from common.evaluation import predict
 from common.keypoints import DEFAULT_THRESHOLD, to_our_joints
+from common.lifter import Lifter, load_lifter
 from common.skeleton import JOINT_NAMES
-from common.test_time import TestTime
 from common.views import turn_to_root
 from models.domain_norm import select_domain
 
@@ -60,10 +56,7 @@ class Predictor:
     """The networks of a checkpoint, ready to lift.
 
     Attributes:
-        file: the checkpoint.
-        checkpoint: its content.
-        networks: {"lifter": ..., "uncertainty": ...} in evaluation mode.
-        device: where they run.
+        lifter: the checkpoint and its networks, in evaluation mode.
         joint_names: the sixteen joints of a pose, in their order.
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
         uncertainty_unit: 'relative' (error, in [0, 1]), 'metres' (standard deviation of a Gaussian), or None.
@@ -71,16 +64,13 @@ class Predictor:
         test_time: what the run's options do when it is tested; `--test_bn` is not done here, where frames may be few.
     """
 
-    def __init__(self, file: Path, checkpoint: dict[str, Any], networks: Mapping[str, nn.Module], device: torch.device) -> None:
-        self.file = file
-        self.checkpoint = checkpoint
-        self.networks = networks
-        self.device = device
+    def __init__(self, lifter: Lifter) -> None:
+        self.lifter = lifter
         self.joint_names = JOINT_NAMES
-        self.definition: str = checkpoint["skeleton"]["definition"]
-        self.uncertainty_unit = uncertainty_unit(networks) if "uncertainty" in networks else None
-        self.calibration = stored_calibration(checkpoint, file)
-        self.test_time = TestTime.of(checkpoint["arguments"])
+        self.definition = lifter.skeleton
+        self.uncertainty_unit = lifter.unit
+        self.calibration = lifter.calibration
+        self.test_time = lifter.test_time
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
@@ -96,21 +86,9 @@ class Predictor:
         path = Path(path)
         if not path.exists() and (_ROOT / path).exists():
             path = _ROOT / path
-        file = checkpoint_file(path, BEST)
-        checkpoint = load_checkpoint(file)
-        if "lifter" not in checkpoint["networks"]:
-            raise DuaError(
-                f"{file} is a checkpoint of experiment '{checkpoint['experiment']}' ({', '.join(checkpoint['networks'])}) and holds "
-                "no lifting network, which poses are predicted with; give one of main_prob.py, train_surreal.py or their like"
-            )
-        if tuple(checkpoint["skeleton"].get("joints", ())) != JOINT_NAMES:
-            raise DuaError(
-                f"{file} predicts other joints than the sixteen of this project; give a checkpoint that its scripts wrote"
-            )
-        where = choose_device(device)
-        networks = {role: network.to(where) for role, network in rebuild_networks(checkpoint, file).items()}
-        select_domain(networks["lifter"], domain)
-        return cls(file, checkpoint, networks, where)
+        lifter = load_lifter(path, choose_device(device))
+        select_domain(lifter.networks["lifter"], domain)
+        return cls(lifter)
 
     def __call__(
         self,
@@ -143,13 +121,13 @@ class Predictor:
         if self.test_time.canonical:
             if focal_length is None or not 0 < focal_length < float("inf"):
                 raise DuaError(
-                    f"{self.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
+                    f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
                     "focal length in pixels (focal_length, --focal_length)"
                 )
             # A pinhole with the principal point in the middle of the picture.
             focal = torch.full((1, 2), 2 * focal_length / width)
             inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
-        poses_3d, uncertainty = predict(self.networks, inputs_2d, self.device, self.test_time.flip)
+        poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
         if rotations is not None:
             poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
         millimetres = None

@@ -9,7 +9,7 @@ from benchmarks import cross_dataset, rows
 from common.errors import run_script
 
 for key in rows.PRESETS:
-    rows.PRESETS[key] = "--hid_dim 16 --batch_size 64 --limit_batches 2 --epochs 1 --downsample 3 --device cpu"
+    rows.PRESETS[key] = rows.Size(("--hid_dim", "16", "--device", "cpu"), 64, 3, 2, 1)
 
 if __name__ == "__main__":
     run_script(cross_dataset.main)

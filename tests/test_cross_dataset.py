@@ -42,14 +42,18 @@ def test_the_table_takes_means_spreads_and_shares():
     uncertainty = rows[2]
     assert uncertainty[2:8] == ("+ uncertainty", "raw", "99.0", "1.4", "50.5", "0.7")
     assert uncertainty[8:] == ("-2.0", "-2.0", "98.0", "2")
+    # Converted labels are compared with converted labels, raw ones with raw ones.
     i = list(ROWS).index(DUA)
-    assert by_name["h36m -> surreal", "martinez", DUA, "converted"]["MPJPE"] == f"{101.0 - i:.1f}"
-    assert by_name["h36m -> surreal", "martinez", DUA, "raw"]["MPJPE"] == f"{201.0 - i:.1f}"
-    best, bound = (by_name["surreal -> h36m", "martinez", row, "raw"] for row in (BEST, BOUND))
-    assert goals(rows)[0] == (
-        f"surreal -> h36m, martinez: the best combination has {best['of none, %']} % of no adaptation's error, "
-        f"{float(best['MPJPE']) / float(bound['MPJPE']):.2f} x the upper bound's"
-    )
+    converted, raw = (by_name["h36m -> surreal", "martinez", DUA, labels] for labels in ("converted", "raw"))
+    assert (converted["MPJPE"], converted["against none, mm"]) == (f"{101.0 - i:.1f}", f"{1 - i:+.1f}")
+    assert (raw["MPJPE"], raw["against none, mm"]) == (f"{201.0 - i:.1f}", f"{-i:+.1f}")
+    for line, direction in zip(goals(rows), DIRECTIONS, strict=True):
+        best, bound = (by_name[direction, "martinez", row, "raw"] for row in (BEST, BOUND))
+        ratio = float(best["MPJPE"]) / float(bound["MPJPE"])
+        assert line == (
+            f"{direction}, martinez: the best combination has {best['of none, %']} % of no adaptation's error, "
+            f"{ratio:.2f} x the upper bound's"
+        )
 
 
 def test_a_short_table_of_one_seed_and_its_plot(tmp_path):
@@ -68,9 +72,21 @@ def test_rows_name_options_that_the_scripts_have():
             if option.startswith("--"):
                 assert all(f"{option} " in text or f"{option}\n" in text for text in helps.values()), option
         assert row.tests is None or ROWS[row.tests].tests is None
-    for preset in PRESETS.values():
-        for option in (word for word in preset.split() if word.startswith("--")):
+    for size in PRESETS.values():
+        for option in (word for word in size.command(10**6) if word.startswith("--")):
             assert all(option in text for text in helps.values()), option
+
+
+def test_all_rows_make_the_same_number_of_steps_on_small_data():
+    def steps(poses):
+        words = PRESETS["quick", "martinez"].command(poses)
+        sizes = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+        assert sizes["--limit_batches"] <= poses // sizes["--downsample"] // sizes["--batch_size"]
+        return sizes["--limit_batches"] * sizes["--epochs"]
+
+    assert steps(10**6) == 1000
+    assert abs(steps(34_751) - 1000) < 35  # half an epoch
+    assert abs(steps(1024) - 1000) < 2
 
 
 @pytest.fixture(scope="module")

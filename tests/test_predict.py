@@ -120,7 +120,8 @@ def test_a_scene_stands_upright(run, pixels):
     assert scene.unit == "mm"
     assert np.array_equal(scene.panels[0].uncertainty, prediction.uncertainty_mm)
     up = np.array([0.0, -np.cos(0.2), -np.sin(0.2)])  # for a camera that looks down by 0.2
-    standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)), uncertainty_mm=None)
+    standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)))
+    predictor.lifter.checkpoint["calibration"] = None
     scene = prediction_scene(replace(clip, prediction=standing, camera_pitch=np.degrees(0.2)), predictor, "a file")
     np.testing.assert_allclose(scene.panels[0].poses_3d, np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
     assert scene.unit == "%"
@@ -207,7 +208,7 @@ def test_onnx_gives_the_same_numbers(run, lifter, pixels, tmp_path):
         checkpoint["calibration"] = None
     save_checkpoint(tmp_path / "checkpoint.pth.tar", checkpoint)
     predictor = Predictor.load(tmp_path / "checkpoint.pth.tar", "cpu")
-    process = run_here("predict.py", "--checkpoint", predictor.file, "--export", tmp_path / "model.onnx")
+    process = run_here("predict.py", "--checkpoint", predictor.lifter.file, "--export", tmp_path / "model.onnx")
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     assert len(process.stdout.splitlines()) == 1, process.stdout

@@ -163,11 +163,13 @@ def test_networks_of_turned_cameras_need_the_focal_length_and_turn_back(demo, tm
     with pytest.raises(DuaError, match="focal_length"):
         predictor(pixels, (320, 240))
     predicted = predictor(pixels, (320, 240), focal_length=600)
-    expected, uncertainty = lift(predictor.networks, poses, torch.device("cpu"), test_time=TestTime(canonical=True, flip=True))
+    expected, uncertainty = lift(
+        predictor.lifter.networks, poses, torch.device("cpu"), test_time=TestTime(canonical=True, flip=True)
+    )
     assert np.abs(predicted.poses_3d - expected.numpy()).max() < 1e-4
     assert np.abs(predicted.uncertainty - uncertainty.numpy()).max() < 1e-4
     # Turned back, it is not what the network said of the turned picture.
-    turned, _ = predict(predictor.networks, canonical(poses).inputs_2d, "cpu", flip=True)
+    turned, _ = predict(predictor.lifter.networks, canonical(poses).inputs_2d, "cpu", flip=True)
     away = poses.inputs_2d[:, 0].norm(dim=1) > 0.3
     assert away.any()
     assert (turned - expected)[away].abs().max() > 0.005

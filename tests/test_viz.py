@@ -14,7 +14,8 @@ from common.converter import convert_labels
 from common.errors import DuaError
 from common.evaluation import evaluate
 from common.h36m_dataset import load_h36m
-from common.panels import load_lifter, prediction_panels, short_names
+from common.lifter import load_lifter
+from common.panels import prediction_panels, short_names
 from common.surreal_dataset import surreal_clips
 from common.video import write_mp4
 from tests.conftest import run_script
