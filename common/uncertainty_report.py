@@ -18,7 +18,9 @@ from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
 from common.mc_dropout import spread_under_dropout
 from common.poses import Poses, split_validation
 from common.surreal_dataset import load_surreal
+from common.test_time import TestTime
 from common.uncertainty_scores import BINS, Scores, score
+from common.views import canonical
 from models.domain_norm import select_domain
 
 HEADS = dict(zip(UNITS, ("relative head", "nll head"), strict=True))
@@ -150,6 +152,7 @@ def judge(
         )
 
     facts = describe(checkpoint) | {"checkpoint": str(file)}
+    seen_canonical = TestTime.of(checkpoint["arguments"]).canonical
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
@@ -158,6 +161,7 @@ def judge(
         labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"
         select_domain(networks["lifter"], domain_of(checkpoint, raw))
+        poses = canonical(poses) if seen_canonical else poses
         predicted, _ = predict(networks, poses.inputs_2d, device)
         scored = {}
         for method, (estimate, calibration) in methods.items():
@@ -188,7 +192,7 @@ def source_validation(
         ) from error
     labelled = labels_for(checkpoint, networks, poses)
     assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
-    return labelled
+    return canonical(labelled) if TestTime.of(recorded).canonical else labelled
 
 
 @cache  # several checkpoints share it
