@@ -28,11 +28,10 @@ from common.errors import DuaError, run_script
 from common.evaluation import evaluate
 from common.experiment import describe, domain_of
 from common.files import write_text
-from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.lifter import load_lifter
 from common.poses import Poses
-from common.surreal_dataset import load_surreal
 from common.tables import as_csv, as_latex, as_text
+from common.test_sets import load_test
 from common.test_time import TestTime
 from common.uncertainty_figure import plot_uncertainty
 from common.uncertainty_report import COLUMNS as UNCERTAINTY_COLUMNS
@@ -86,7 +85,10 @@ def main() -> None:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
     build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
-    tests = {name: (load_test(name, args), args.keypoints if name == "h36m" else "gt") for name in dict.fromkeys(args.on)}
+    tests = {
+        name: load_test(name, args.data_dir, args.keypoints, args.smpl_shoulders, args.downsample)
+        for name in dict.fromkeys(args.on)
+    }
 
     judged: list[Judged] = []
     rows = []
@@ -159,12 +161,6 @@ def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], out: str 
             path = Path(out + ending)
             write_text(path, text)
             print(path)
-
-
-def load_test(name: str, args: argparse.Namespace) -> Poses:
-    if name == "h36m":
-        return load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, downsample=args.downsample)
-    return load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,12 @@
 """The table and the plot of the open cross-dataset benchmark."""
 
-import io
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 from benchmarks.rows import BEST, BOUND, CONVERTER, DIRECTIONS, DUA, NONE, ROWS
-from common.files import atomic_write
+from common.figures import save, subplots
 
 COLUMNS = (
     "direction",
@@ -100,9 +94,7 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
     """Bars of every row's error with its standard deviation, a panel for each direction and network, as `path`.png and .pdf."""
     panels = list(dict.fromkeys((row[0], row[1]) for row in rows))
     longest = max(sum((row[0], row[1]) == panel for row in rows) for panel in panels)
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.5 * len(panels) + 1.5, 0.2 * longest + 0.9), squeeze=False, layout="constrained"
-    )
+    figure, axes = subplots(1, len(panels), (3.5 * len(panels) + 1.5, 0.2 * longest + 0.9))
     for axis, panel in zip(axes[0], panels, strict=True):
         shown = [row for row in rows if (row[0], row[1]) == panel]
         names = [row[2] + (" (converted labels)" if row[3] == "converted" else "") for row in shown]
@@ -118,11 +110,4 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
         axis.set_xlabel("MPJPE on the target, mm", fontsize=7)
         axis.set_title(f"{panel[0].replace('->', '→')}, {panel[1]}", fontsize=8)
         axis.margins(y=0.01)
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-    for ending in ("png", "pdf"):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=ending, dpi=200, metadata={"CreationDate": None} if ending == "pdf" else None)
-        with atomic_write(path.with_suffix(f".{ending}")) as file:
-            file.write(buffer.getbuffer())
-    plt.close(figure)
+    save(figure, path.with_suffix(".png"), path.with_suffix(".pdf"), dpi=200)

@@ -9,7 +9,8 @@ from typing import Any
 
 from common.checkpoint import versions
 from common.errors import DuaError
-from common.files import atomic_write, write_text
+from common.figures import COLOURS, save, subplots
+from common.files import write_text
 
 
 def new_run_folder(root: str | Path) -> Path:
@@ -56,22 +57,18 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     """`curves.png`: loss and errors over the epochs."""
-    import matplotlib  # here, not above: it takes half a second that a short run need not wait for
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    figure, (loss, error) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure, ((loss, error),) = subplots(1, 2, (9, 3.4))
     scale = "log" if min(row["loss"] for row in history) > 0 else "linear"  # a log-likelihood may be of either sign
-    loss.plot(epochs, [row["loss"] for row in history], color="#0072B2", marker=marker, markersize=3)
+    loss.plot(epochs, [row["loss"] for row in history], color=COLOURS[0], marker=marker, markersize=3)
     loss.set(xlabel="epoch", ylabel="training loss", yscale=scale)
-    for key, label, color in (
-        ("train_mpjpe_mm", "training MPJPE (dropout on)", "#0072B2"),
-        ("val_mpjpe_mm", "validation MPJPE", "#D55E00"),
-        ("val_p_mpjpe_mm", "validation P-MPJPE", "#009E73"),
-    ):
+    named = {
+        "train_mpjpe_mm": "training MPJPE (dropout on)",
+        "val_mpjpe_mm": "validation MPJPE",
+        "val_p_mpjpe_mm": "validation P-MPJPE",
+    }
+    for (key, label), color in zip(named.items(), COLOURS, strict=False):
         error.plot(epochs, [row[key] for row in history], label=label, color=color, marker=marker, markersize=3)
     best = min(history, key=lambda row: row["val_mpjpe_mm"])
     error.axvline(best["epoch"], color="0.6", linewidth=0.8, linestyle="--", label=f"best: {best['val_mpjpe_mm']:.1f} mm")
@@ -80,8 +77,5 @@ def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     error.set(xlabel="epoch", ylabel="mm", ylim=(0, top))
     error.legend(frameon=False, fontsize=8)
     for axis in (loss, error):
-        axis.spines[["top", "right"]].set_visible(False)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    with atomic_write(folder / "curves.png") as file:
-        figure.savefig(file, dpi=150, format="png")
-    pyplot.close(figure)
+    save(figure, folder / "curves.png", dpi=150)

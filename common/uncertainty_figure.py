@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.files import atomic_write
+from common.figures import COLOURS, MARKERS, save, subplots
 from common.uncertainty_report import CONSTANT, Judged
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which colour-blind readers tell apart; markers say the same once more."""
-_MARKERS = "osD^vP*"
 _LAST = 98
 """Percent removed where sparsification curves end: the mean of the few poses after it is noise."""
 _CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
@@ -18,20 +15,15 @@ _CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
     """Draw every row but the constants; a colour and marker for each checkpoint and method."""
-    import matplotlib  # here, not above: it takes half a second that a table need not wait for
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     names = _names([row for row in judged if row.method != CONSTANT])
     styles = {
-        key: {"color": _COLORS[i % len(_COLORS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 3.5, "label": name}
+        key: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 3.5, "label": name}
         for i, (key, name) in enumerate(names.items())
     }
     tests = list(dict.fromkeys(row.test for row in judged))
     legend_lines = (len(names) + 2) // 3
     size = (7.2, 3.3 * len(tests) + 0.2 * legend_lines)
-    figure, grid = pyplot.subplots(len(tests), 2, figsize=size, layout="constrained", squeeze=False)
+    figure, grid = subplots(len(tests), 2, size)
     for (reliability, sparsification), test in zip(grid, tests, strict=True):
         rows = [row for row in judged if row.test == test and row.method != CONSTANT]
         _reliability(reliability, rows, styles)
@@ -39,7 +31,6 @@ def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
         where = "; ".join(dict.fromkeys(row.domain + (", raw labels" if row.labels == "raw" else "") for row in rows))
         for axis, title in ((reliability, "reliability"), (sparsification, "sparsification")):
             axis.set_title(f"{title} on {test} ({where})", fontsize=9)
-            axis.spines[["top", "right"]].set_visible(False)
             axis.tick_params(labelsize=8)
             axis.xaxis.label.set_fontsize(8.5)
             axis.yaxis.label.set_fontsize(8.5)
@@ -47,9 +38,7 @@ def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=8, columnspacing=1.2
     )
-    with atomic_write(path) as file:
-        figure.savefig(file, dpi=200, format="png")
-    pyplot.close(figure)
+    save(figure, path, dpi=200)
 
 
 def _reliability(axis: Any, rows: Sequence[Judged], styles: dict[Any, dict[str, Any]]) -> None:

@@ -17,6 +17,8 @@ from common.skeleton import ROOT
 
 BINS = 20
 """Groups of equal size of the reliability diagram and of ENCE."""
+SPREAD = (0.1, 0.25, 0.75, 0.9)
+"""Quantiles of the true errors in each bin of the reliability diagram."""
 _CURVE_POINTS = 101
 
 
@@ -32,7 +34,8 @@ class Scores:
         coverage: {level: share of joints within their conformal radius}, radius_mm: {level: its mean}; or None.
         sparsification: {"removed", "uncertainty", "oracle"}: shares of poses, and the mean error of those that are left,
             divided by that of all.
-        reliability: {"expected_mm", "error_mm", "joints"} of each bin; or None.
+        reliability: {"expected_mm", "error_mm", "joints", "error_mm_10%", ...} of each bin: means, how many, quantiles
+            (`SPREAD`); or None.
     """
 
     poses: int
@@ -73,6 +76,8 @@ def score(expected_mm: Tensor, predicted: Tensor, targets_3d: Tensor, calibratio
         radius = {level: float(values.mean()) for level, values in radii.items()}
         means = group_means(guess, error, BINS)
         reliability = {name: v.tolist() for name, v in zip(("expected_mm", "error_mm", "joints"), means, strict=True)}
+        bins = np.split(error[np.argsort(guess, kind="stable")], np.cumsum(means[2])[:-1])
+        reliability |= {f"error_mm_{q:.0%}": [float(np.quantile(values, q)) for values in bins] for q in SPREAD}
     return Scores(
         poses=len(errors),
         mpjpe_mm=float(pose_error.mean()),

@@ -187,6 +187,19 @@ def test_an_older_checkpoint_is_calibrated_on_its_sources_data(run, demo, tmp_pa
     assert tables[0] == tables[1]
 
 
+def test_inputs_are_turned_as_the_network_learnt_them(demo, tmp_path):
+    """The errors that are judged are those that the run reported."""
+    options = ("--no_converter", "--no_domain", "--align", "canonical", "--data_dir", demo, "--checkpoint", tmp_path / "runs")
+    run, _ = trained(tmp_path / "runs", run_here("train_h36m_dan.py", *options, *QUICK))
+    given = ("--data_dir", demo, "--downsample", 3, "--on", "surreal", "--uncertainty", "--out", tmp_path / "t")
+    process = run_here("evaluate.py", run, *given)
+    assert process.returncode == 0, process.stderr
+    reported = json.loads((run / "results.json").read_text())
+    (judged, _) = json.loads((tmp_path / "t_uncertainty.json").read_text())["rows"]
+    mean = sum(row["poses"] * row["mpjpe"] for row in reported["per_action"].values()) / reported["poses"]
+    assert judged["mpjpe_mm"] == pytest.approx(mean, abs=1e-3)
+
+
 def test_bad_input_is_one_line(run, demo, tmp_path):
     def attempt(file, *options):
         return run_here("evaluate.py", file, "--data_dir", demo, "--downsample", 9, *options)

@@ -1,0 +1,16 @@
+"""The test data of each data set, by name."""
+
+from common.h36m_dataset import TEST_SUBJECTS, load_h36m
+from common.poses import Poses
+from common.surreal_dataset import load_surreal
+
+
+def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses, str]:
+    """(poses, where their 2D came from) of S9 and S11 of Human3.6M ('h36m'), or of SURREAL's test split ('surreal').
+
+    Raises:
+        DuaError: the data are not in `data_dir`, or are damaged.
+    """
+    if name == "h36m":
+        return load_h36m(data_dir, keypoints, TEST_SUBJECTS, downsample=downsample), keypoints
+    return load_surreal(data_dir, "test", shoulders, downsample), "gt"

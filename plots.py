@@ -1,0 +1,171 @@
+"""Figures for a paper from finished runs: errors by joint and by action, training curves, uncertainty against error.
+
+    python plots.py checkpoint/surreal/<run> checkpoint/surreal/<other run> --out figures
+    python plots.py checkpoint/prob/*/ --kind joints actions --labels Martinez SemGCN --width page --out figures/in_domain
+    python plots.py checkpoint/prob/<run> --kind uncertainty --data_dir data/demo --dataset surreal --out figures/across
+    python plots.py tables/prob_uncertainty.json --out figures/dropout
+
+A RUN is a run folder, a results_*.json in one, or a JSON file of `evaluate.py --uncertainty --out`. Each kind becomes a PDF and a
+PNG (300 dpi), in the width of a column (3.3 in) or of a page (7 in): print them without scaling. Runs that were tested on
+different data are drawn in panels of their own, because their errors do not compare.
+
+`uncertainty` lets a run's checkpoint predict test data again, without options of the test such as --tta, and shows the true
+errors of joints over the expected ones, in millimetres by the calibration on the source's validation split.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from common import run_figures
+from common.checkpoint import load_checkpoint, rebuild_networks
+from common.demo import build_demo_if_missing
+from common.device import choose_device
+from common.errors import DuaError, run_script
+from common.figures import PAPER, WIDTHS, save
+from common.finished_runs import Run, Spread, holds_spreads, names_of, read_log, read_run, read_spreads, spread_of, with_oracle
+from common.test_sets import load_test
+from common.uncertainty_report import CONSTANT, judge
+
+KINDS = ("joints", "actions", "curves", "uncertainty")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="run folders, results_*.json, or *_uncertainty.json of evaluate.py"
+    )
+    parser.add_argument("--out", metavar="NAME", required=True, help="a folder that exists, or the beginning of the files' names")
+    parser.add_argument("--kind", nargs="+", choices=KINDS, help="what to draw (default: all that the runs have)")
+    parser.add_argument("--labels", nargs="+", metavar="NAME", help="a name for each RUN (default: what the results say of it)")
+    parser.add_argument("--width", choices=list(WIDTHS), default="column", help="3.3 or 7 inches (default: %(default)s)")
+    data = parser.add_argument_group("test data, for uncertainty")
+    data.add_argument("--data_dir", help="folder with the prepared data sets (default: the one that the run was trained from)")
+    data.add_argument("--dataset", choices=("h36m", "surreal"), help="(default: the run's target, or its source if it has none)")
+    data.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    args = parser.parse_args()
+    stem = output_stem(args.out)
+    labels: list[str] = args.labels or []
+    if labels and len(labels) != len(args.runs):
+        raise DuaError(
+            f"--labels names {len(labels)}, but there are {len(args.runs)} runs: give a name for each, quoted if it has spaces"
+        )
+    if len(args.runs) > run_figures.MOST_RUNS:
+        raise DuaError(
+            f"{len(args.runs)} runs: more than {run_figures.MOST_RUNS} cannot be told apart in a figure; draw fewer at once"
+        )
+
+    given = [read_spreads(path) if holds_spreads(path) else read_run(path) for path in args.runs]
+    runs = [run for run in given if isinstance(run, Run)]
+    if not runs and args.kind not in (None, ["uncertainty"]):
+        raise DuaError(f"{args.runs[0]} holds uncertainties alone: leave out --kind {' '.join(args.kind)}, or give run folders")
+    names = run_names(runs, [label for label, run in zip(labels, given) if isinstance(run, Run)])
+    tested = list(dict.fromkeys(f"{run.test} ({run.poses:,} poses)" for run in runs))
+    if len(tested) > 1:
+        print(f"the runs were tested on different data, which do not compare: a panel for each of {'; '.join(tested)}")
+
+    figures: dict[str, Any] = {}
+    inches = WIDTHS[args.width]
+    with matplotlib.rc_context(PAPER):
+        for kind in dict.fromkeys(args.kind or KINDS):
+            if kind == "uncertainty":
+                drawn = uncertainties(given, labels, args)
+                if drawn:
+                    figures[kind] = run_figures.uncertainty_spread(*drawn, inches)
+            elif runs:
+                figures[kind] = draw(kind, runs, names, inches)
+        for kind, figure in figures.items():
+            for ending in ("pdf", "png"):
+                save(figure, f"{stem}{kind}.{ending}")
+                print(f"{stem}{kind}.{ending}")
+
+
+def output_stem(out: str) -> str:
+    """What the files' names begin with: `out`/ of a folder, else `out`_.
+
+    Raises:
+        DuaError: the folder does not exist or cannot be written; said before anything is computed.
+    """
+    is_folder = Path(out).is_dir()
+    folder = Path(out) if is_folder else Path(out).parent
+    if not folder.is_dir() or (out.endswith(os.sep) and not is_folder):
+        raise DuaError(
+            f"the folder {out if out.endswith(os.sep) else folder} of --out does not exist; make it, or choose another"
+        )
+    if not os.access(folder, os.W_OK):
+        raise DuaError(f"the folder {folder} of --out cannot be written; choose another")
+    return f"{folder}{os.sep}" if is_folder else f"{out}_"
+
+
+def run_names(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+    facts = [run.facts for run in runs]
+    return with_oracle(labels, facts) if labels else names_of(facts)
+
+
+def draw(kind: str, runs: Sequence[Run], names: Sequence[str], inches: float) -> Any:
+    if kind == "joints":
+        return run_figures.joint_errors(runs, names, inches)
+    if kind == "actions":
+        return run_figures.action_errors(runs, names, inches)
+    return run_figures.training_curves(runs, [read_log(run) for run in runs], names, inches)
+
+
+def uncertainties(
+    given: Sequence[Run | list[Spread]], labels: Sequence[str], args: argparse.Namespace
+) -> tuple[list[Spread], list[str]] | None:
+    """Every uncertainty of the runs that have an estimator, and their names; None if none has one and it was not asked for.
+
+    Raises:
+        DuaError: it was asked for, and none has one; or what it takes is missing.
+    """
+    spreads: list[list[Spread]] = []
+    for path, run in zip(args.runs, given, strict=True):
+        if isinstance(run, list):
+            spreads.append(run)
+        elif run.estimator:
+            spreads.append(judged(run, args))
+        else:
+            spreads.append([])
+            print(f"{path} has no uncertainty estimator: left out of 'uncertainty'")
+    flat = [spread for of_run in spreads for spread in of_run]
+    if not flat:
+        if args.kind:
+            raise DuaError("none of the runs has an uncertainty estimator; leave out --kind uncertainty")
+        return None
+    if len(flat) > run_figures.MOST_RUNS:
+        raise DuaError(
+            f"{len(flat)} uncertainties: more than {run_figures.MOST_RUNS} panels are too small to read; draw fewer runs or tests at once"
+        )
+    if labels:
+        names = [label for label, of_run in zip(labels, spreads, strict=True) for _ in of_run]
+        names = with_oracle(names, [spread.facts for spread in flat])
+    else:
+        distinct = {str(spread.facts): spread.facts for spread in flat}
+        named = dict(zip(distinct, names_of(list(distinct.values())), strict=True))
+        names = [named[str(spread.facts)] for spread in flat]
+    if len({spread.method for spread in flat}) > 1:
+        names = [f"{name}, {spread.method}" for name, spread in zip(names, flat, strict=True)]
+    return flat, names
+
+
+def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
+    """The estimator of a run's checkpoint on test data, read as the run read them."""
+    checkpoint = load_checkpoint(run.checkpoint)
+    device = choose_device(args.device)
+    networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, run.checkpoint).items()}
+    recorded = checkpoint["arguments"]
+    data_dir = args.data_dir or recorded["data_dir"]
+    build_demo_if_missing(data_dir)
+    name = args.dataset or checkpoint["target"] or checkpoint["source"]
+    shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]
+    test = load_test(name, data_dir, run.facts["keypoints"], shoulders, downsample)
+    rows = judge(run.checkpoint, checkpoint, networks, [test], device, data_dir, downsample)
+    return [spread_of(row.to_dict()) for row in rows if row.method != CONSTANT]
+
+
+if __name__ == "__main__":
+    run_script(main)
