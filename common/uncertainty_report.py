@@ -157,7 +157,6 @@ def judge(
         )
 
     facts = describe(checkpoint) | {"checkpoint": str(file)}
-    seen_canonical = TestTime.of(checkpoint["arguments"]).canonical
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
@@ -167,7 +166,6 @@ def judge(
         labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"
         select_domain(networks["lifter"], domain_of(checkpoint, raw))
-        poses = canonical(poses) if seen_canonical else poses
         predicted, _ = predict(networks, poses.inputs_2d, device)
         scored = {}
         for method, (estimate, calibration) in methods.items():
