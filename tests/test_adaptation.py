@@ -161,3 +161,17 @@ def test_a_calibration_can_be_made_again_from_the_source(demo, tmp_path, options
     poses = source_validation(path, checkpoint, networks, str(demo), downsample=3)
     again = validate(networks, poses, torch.device("cpu")).calibration
     assert again.to_dict() == checkpoint["calibration"]
+
+
+@pytest.mark.parametrize(
+    ("options", "selection"),
+    [
+        (("--select", "target", "--align", "canonical"), "oracle selection (target labels)"),
+        (("--domain_bn", "--test_bn", "--align", "gpa", "--augment"), "source validation"),
+    ],
+)
+def test_options_that_meet_go_together(demo, converter, tmp_path, options, selection):
+    run, _ = adapt(demo, tmp_path, "--converter", converter, *options)
+    results = results_of(run)
+    assert results["selection"] == selection
+    assert np.isfinite(results["average"]["mpjpe"])
