@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.files import atomic_write
 from common.uncertainty_report import CONSTANT, Judged
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers tell apart; markers say the same once more."""
@@ -17,11 +20,15 @@ _CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
 def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
-    """Draw every row but the constants; a colour and marker for each checkpoint and method."""
-    import matplotlib  # here, not above: it takes half a second that a table need not wait for
+    """Write `uncertainty_figure` as PNG."""
+    figure = uncertainty_figure(judged)
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=200, format="png")
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+
+def uncertainty_figure(judged: Sequence[Judged]) -> "Figure":
+    """Draw every row but the constants; a colour and marker for each checkpoint and method."""
+    from matplotlib.figure import Figure  # here, not above: it takes half a second that a table need not wait for
 
     names = _names([row for row in judged if row.method != CONSTANT])
     styles = {
@@ -31,7 +38,8 @@ def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
     tests = list(dict.fromkeys(row.test for row in judged))
     legend_lines = (len(names) + 2) // 3
     size = (7.2, 3.3 * len(tests) + 0.2 * legend_lines)
-    figure, grid = pyplot.subplots(len(tests), 2, figsize=size, layout="constrained", squeeze=False)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(tests), 2, squeeze=False)
     for (reliability, sparsification), test in zip(grid, tests, strict=True):
         rows = [row for row in judged if row.test == test and row.method != CONSTANT]
         _reliability(reliability, rows, styles)
@@ -47,9 +55,7 @@ def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=8, columnspacing=1.2
     )
-    with atomic_write(path) as file:
-        figure.savefig(file, dpi=200, format="png")
-    pyplot.close(figure)
+    return figure
 
 
 def _reliability(axis: Any, rows: Sequence[Judged], styles: dict[Any, dict[str, Any]]) -> None:
