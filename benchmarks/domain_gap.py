@@ -23,16 +23,14 @@ from common.checkpoint import BEST, checkpoint_file
 from common.converter import convert_labels, load_converter
 from common.demo import build_demo_if_missing
 from common.discrepancy import mkmmd
+from common.domain_gap import misalignment, quantities
 from common.errors import run_script
 from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
-from common.metrics import joint_errors
 from common.poses import Poses, split_validation
 from common.skeleton import JOINT_NAMES
-from common.skeleton import ROOT as HIP
 from common.smpl_dataset import load_pairs
 from common.surreal_dataset import load_surreal
 from common.tables import as_text
-from common.views import camera_up
 
 # The real data sets, as far as figures are published. SURREAL: its public renderer (the camera's distance is drawn about 8 m, of
 # which the first frame's pelvis takes about 1; level; the pelvis in the middle) and SMPL's mean rest pose (Loper et al. 2015).
@@ -47,7 +45,6 @@ _KNOWN = {
     "forearm, mm": ("252 (S1)", "249 (SMPL's mean)"),
     "hip to hip, mm": ("266 (S1)", "140 (SMPL's mean)"),
 }
-_LIMBS = {"thigh": (1, 2), "shin": (2, 3), "upper arm": (13, 14), "forearm": (14, 15), "hip to hip": (1, 4)}
 _SAMPLE = 2000
 _METHODS = {
     "as they are": ([], False),
@@ -93,20 +90,7 @@ def _distributions(h36m: Poses, surreal: Poses) -> list[tuple[str, ...]]:
 
 
 def _quantities(poses: Poses) -> dict[str, str]:
-    assert poses.roots_3d is not None
-    boxes = poses.inputs_2d.amax(1) - poses.inputs_2d.amin(1)
-    up = camera_up(poses.sequences)
-    values = {
-        "2D height of the body": boxes[:, 1],
-        "2D width of the body": boxes[:, 0],
-        "2D root, x": poses.inputs_2d[:, HIP, 0],
-        "2D root, y": poses.inputs_2d[:, HIP, 1],
-        "root depth, m": poses.roots_3d[:, 2],
-        "camera pitch, deg down": torch.rad2deg(torch.atan2(-up[:, 2], -up[:, 1])),
-    }
-    for name, (a, b) in _LIMBS.items():
-        values[f"{name}, mm"] = 1000 * (poses.targets_3d[:, a] - poses.targets_3d[:, b]).norm(dim=-1)
-    return {name: _spread(value, 0 if "mm" in name else 1 if "deg" in name else 2) for name, value in values.items()}
+    return {name: _spread(value, 0 if "mm" in name else 1 if "deg" in name else 2) for name, value in quantities(poses).items()}
 
 
 def _spread(values: Tensor, digits: int) -> str:
@@ -115,11 +99,8 @@ def _spread(values: Tensor, digits: int) -> str:
     return f"{values.mean():.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-@torch.no_grad()
 def _misalignment(data_dir: str, converter: torch.nn.Module) -> list[tuple[str, ...]]:
-    pairs = load_pairs(data_dir)
-    before = joint_errors(pairs.smpl, pairs.h36m).mean(0) * 1000
-    after = joint_errors(converter.convert(pairs.smpl), pairs.h36m).mean(0) * 1000  # type: ignore[operator]
+    before, after = misalignment(load_pairs(data_dir), converter)
     rows = [(name, f"{b:.1f}", f"{a:.1f}") for name, b, a in zip(JOINT_NAMES, before.tolist(), after.tolist(), strict=True)]
     return [*rows, ("mean", f"{before.mean():.1f}", f"{after.mean():.1f}")]
 

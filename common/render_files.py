@@ -1,7 +1,7 @@
 """A `Scene` as a file: .gif, .mp4, .png or .html, each written whole or not at all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from common.render import Renderer
 from common.scene import Scene
 from common.signals import watch_for_stop
 from common.video import write_mp4
+from common.view import Layout
 
 ENDINGS = (".gif", ".mp4", ".png", ".html")
 
@@ -70,7 +71,10 @@ def write_scene(path: str | Path, scene: Scene, inches: float = 3.0, kilobits: i
         elif ending == ".mp4":
             write_mp4(path, frames(), renderer.layout.size, scene.fps, kilobits)
         else:
-            _write_sheet(path, list(frames()), renderer)
+            dpi = renderer.layout.dpi
+            sheet = contact_sheet(list(frames()), renderer.layout)
+            with atomic_write(path) as file:
+                sheet.save(file, "PNG", optimize=True, dpi=(dpi, dpi))
 
 
 def _spread(count: int, wanted: int) -> list[int]:
@@ -78,10 +82,7 @@ def _spread(count: int, wanted: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, wanted)).tolist()})
 
 
-def _write_sheet(path: str | Path, frames: list[np.ndarray], renderer: Renderer) -> None:
-    """The frames below each other, with titles and legend once."""
-    layout = renderer.layout
+def contact_sheet(frames: Sequence[np.ndarray], layout: Layout) -> Image.Image:
+    """Frames of one rendering below each other, with titles and legend once."""
     bodies = [frame[layout.top : -layout.bottom] for frame in frames]
-    sheet = np.concatenate([frames[0][: layout.top], *bodies, frames[0][-layout.bottom :]])
-    with atomic_write(path) as file:
-        Image.fromarray(sheet).save(file, "PNG", optimize=True, dpi=(layout.dpi, layout.dpi))
+    return Image.fromarray(np.concatenate([frames[0][: layout.top], *bodies, frames[0][-layout.bottom :]]))

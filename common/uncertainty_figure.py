@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.figures import COLOURS, MARKERS, save, subplots
 from common.uncertainty_report import CONSTANT, Judged
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LAST = 98
 """Percent removed where sparsification curves end: the mean of the few poses after it is noise."""
@@ -14,6 +17,11 @@ _CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
 def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
+    """Write `uncertainty_figure` as PNG."""
+    save(uncertainty_figure(judged), path, dpi=200)
+
+
+def uncertainty_figure(judged: Sequence[Judged]) -> "Figure":
     """Draw every row but the constants; a colour and marker for each checkpoint and method."""
     names = _names([row for row in judged if row.method != CONSTANT])
     styles = {
@@ -38,7 +46,7 @@ def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
     figure.legend(
         handles, labels, loc="outside lower center", ncols=min(3, len(names)), frameon=False, fontsize=8, columnspacing=1.2
     )
-    save(figure, path, dpi=200)
+    return figure
 
 
 def _reliability(axis: Any, rows: Sequence[Judged], styles: dict[Any, dict[str, Any]]) -> None:
