@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from common.calibration import Calibration
+from common.layout import project
 from common.render import Renderer
 from common.render_files import contact_sheet
 from common.scene import LEFT, RIGHT, SIDES, Scene
 from common.skeleton import BONES, JOINT_NAMES
-from common.layout import project
 
 DOMAINS = {"surreal": ("SURREAL", "#E69F00", "o", "-"), "h36m": ("H3.6M", "#009E73", "^", "--")}
 """Name, colour (of Okabe and Ito's set, neither a side's), marker and line of each domain."""

@@ -11,12 +11,12 @@ from tqdm import tqdm
 from common.errors import DuaError
 from common.files import atomic_write, write_text
 from common.gif import Palette, write_gif
+from common.layout import Layout
 from common.page import page
 from common.render import Renderer
 from common.scene import Scene
 from common.signals import watch_for_stop
 from common.video import write_mp4
-from common.view import Layout
 
 ENDINGS = (".gif", ".mp4", ".png", ".html")
 
