@@ -91,23 +91,25 @@ _COLOURS = {NONE: "#777777", DUA: "#0072b2", BEST: "#009e73", BOUND: "#000000"} 
 
 
 def plot(rows: list[tuple[str, ...]], path: Path) -> None:
-    """Bars of every row's error with its standard deviation, a panel for each direction and network, as `path`.png and .pdf."""
+    """Bars of every row's error against raw labels with its standard deviation, a panel for each direction and network, as
+    `path`.png and .pdf."""
+    rows = [row for row in rows if row[3] == "raw"]
     panels = list(dict.fromkeys((row[0], row[1]) for row in rows))
     longest = max(sum((row[0], row[1]) == panel for row in rows) for panel in panels)
-    figure, axes = subplots(1, len(panels), (3.5 * len(panels) + 1.5, 0.2 * longest + 0.9))
+    figure, axes = subplots(1, len(panels), (2.4 * len(panels) + 2.2, 0.17 * longest + 0.8))
     for axis, panel in zip(axes[0], panels, strict=True):
         shown = [row for row in rows if (row[0], row[1]) == panel]
-        names = [row[2] + (" (converted labels)" if row[3] == "converted" else "") for row in shown]
+        names = [row[2] for row in shown]
         values = [float(row[4]) for row in shown]
         spread = [0.0 if row[5] == "-" else float(row[5]) for row in shown]
         places = range(len(shown))
         axis.barh(places, values, color=[_COLOURS.get(row[2], "#9ecae1") for row in shown], height=0.7)
         axis.errorbar(values, places, xerr=spread, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
-        axis.set_yticks(places, names, fontsize=6)
+        axis.set_yticks(places, names if axis is axes[0][0] or len(shown) != longest else [""] * len(names), fontsize=6)
         axis.invert_yaxis()
         axis.axvline(values[0], color="#777777", linewidth=0.6, linestyle=":")
         axis.tick_params(axis="x", labelsize=6)
-        axis.set_xlabel("MPJPE on the target, mm", fontsize=7)
+        axis.set_xlabel("MPJPE, raw labels of the target, mm", fontsize=7)
         axis.set_title(f"{panel[0].replace('->', '→')}, {panel[1]}", fontsize=8)
         axis.margins(y=0.01)
     save(figure, path.with_suffix(".png"), path.with_suffix(".pdf"), dpi=200)
