@@ -58,8 +58,8 @@ def errors_figure(errors_mm: np.ndarray, expected_mm: np.ndarray, missing: np.nd
     by_frame.plot(errors_mm.mean(1), color="black", linewidth=1.4, label="true (MPJPE)")
     by_frame.plot(expected_mm.mean(1), color=_GREY, linewidth=1.4, linestyle="--", label="expected (uncertainty_mm)")
     if missing is not None and missing.any():
-        shaded = missing.any(axis=1)
-        by_frame.fill_between(np.arange(len(shaded)), 0, 1, shaded, transform=by_frame.get_xaxis_transform(), color="0.9")
+        shaded = np.asarray(missing.any(axis=1))
+        by_frame.fill_between(np.arange(len(errors_mm)), 0, 1, shaded, transform=by_frame.get_xaxis_transform(), color="0.9")
     by_frame.set(xlabel="frame", ylabel="mean of 16 joints, mm", ylim=(0, None), xlim=(0, len(errors_mm) - 1))
     by_frame.legend(frameon=False, fontsize=8)
     return picture(figure)
@@ -126,7 +126,9 @@ def _skeleton(axes: Axes, plane: np.ndarray, filled: bool) -> None:
     for parent, child in BONES:
         style = {"linewidth": 2.6, "alpha": 0.55} if filled else {"linewidth": 1.3, "linestyle": "--"}
         axes.plot(*plane[[parent, child]].T, color=SIDES[child], zorder=3 if filled else 4, **style)
-    axes.scatter(*plane.T, s=30, color=list(SIDES) if filled else "white", edgecolor=list(SIDES), linewidth=1.2, zorder=5)
+    axes.scatter(
+        plane[:, 0], plane[:, 1], s=30, color=list(SIDES) if filled else "white", edgecolor=list(SIDES), linewidth=1.2, zorder=5
+    )
 
 
 def misalignment_figure(before_mm: np.ndarray, after_mm: np.ndarray) -> Image.Image:

@@ -2,6 +2,8 @@
 
     python notebooks/run.py                                 # all, in place
     python notebooks/run.py 3_uncertainty --out /tmp        # one, elsewhere
+
+What a notebook trains is found again in checkpoint/notebooks (`common.notebook`); delete that folder to train anew.
 """
 
 import argparse
