@@ -11,6 +11,7 @@ from common.poses import Poses
 from common.skeleton import ROOT
 from common.smpl_dataset import PosePairs
 from common.views import camera_up
+from models.domain_norm import select_domain
 from models.pose_converter import PoseConverter
 
 _LIMBS = {"thigh": (1, 2), "shin": (2, 3), "upper arm": (13, 14), "forearm": (14, 15), "hip to hip": (1, 4)}
@@ -49,11 +50,17 @@ def misalignment(pairs: PosePairs, converter: nn.Module) -> tuple[Tensor, Tensor
 
 
 @torch.no_grad()
-def features_of(networks: Mapping[str, nn.Module], inputs_2d: Tensor) -> Tensor:
-    """(N, F) what the lifting network computes before its last layer from (N, 16, 2), on the CPU."""
+def lifted(networks: Mapping[str, nn.Module], inputs_2d: Tensor, domain: str) -> tuple[Tensor, Tensor]:
+    """(N, 16, 3) poses and (N, F) features, the lifting network's input of its last layer, of (N, 16, 2); on the CPU.
+
+    Args:
+        domain: whose BatchNorm statistics are used, 'source' or 'target', of a network that has both.
+    """
     lifter = networks["lifter"]
+    select_domain(lifter, domain)
     device = next(lifter.parameters()).device
-    return torch.cat([lifter(chunk.to(device))[1].flatten(1).cpu() for chunk in inputs_2d.split(_CHUNK)])
+    poses, features = zip(*(lifter(chunk.to(device)) for chunk in inputs_2d.split(_CHUNK)), strict=True)
+    return torch.cat(poses).cpu(), torch.cat(features).flatten(1).cpu()
 
 
 def sampled(values: Tensor, size: int = _SAMPLE) -> Tensor:

@@ -58,8 +58,8 @@ def errors_figure(errors_mm: np.ndarray, expected_mm: np.ndarray, missing: np.nd
     by_frame.plot(errors_mm.mean(1), color="black", linewidth=1.4, label="true (MPJPE)")
     by_frame.plot(expected_mm.mean(1), color=_GREY, linewidth=1.4, linestyle="--", label="expected (uncertainty_mm)")
     if missing is not None and missing.any():
-        shaded = missing.any(axis=1)
-        by_frame.fill_between(np.arange(len(missing)), 0, 1, shaded, transform=by_frame.get_xaxis_transform(), color="0.9")
+        shaded = np.asarray(missing.any(axis=1))
+        by_frame.fill_between(np.arange(len(errors_mm)), 0, 1, shaded, transform=by_frame.get_xaxis_transform(), color="0.9")
     by_frame.set(xlabel="frame", ylabel="mean of 16 joints, mm", ylim=(0, None), xlim=(0, len(errors_mm) - 1))
     by_frame.legend(frameon=False, fontsize=8)
     return picture(figure)

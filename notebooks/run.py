@@ -1,7 +1,9 @@
 """Runs the notebooks and saves them with what they print and draw, and nothing that differs from machine to machine.
 
-python notebooks/run.py                                 # all, in place
-python notebooks/run.py 3_uncertainty --out /tmp        # one, elsewhere
+    python notebooks/run.py                                 # all, in place
+    python notebooks/run.py 3_uncertainty --out /tmp        # one, elsewhere
+
+What a notebook trains is found again in checkpoint/notebooks (`common.notebook`); delete that folder to train anew.
 """
 
 import argparse
