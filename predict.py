@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.arguments import check_fps
 from common.errors import DuaError, run_script
 from common.keypoint_files import read_keypoints
 from common.keypoints import ORDERS, choose_order
@@ -77,8 +78,9 @@ def main() -> None:
         from common.render_files import check_output as check_rendering  # here, not above: who draws nothing need not wait
 
         check_rendering(args.render)
-    if args.fps is not None and not 0 < args.fps < float("inf"):
-        raise DuaError(f"--fps {args.fps}: a positive number is needed")
+    check_fps(args.fps)
+    if args.camera_pitch is not None and not -180 <= args.camera_pitch <= 180:
+        raise DuaError(f"--camera_pitch {args.camera_pitch:g}: -180 to 180 degrees are possible")
     if args.camera_pitch is not None and not (args.render or any(path.suffix.lower() == ".bvh" for path in outputs)):
         raise DuaError("--camera_pitch turns .bvh files and renderings upright and changes no other; leave it out")
 

@@ -11,9 +11,9 @@ predicted uncertainty. The ending of `--viz_output` says what is made: .gif, .mp
 """
 
 import argparse
-import math
 from pathlib import Path
 
+from common.arguments import check_fps
 from common.camera import image_coordinates
 from common.clips import first_frames, load_h36m_clip, load_surreal_named
 from common.demo import build_demo_if_missing
@@ -22,6 +22,7 @@ from common.errors import DuaError, run_script
 from common.lifter import ARCHITECTURES, load_lifter
 from common.panels import prediction_panels, short_names
 from common.render_files import check_output, write_scene
+from common.safe_load import require_file
 from common.scene import Scene
 from common.video import Video
 
@@ -108,8 +109,7 @@ def check(args: argparse.Namespace) -> None:
             raise DuaError(f"--{name} {value}: at least {least} is needed")
     if not 1 <= args.viz_size <= 20:
         raise DuaError(f"--viz_size {args.viz_size}: 1 to 20 inches a panel are possible")
-    if args.fps is not None and not (0 < args.fps < math.inf):
-        raise DuaError(f"--fps {args.fps}: a positive number is needed")
+    check_fps(args.fps)
     if args.viz_camera is not None and args.viz_camera not in range(4):
         raise DuaError(f"--viz_camera {args.viz_camera}: Human3.6M has the cameras 0, 1, 2 and 3")
     if args.dataset == "h36m" and args.viz_subject is None:
@@ -119,6 +119,8 @@ def check(args: argparse.Namespace) -> None:
             if getattr(args, name) is not None:
                 raise DuaError(f"--{name} belongs to Human3.6M; for --dataset surreal leave it out")
     output = Path(args.viz_output)
+    if args.viz_video:
+        require_file(Path(args.viz_video))
     if args.viz_video and output.exists() and output.samefile(args.viz_video):
         raise DuaError(f"--viz_output {output} is the video that --viz_video reads; choose another name")
     if args.viz_skip and not args.viz_video:

@@ -34,7 +34,7 @@ from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SHORT
 from benchmarks.runs import finished_run, one_run, read_results, tested_again
 from common.bvh_files import find_bvh
 from common.demo import DATASET_FORMAT, build_demo_if_missing
-from common.errors import DuaError, run_script
+from common.errors import DuaError, run_script, short_reason
 from common.files import write_text
 from common.tables import as_csv, as_latex, as_text
 
@@ -67,6 +67,8 @@ def main() -> None:
     args = parser.parse_args()
     if len(set(args.seeds)) != len(args.seeds):
         raise DuaError(f"--seeds {' '.join(map(str, args.seeds))}: a seed stands there twice; its run would count twice")
+    if min(args.seeds) < 0:
+        raise DuaError(f"--seeds {' '.join(map(str, args.seeds))}: seeds are 0 or more")
     if args.jobs < 1:
         raise DuaError(f"--jobs {args.jobs}: at least 1 is needed")
 
@@ -87,10 +89,9 @@ def main() -> None:
         for row in (ROWS if args.rows == "all" else SHORT)
     ]
     check_disk(out, _BYTES_PER_RUN * len(tasks), "the runs")
+    sizes = training_sizes(data_dir, args.preset, args.networks)
     claim(out, data_dir, args.preset)
 
-    poses = training_poses(data_dir)
-    sizes = {network: PRESETS[args.preset, network].command(poses) for network in args.networks}
     command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
     converter = one_run(command, out / "converter", "conversion.json")
     gap = report(str(data_dir), converter)
@@ -150,14 +151,21 @@ def folder_of(task: Task, out: Path) -> Path:
     return out / direction.replace(" -> ", "_to_") / network / plain / f"seed_{seed}"
 
 
-def training_poses(data_dir: Path) -> int:
-    """Poses of the smaller of the two training sets, as `dataset.json` counts them."""
-    described = read_results(data_dir / "dataset.json")
+def training_sizes(data_dir: Path, preset: str, networks: list[str]) -> dict[str, list[str]]:
+    """{network: options of its trainings}, by the smaller of the two training sets, as `dataset.json` counts them."""
+    path = data_dir / "dataset.json"
+    if not path.exists():
+        raise DuaError(f"{path} does not exist; the benchmark needs data that data/prepare_data_bvh.py or _demo.py built")
     views = {"h36m": 4, "surreal": 1}  # cameras that see a frame
-    return min(
-        count * sum(entry["frames"] for entry in described[domain]["sequences"] if entry["split"] == "train")
-        for domain, count in views.items()
-    )
+    try:
+        described = json.loads(path.read_text())
+        poses = min(
+            count * sum(entry["frames"] for entry in described[domain]["sequences"] if entry["split"] == "train")
+            for domain, count in views.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DuaError(f"{path} is damaged ({short_reason(error)}); build the data set anew") from error
+    return {network: PRESETS[preset, network].command(poses) for network in networks}
 
 
 def build(bvh: list[str], seed: int) -> Path:
@@ -197,6 +205,8 @@ def claim(out: Path, data_dir: Path, preset: str) -> None:
     facts = {"version": VERSION, "data": data_dir.name, "hash": data_hash(data_dir), "preset": preset}
     if path.exists():
         found = read_results(path)
+        if not isinstance(found, dict):
+            raise DuaError(f"{path} is not what the benchmark writes; choose another folder with --out")
         differing = [f"{key} {found.get(key)}, not {value}" for key, value in facts.items() if found.get(key) != value]
         if differing:
             raise DuaError(f"{out} holds results of {'; '.join(differing)}: they are not mixed, choose another folder with --out")
@@ -207,10 +217,7 @@ def claim(out: Path, data_dir: Path, preset: str) -> None:
 
 def data_hash(data_dir: Path) -> str:
     """SHA-256 of `dataset.json`: the builder's format and seed, and of every sequence its clips, split, body and camera."""
-    path = data_dir / "dataset.json"
-    if not path.exists():
-        raise DuaError(f"{path} does not exist; the benchmark needs data that data/prepare_data_bvh.py or _demo.py built")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256((data_dir / "dataset.json").read_bytes()).hexdigest()
 
 
 def commit() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checkpoint import LAST
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 from common.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ def read_results(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DuaError(f"{path} cannot be read ({error}); delete its run folder, it is then made anew") from error
+        raise DuaError(f"{path} cannot be read ({short_reason(error)}); delete its folder, it is then made anew") from error
 
 
 def finished_run(folder: Path, result: str) -> Path | None:

@@ -124,6 +124,12 @@ def check_values(args: argparse.Namespace) -> None:
         raise DuaError(f"--dropout {args.dropout}: a share below 1 is needed")
 
 
+def check_fps(fps: float | None) -> None:
+    """Raise a `DuaError` for frames per second that no player shows."""
+    if fps is not None and not 0.01 <= fps <= 1000:
+        raise DuaError(f"--fps {fps:g}: 0.01 to 1000 frames a second are possible")
+
+
 def recorded_arguments(args: Arguments) -> dict[str, Any]:
     """The options as a checkpoint and `config.json` keep them."""
     return {name: value for name, value in vars(args).items() if name not in ("given", "resume", "evaluate")}

@@ -96,7 +96,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     missing = [key for key in _NEEDED if key not in checkpoint]
     if missing:
         raise DuaError(f"{path} lacks {', '.join(missing)}; give another checkpoint of the run")
+    _check_kinds(checkpoint, path)
     return checkpoint
+
+
+def _check_kinds(checkpoint: dict[str, Any], path: Path) -> None:
+    """Raise a `DuaError` if a part is of another kind than this project writes."""
+    wrong = [key for key in ("networks", "weights", "skeleton", "training", "arguments") if not isinstance(checkpoint[key], dict)]
+    wrong += [key for key in ("experiment", "source", "keypoints", "selection") if not isinstance(checkpoint[key], str)]
+    if not wrong and not all(isinstance(of, dict) and isinstance(of.get("name"), str) for of in checkpoint["networks"].values()):
+        wrong = ["networks"]
+    if not wrong and checkpoint["skeleton"].get("definition") not in ("h36m", "smpl"):
+        wrong = ["skeleton"]
+    if wrong:
+        raise DuaError(f"{path}: its {', '.join(wrong)} is not what a training script writes; give another checkpoint of the run")
 
 
 def rebuild_networks(checkpoint: dict[str, Any], path: str | Path) -> dict[str, nn.Module]:
@@ -115,6 +128,8 @@ def rebuild_networks(checkpoint: dict[str, Any], path: str | Path) -> dict[str, 
             raise DuaError(
                 f"{path}: the weights of '{role}' do not fit its description ({first}); give another checkpoint"
             ) from error
+        if not all(torch.isfinite(tensor).all() for tensor in networks[role].state_dict().values()):
+            raise DuaError(f"{path}: weights of '{role}' are NaN or infinite, the training diverged; give an earlier checkpoint")
         networks[role].eval()
     return networks
 

@@ -1,5 +1,7 @@
 """One error class for everything a user can mend, and the one place where it becomes a line and exit code 2."""
 
+import io
+import os
 import sys
 from collections.abc import Callable
 
@@ -17,16 +19,32 @@ def short_reason(error: BaseException) -> str:
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's `main`; a `DuaError` ends it with one line on stderr and exit code 2, without a traceback.
 
-    Ctrl-C outside the training loop (which saves first, see `common.training`) exits with 130, as shells expect.
+    Ctrl-C outside the training loop (which saves first, see `common.training`) exits with 130, as shells expect. What the system
+    refuses (no permission, a name that is too long) is bad input as well, wherever it shows.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a name of a file shows its escape
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk or a reader that has left is dealt with
     except DuaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split(chr(10)))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:  # `... | head`: the reader has left, nothing is wrong
-        sys.stderr.close()
+        _swallow_output()
         raise SystemExit(141) from None
+    except OSError as error:
+        _swallow_output()
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _swallow_output() -> None:
+    """What is still to be written to a broken stdout must not raise once more when Python ends."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -85,10 +85,10 @@ def read_run(path: str | Path) -> Run:
             poses=int(results["poses"]),
             per_joint=_lengths(results["per_joint_mpjpe"]),
             per_action=_lengths({action: row["mpjpe"] for action, row in results["per_action"].items()}),
-            average=float(results["average"]["mpjpe"]),
+            average=_lengths({"average": results["average"]["mpjpe"]})["average"],
             estimator=results["uncertainty"] is not None,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DuaError(f"{file} does not hold the results of a training script ({error!r}); give a run folder") from error
 
 
@@ -100,7 +100,7 @@ def read_spreads(path: str | Path) -> list[Spread]:
     """
     try:
         rows = [spread_of(row) for row in _read_json(Path(path))["rows"] if row["method"] != CONSTANT]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DuaError(
             f"{path} lacks what is drawn ({error!r}); make it again: python evaluate.py RUN... --uncertainty --out NAME"
         ) from error
@@ -116,6 +116,8 @@ def spread_of(row: Mapping[str, Any]) -> Spread:
     bins = {name: [float(value) for value in row["reliability"][name]] for name in names}
     if not bins["expected_mm"] or len({len(values) for values in bins.values()}) > 1:
         raise ValueError("bins of unequal length")
+    if not all(0 <= value < _LONGEST for values in bins.values() for value in values):
+        raise ValueError("errors in mm were expected")
     return Spread({name: row[name] for name in (*_FACTS, "checkpoint")}, str(row["method"]), f"{row['test']}{how}", bins)
 
 
@@ -168,6 +170,9 @@ def with_oracle(names: Sequence[str], all_facts: Sequence[Mapping[str, Any]]) ->
     ]
 
 
+_LONGEST = 1e6  # mm; a kilometre is no error of a pose
+
+
 def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
     arrow = f" → {facts['target']}" if facts["target"] else ""
     return {
@@ -181,7 +186,7 @@ def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def _lengths(content: Mapping[str, Any]) -> dict[str, float]:
     values = {str(name): float(value) for name, value in content.items()}
-    if not values or not all(0 <= value < math.inf for value in values.values()):
+    if not values or not all(0 <= value < _LONGEST for value in values.values()):
         raise ValueError("errors in mm were expected")
     return values
 

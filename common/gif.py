@@ -12,6 +12,7 @@ from common.files import atomic_write
 
 _COLOURS = 255  # of GIF's 256; the writer needs one for what does not change
 _FREQUENT = 32
+_LONGEST = 655_350  # milliseconds: GIF counts hundredths in 16 bits
 _SHORTEST = 2  # hundredths of a second: browsers slow down what is faster
 
 
@@ -66,4 +67,4 @@ def _durations(count: int, fps: float) -> list[int]:
     """Milliseconds of each frame, whole hundredths of a second as GIF counts them: rounding where frames end, and not how long
     they are, keeps the average right."""
     ends = [max(_SHORTEST * n, round(100 * n / fps)) for n in range(count + 1)]
-    return [10 * (end - start) for start, end in itertools.pairwise(ends)]
+    return [min(10 * (end - start), _LONGEST) for start, end in itertools.pairwise(ends)]

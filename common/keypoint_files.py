@@ -26,7 +26,8 @@ KNOWN = (
 _DETECTRON_THRESHOLD = 0.05
 """Detectron's confidence of a joint is the peak of a softmax over the whole box; its own drawings use this."""
 
-_MAX_FRAMES = 10**7  # more than a day of video
+_MAX_FRAMES = 10**6  # nine hours at 30 a second
+_MAX_NUMBER = 2**53  # what a double still counts by ones
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
     if not found.detections:
         raise DuaError(f"{path} ({found.source}) holds no person in any frame")
     numbers = [detection.frame for detection in found.detections]
-    if max(numbers) - min(numbers) >= _MAX_FRAMES:
+    if max(numbers) - min(numbers) >= _MAX_FRAMES or max(map(abs, numbers)) >= _MAX_NUMBER:
         raise DuaError(
             f"{path} ({found.source}) numbers frames from {min(numbers)} to {max(numbers)}, as no video does; renumber them"
         )

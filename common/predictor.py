@@ -26,6 +26,7 @@ from common.skeleton import JOINT_NAMES
 from common.views import turn_to_root
 from models.domain_norm import select_domain
 
+_LARGEST = 1_000_000
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -145,10 +146,10 @@ class Predictor:
 def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:
     try:
         width, height = (int(length) for length in image_size)
-    except (TypeError, ValueError) as error:
-        raise DuaError(f"image_size {image_size}: (width, height) in pixels was expected") from error
-    if min(width, height) < 1:
-        raise DuaError(f"image_size {width} x {height}: at least 1 x 1 pixel is needed")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DuaError(f"image_size {str(image_size)[:60]}: (width, height) in pixels was expected") from error
+    if min(width, height) < 1 or max(width, height) > _LARGEST:
+        raise DuaError(f"image_size {width:.6g} x {height:.6g}: sides of 1 to {_LARGEST:,d} pixels are possible")
     return width, height
 
 

@@ -1,6 +1,7 @@
 """A `Scene` as a file: .gif, .mp4, .png or .html, each written whole or not at all."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def write_scene(path: str | Path, scene: Scene, inches: float = 3.0, kilobits: i
     with watch_for_stop() as stopped:
 
         def frames() -> Iterator[np.ndarray]:
-            for frame in tqdm(renderer.frames(indices), Path(path).name, len(indices), unit="frame", disable=None):
+            for frame in tqdm(
+                renderer.frames(indices), Path(path).name, len(indices), unit="frame", disable=None if sys.stderr else True
+            ):
                 if stopped():
                     raise KeyboardInterrupt
                 yield frame

@@ -96,15 +96,25 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], size: tuple[int, i
             made, size, fps=fps, codec="libx264", macro_block_size=2, ffmpeg_log_level="error", output_params=options, **rate
         )
         writer.send(None)
+        sent = 0
         try:
             for frame in frames:
                 try:
                     writer.send(np.ascontiguousarray(frame))
+                    sent += 1
                 except OSError as error:
                     raise DuaError(f"cannot write {path}: the video encoder stopped; is {folder} full?") from error
         finally:
             writer.close()
-        if not os.path.exists(made) or not os.path.getsize(made):
-            raise DuaError(f"cannot write {path}: the video encoder left nothing; is {folder} full?")
+        if _frames_in(made) != sent:  # a full disk shows in nothing else that the encoder says
+            raise DuaError(f"cannot write {path}: the video encoder left no whole video; is {folder} full?")
         with open(made, "rb") as source, atomic_write(path) as file:
             shutil.copyfileobj(source, file)
+
+
+def _frames_in(path: str) -> int:
+    """How many frames a video has; 0 if it cannot be read."""
+    try:
+        return int(imageio_ffmpeg.count_frames_and_secs(path)[0])
+    except (OSError, RuntimeError, ValueError):
+        return 0

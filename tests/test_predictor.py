@@ -129,7 +129,7 @@ def test_what_cannot_be_predicted_is_refused(run, predictor, converter, clip, tm
     for keypoints, size, words in (
         (inputs_2d.numpy(), sequence.resolution, "between -1.5 and 1.5"),
         (ours, (100, 80), "outside the image of 100 x 80 pixels.*image_size"),
-        (ours, (0, 100), "at least 1 x 1"),
+        (ours, (0, 100), "sides of 1 to"),
         (ours, 1000, "width, height"),
         (ours[:0], sequence.resolution, "no frames"),
         (ours * np.nan, sequence.resolution, "no joint is seen"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from common.checkpoint import load_checkpoint, rebuild_networks
+from common.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks, save_checkpoint
 from common.clips import load_h36m_clip, load_surreal_named
 from common.converter import convert_labels
 from common.errors import DuaError
@@ -185,3 +185,36 @@ def test_the_benchmark_runs_and_is_won(demo):
     process = run_script("benchmarks/render_speed.py", "--data_dir", demo, "--frames", 20)
     assert process.returncode == 0, process.stderr
     assert float(re.search(r"ratio ([\d.]+)", process.stdout)[1]) > 3, process.stdout
+
+
+def test_a_video_that_the_encoder_could_not_finish_is_no_result(demo, runs, tmp_path, monkeypatch):
+    """A full temporary folder: the file is there, and cut short."""
+    output = tmp_path / "old.mp4"
+    output.write_bytes(b"older")
+    monkeypatch.setattr("common.video._frames_in", lambda path: 3)
+    process = viz(demo, output, "--evaluate", runs["prob"], "--viz_limit", 5)
+    assert_one_line(process, "no whole video", "is /")
+    assert output.read_bytes() == b"older"
+
+
+def test_extreme_rates(demo, runs, tmp_path):
+    good = ("--evaluate", runs["prob"], "--viz_limit", 4)
+    for fps in ("1e9", "nan", "0", "0.001"):
+        assert_one_line(viz(demo, tmp_path / "a.gif", *good, "--fps", fps), "--fps", "0.01 to 1000")
+    process = viz(demo, tmp_path / "a.gif", *good, "--fps", 0.01)
+    assert process.returncode == 0, process.stderr
+    (tmp_path / "k.gif").write_bytes(b"older")
+    assert_one_line(viz(demo, tmp_path / "k.gif", *good, "--viz_video", tmp_path / "no.mp4"), "no.mp4 does not exist")
+
+
+def test_damaged_checkpoints(demo, runs, tmp_path):
+    good = load_checkpoint(checkpoint_file(runs["prob"], BEST))
+    changes = {"arguments": None, "networks": [], "skeleton": "h36m", "source": None, "training": 3}
+    for key, value in changes.items():
+        save_checkpoint(tmp_path / "bad.pth.tar", good | {key: value})
+        assert_one_line(viz(demo, tmp_path / "a.gif", "--evaluate", tmp_path / "bad.pth.tar"), "bad.pth.tar", key)
+    for tensor in good["weights"]["lifter"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(float("nan"))
+    save_checkpoint(tmp_path / "bad.pth.tar", good)
+    assert_one_line(viz(demo, tmp_path / "a.gif", "--evaluate", tmp_path / "bad.pth.tar"), "NaN or infinite", "diverged")
