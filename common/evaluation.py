@@ -20,7 +20,6 @@ from models.domain_norm import select_domain
 _CHUNK = 8192
 """Poses per forward pass: large enough to keep a device busy, small enough for any memory."""
 
-_MM = ("mpjpe", "p_mpjpe", "n_mpjpe")
 _COLUMNS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", "n_mpjpe": "N-MPJPE", "pck": "PCK@150", "auc": "AUC"}
 
 _JUDGED_RELATIVE = "relative error: true {true:.3f}, predicted {predicted:.3f}, mean difference {l1:.3f}"
