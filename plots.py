@@ -22,12 +22,12 @@ from typing import Any
 import matplotlib
 
 from common import run_figures
-from common.checkpoint import load_checkpoint, rebuild_networks
 from common.demo import build_demo_if_missing
 from common.device import choose_device
 from common.errors import DuaError, run_script
 from common.figures import PAPER, WIDTHS, save
 from common.finished_runs import Run, Spread, holds_spreads, names_of, read_log, read_run, read_spreads, spread_of, with_oracle
+from common.lifter import load_lifter
 from common.test_sets import load_test
 from common.uncertainty_report import CONSTANT, judge
 
@@ -154,16 +154,16 @@ def uncertainties(
 
 def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
     """The estimator of a run's checkpoint on test data, read as the run read them."""
-    checkpoint = load_checkpoint(run.checkpoint)
     device = choose_device(args.device)
-    networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, run.checkpoint).items()}
+    lifter = load_lifter(run.checkpoint, device)
+    checkpoint = lifter.checkpoint
     recorded = checkpoint["arguments"]
     data_dir = args.data_dir or recorded["data_dir"]
     build_demo_if_missing(data_dir)
     name = args.dataset or checkpoint["target"] or checkpoint["source"]
     shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]
     test = load_test(name, data_dir, run.facts["keypoints"], shoulders, downsample)
-    rows = judge(run.checkpoint, checkpoint, networks, [test], device, data_dir, downsample)
+    rows = judge(lifter.file, checkpoint, lifter.networks, [test], device, data_dir, downsample)
     return [spread_of(row.to_dict()) for row in rows if row.method != CONSTANT]
 
 

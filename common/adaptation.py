@@ -105,9 +105,12 @@ def adapted_batches(
         sizes["target_train_2d"] = len(target)
         target_tensors = _target_tensors(target, args.align)
 
-    source_tensors = _source_tensors(train, args.align)
-    if not sees_anew(vars(args)):
-        source_tensors = source_tensors[:2]
+    source_tensors: tuple[Tensor, ...]
+    if sees_anew(vars(args)):
+        source_tensors = _source_tensors(train, args.align)
+    else:
+        seen = _as_filmed(train, args.align)
+        source_tensors = seen.inputs_2d, seen.targets_3d
         target_tensors = target_tensors and target_tensors[:1]
     source = ShuffledBatches(*(tensor.to(device) for tensor in source_tensors), batch_size=args.batch_size, seed=args.seed)
     batches: ShuffledBatches | DomainBatches = source
@@ -127,7 +130,7 @@ def validation_views(arguments: Mapping[str, Any], validation: Poses, target: Un
     """
     align = arguments.get("align") or ()
     if not sees_anew(arguments):
-        return canonical(validation) if "canonical" in align else validation
+        return _as_filmed(validation, align)
     generator = torch.Generator().manual_seed(0)
     batch = _source_tensors(validation, align)
     if "gpa" in align:
@@ -136,6 +139,11 @@ def validation_views(arguments: Mapping[str, Any], validation: Poses, target: Un
         batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
     inputs, targets, *_ = _views(arguments).see(batch, generator)
     return Poses(validation.name, inputs, targets, validation.sequences)
+
+
+def _as_filmed(poses: Poses, align: Collection[str]) -> Poses:
+    """Labelled poses that are not projected anew: as they are, or in turned cameras."""
+    return canonical(poses) if "canonical" in align else poses
 
 
 def _views(arguments: Mapping[str, Any]) -> Views:
