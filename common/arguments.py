@@ -6,9 +6,11 @@ from typing import Any
 
 from common.demo import build_demo_if_missing
 from common.errors import DuaError
+from common.precision import PRECISIONS
+from common.schedule import SCHEDULES, fast_options
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
-_FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint"}
+_FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint", "on_nan"}
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
 _ALWAYS_THE_CHECKPOINTS = {
@@ -24,7 +26,10 @@ _ALWAYS_THE_CHECKPOINTS = {
 
 
 # What runs have that are older than the option.
-_OLDER_RUNS = {"uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False}
+_OLDER_RUNS = {
+    "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
+    "schedule": "published", "precision": "float32", "compile": False,
+}  # fmt: skip
 
 
 def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
@@ -72,6 +77,30 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.A
         "--lr_decay", type=int, default=100_000, help="steps after which lr has fallen by gamma (default: %(default)s)"
     )
     training.add_argument("--lr_gamma", type=float, default=0.96, help="lr * gamma ** (step / lr_decay) (default: %(default)s)")
+    training.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="published",
+        help="published: batch 64, Adam, decay by step; fast: large batches, warm-up and cosine over fewer epochs, averaged weights, "
+        "bfloat16 where the processor has it (default: %(default)s)",
+    )
+    training.add_argument(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="float32",
+        help="of the matrix products; auto: bfloat16 where the processor has it (default: %(default)s, with --schedule fast auto)",
+    )
+    training.add_argument(
+        "--compile",
+        action="store_true",
+        help="networks through torch.compile, on CUDA as captured graphs; see the README where it pays",
+    )
+    training.add_argument(
+        "--on_nan",
+        choices=("stop", "skip"),
+        default="stop",
+        help="a NaN or infinite loss or gradient ends the run, or leaves that batch out (default: %(default)s)",
+    )
     training.add_argument("--no_max", dest="max_norm", action="store_false", help="do not clip the gradient's norm to 1")
     return parser
 
@@ -95,6 +124,10 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     given = {name for name, value in parsed.items() if value is not unset}
     args = Arguments(**{name: parser.get_default(name) if value is unset else value for name, value in parsed.items()})
     args.given = given
+    if args.schedule == "fast":
+        for name, value in fast_options(args).items():
+            if name not in given:
+                setattr(args, name, value)
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
     check_values(args)
@@ -145,6 +178,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
         DuaError: such an option; the message lists the two values.
     """
     recorded = _OLDER_RUNS | recorded
+    free = _FREE_ON_RESUME - ({"epochs"} if recorded["schedule"] == "fast" else set())  # it is laid over the whole run
     for name, value in recorded.items():
         if name not in vars(args) or (name in ("checkpoint", "device") and not resume):
             continue
@@ -152,7 +186,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
             setattr(args, name, value)
         elif not resume and name in _ALWAYS_THE_CHECKPOINTS and getattr(args, name) != value:
             raise DuaError(f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; leave it out")
-        elif resume and name not in _FREE_ON_RESUME and getattr(args, name) != value:
+        elif resume and name not in free and getattr(args, name) != value:
             raise DuaError(
                 f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; "
                 "leave it out to go on with that run, or start a new one without --resume"

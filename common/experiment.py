@@ -22,6 +22,7 @@ from common.device import choose_device, seed_everything
 from common.errors import DuaError
 from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
+from common.precision import choose_precision, set_tf32
 from common.run_log import new_run_folder, write_config, write_results
 from common.test_time import TestTime
 from common.training import Batches, Loss, Trainer
@@ -59,6 +60,8 @@ class Experiment:
             check_experiment(self._checkpoint, self._file, name, role, network)
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))
         self.device = choose_device(args.device)
+        args.precision = choose_precision(args.precision, self.device)
+        set_tf32(args.precision)
         seed_everything(args.seed)
 
     @property

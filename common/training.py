@@ -1,9 +1,10 @@
-"""The one optimisation loop: Adam, decaying learning rate, clipped gradients, best and last checkpoint, exact resume."""
+"""The one training loop: epochs, validation, best and last checkpoint, exact resume. A single step is `common.optimisation`'s."""
 
 import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from common.checkpoint import BEST, LAST, save_checkpoint
 from common.device import random_state, set_random_state
 from common.errors import DuaError
 from common.evaluation import Validation
+from common.optimisation import Loss, NotFinite, Optimisation
 from common.run_log import plot_curves, write_log
 from common.signals import watch_for_stop
 
@@ -32,10 +34,6 @@ class Batches(Protocol):
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
 
 
-Loss = Callable[[tuple[Tensor, ...], int], dict[str, Tensor]]
-"""(batch, step) -> {"loss": what is minimised, "mpjpe": metres, and whatever else is to be logged}, all scalars."""
-
-
 class Trainer:
     """Trains some networks together and writes `ckpt_best.pth.tar`, `ckpt_last.pth.tar`, `log.csv`, `curves.png`.
 
@@ -43,7 +41,7 @@ class Trainer:
         networks: {role: network}, to train.
         frozen: {role: network}, only kept in the checkpoints.
         batches: source of batches.
-        loss: the experiment, see `Loss`.
+        loss: the experiment, see `common.optimisation.Loss`.
         validate: errors of the networks as they are, the first of which chooses `best`, and the uncertainty's calibration.
         args: the options of `common.arguments.training_parser`.
         folder: the run's folder.
@@ -65,18 +63,15 @@ class Trainer:
         self.networks = dict(networks)
         self.frozen = dict(frozen)
         self.batches = batches
-        self.loss = loss
         self.validate = validate
         self.args = args
         self.device = device
         self.folder = folder
         self.header = header
-        self.parameters = [parameter for network in self.networks.values() for parameter in network.parameters()]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=args.lr, fused=True)
         self.steps = min(batches.steps, args.limit_batches or batches.steps)
+        self.optimisation = Optimisation(networks, loss, args, device, total_steps=args.epochs * self.steps)
         self.epoch = 0  # epochs done
         self.batch = 0  # batches done of the epoch after them
-        self.step = 0
         self.sums: dict[str, float] = {}  # of the losses of those batches, weighted alike
         self.best = math.inf
         self.history: list[dict[str, Any]] = []
@@ -85,9 +80,9 @@ class Trainer:
         """Take over the state of a checkpoint (the networks were rebuilt from it already)."""
         state = checkpoint["training"]
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimisation.load(state)
             set_random_state(state["random"], self.device)
-            self.epoch, self.batch, self.step = state["epoch"], state["batch"], state["step"]
+            self.epoch, self.batch = state["epoch"], state["batch"]
             self.sums, self.best, self.history = dict(state["sums"]), state["best"], list(state["history"])
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             raise DuaError(f"{path} cannot be resumed: its training state is incomplete ({error!r})") from error
@@ -129,46 +124,47 @@ class Trainer:
         for batch in self.batches.epoch(self.epoch, self.batch):
             if self.batch >= self.steps:
                 break
-            losses = self._optimise(batch)
-            for name, value in losses.items():
-                value = value.detach().to("cpu", torch.float64) if self.device.type == "mps" else value.detach().double()
+            for name, value in self._step(batch).items():
+                value = value.to("cpu", torch.float64) if self.device.type == "mps" else value.double()
                 sums[name] = sums[name].to(value.device) + value if name in sums else value
             self.batch += 1
             bar.update(self.batches.batch_size)
             if self.batch % _LOOK_EVERY == 0 or self.batch == self.steps or stop_asked():
-                self.sums = {name: float(value) for name, value in sums.items()}
                 self._check_finite()
-                bar.set_postfix_str(
-                    f"loss {self.sums['loss'] / self.batch:.4f}, MPJPE {self.sums['mpjpe'] / self.batch * 1000:.1f} mm"
-                )
+                self.sums = {name: float(value) for name, value in sums.items()}
+                means = self._means()
+                bar.set_postfix_str(f"loss {means['loss']:.4f}, MPJPE {means['mpjpe'] * 1000:.1f} mm")
             if stop_asked():
                 self._stop(bar)
         return (self.batch - first) * self.batches.batch_size / max(time.perf_counter() - started, 1e-9)
 
-    def _optimise(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """One step of Adam at lr * gamma ** (step / lr_decay)."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.args.lr * self.args.lr_gamma ** (self.step / self.args.lr_decay)
-        losses = self.loss(batch, self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        if self.args.max_norm:
-            nn.utils.clip_grad_norm_(self.parameters, max_norm=1.0)
-        self.optimizer.step()
-        self.step += 1
-        return losses
+    def _step(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        try:
+            return self.optimisation.step(batch) or {}
+        except NotFinite as error:
+            raise self._diverged(error.step) from error
+
+    def _means(self) -> dict[str, float]:
+        """Of the losses of the epoch so far."""
+        count = self.batch - self.optimisation.skipped
+        return {name: value / count for name, value in self.sums.items()}
 
     def _finish_epoch(self, bar: Any, speed: float) -> None:
         for network in self.networks.values():
             network.eval()
+        with self._weights_to_use():
+            self._finish(bar, speed)
+
+    def _finish(self, bar: Any, speed: float) -> None:
+        """Validate and save the networks as they are."""
         validation = self.validate()
         errors = validation.errors
-        means = {name: value / self.batch for name, value in self.sums.items()}
+        means, skipped, self.optimisation.skipped = self._means(), self.optimisation.skipped, 0
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
         score = errors["val_mpjpe_mm"]
         is_best = score < self.best
         self.best = min(self.best, score)
-        row = {"epoch": self.epoch, "step": self.step, "lr": self.optimizer.param_groups[0]["lr"]}
+        row = {"epoch": self.epoch, "step": self.optimisation.count, "lr": self.optimisation.optimizer.param_groups[0]["lr"]}
         row |= {name: value for name, value in means.items() if name != "mpjpe"}
         row |= {"train_mpjpe_mm": means["mpjpe"] * 1000, **errors, "best": int(is_best), "poses_per_s": round(speed)}
         self.history.append(row)
@@ -181,7 +177,8 @@ class Trainer:
         write_log(self.folder, self.history)
         bar.write(
             f"epoch {self.epoch:3d}  loss {row['loss']:.4f}  MPJPE train {row['train_mpjpe_mm']:6.1f}  validation {score:6.1f} mm  "
-            f"(P-MPJPE {errors['val_p_mpjpe_mm']:.1f})  {speed:,.0f} poses/s{'  best' if is_best else ''}",
+            f"(P-MPJPE {errors['val_p_mpjpe_mm']:.1f})  {speed:,.0f} poses/s{'  best' if is_best else ''}"
+            + (f"  {skipped} batches skipped: NaN or infinite" if skipped else ""),
             file=sys.stdout,
         )
         sys.stdout.flush()
@@ -198,27 +195,39 @@ class Trainer:
                 "training": {
                     "epoch": self.epoch,
                     "batch": self.batch,
-                    "step": self.step,
                     "sums": self.sums,
                     "best": self.best,
                     "history": self.history,
-                    "optimizer": self.optimizer.state_dict(),
                     "random": random_state(self.device),
+                    **self.optimisation.state(),
                 },
             },
         )
 
+    def _weights_to_use(self) -> AbstractContextManager[None]:
+        """Within it the networks have the weights that are tested and kept: averages, where the schedule takes them."""
+        return self.optimisation.average.in_place() if self.optimisation.average else nullcontext()
+
     def _check_finite(self) -> None:
-        if not math.isfinite(self.sums["loss"]):
-            last = self.folder / LAST
-            good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
-            raise DuaError(
-                f"the loss became NaN or infinite in epoch {self.epoch + 1}, by batch {self.batch} (step {self.step}); {good}. "
-                "Lower --lr, or look for wrong poses in the data"
-            )
+        try:
+            self.optimisation.check()
+        except NotFinite as error:
+            raise self._diverged(error.step) from error
+        if self.optimisation.skipped > self.batch // 2:
+            raise self._diverged(self.optimisation.count, f"{self.optimisation.skipped} of this epoch's batches were skipped")
+
+    def _diverged(self, step: int, why: str = "the loss or its gradient became NaN or infinite") -> DuaError:
+        last = self.folder / LAST
+        good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written yet"
+        batch = step - self.epoch * self.steps
+        return DuaError(
+            f"{why}: epoch {self.epoch + 1}, batch {batch} (step {step} of the run); {good}. Lower --lr, look for wrong poses in the "
+            "data, or leave single batches out with --on_nan skip"
+        )
 
     def _stop(self, bar: Any) -> None:
-        self._save(self.folder / LAST)
+        with self._weights_to_use():
+            self._save(self.folder / LAST)
         bar.close()
         print(
             f"\nstopped in epoch {self.epoch + 1} after batch {self.batch} and saved; go on with:\n  {self._resume_command()}",
