@@ -10,7 +10,6 @@ from torch import nn
 
 from common.batches import ShuffledBatches
 from common.checkpoint import load_checkpoint
-from common.device import choose_device
 from common.errors import DuaError
 from common.optimisation import Average, NotFinite, Optimisation, check_compiler
 from common.precision import autocast, choose_precision, has_bfloat16
@@ -238,9 +237,9 @@ def test_compiled_networks_learn_the_same():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("extra", [(), ("--compile",), ("--precision", "bfloat16"), ("--precision", "tf32")], ids=str)
 def test_a_gpu_trains_and_resumes(demo, tmp_path, extra):
-    choose_device("cuda")
     given = ("--data_dir", demo, "--device", "cuda", "--hid_dim", 256, "--batch_size", 256, "--epochs", 2, *extra)
     process = run_script("main_prob.py", *given, "--checkpoint", tmp_path)
     assert process.returncode == 0, process.stderr
