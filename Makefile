@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_EPOCHS ?= 6
+TEST_JOBS ?= auto
 
 .PHONY: demo test check setup clean
 
@@ -10,7 +11,7 @@ demo: setup data/demo/dataset.json
 	$(VENV)/bin/python main_prob.py --data_dir data/demo --epochs $(DEMO_EPOCHS) --checkpoint checkpoint/demo
 
 test: setup
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(TEST_JOBS) --maxprocesses 8 --dist loadfile
 
 check: setup
 	$(VENV)/bin/ruff check .
