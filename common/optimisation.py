@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from common.arguments import Arguments
 from common.distributed import share, world_size
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 from common.precision import autocast
 from common.schedule import learning_rate
 from common.synced import mean_of_shares, parallel
@@ -59,6 +59,7 @@ class Optimisation:
         if args.compile:
             if world_size() > 1:
                 raise DuaError("--compile works in one process, and several share this run; leave it out")
+            check_compiler(device)
             for network in networks.values():  # in place: names in checkpoints stay; the step's number never enters a graph
                 network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
         self.parameters = list(self.objective.parameters())
@@ -137,6 +138,17 @@ class Optimisation:
         self.count, self.skipped = state["step"], state.get("skipped", 0)
         if self.average:
             self.average.load(state["raw"])
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise a `DuaError` if torch cannot compile here; found out by doing it, since it is otherwise found out in the first step."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
+    except Exception as error:  # of torch's compiler, the system's, or Triton
+        raise DuaError(
+            f"--compile: torch cannot compile for {device} on this machine ({short_reason(error)}); leave it out, or see what is "
+            "missing: a C++ compiler for a CPU, Triton for a GPU"
+        ) from error
 
 
 class Average:

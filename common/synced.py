@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from common.distributed import rank, world_size
+from models.dropout import Dropout
 
 
 def parallel(objective: nn.Module) -> nn.Module:
@@ -26,7 +27,7 @@ def parallel(objective: nn.Module) -> nn.Module:
         # The subclasses add no state, so the layers stay the objects they are, with their parameters and names.
         if type(module) is nn.BatchNorm1d:
             module.__class__ = SyncedBatchNorm1d
-        elif type(module) is nn.Dropout:
+        elif type(module) is Dropout:
             module.__class__ = SyncedDropout
     with warnings.catch_warnings():
         # The buffers are the same everywhere. Newer versions of torch have another name for not sending them.
@@ -91,14 +92,14 @@ class _Normalise(torch.autograd.Function):
         return dx, dw, db, None
 
 
-class SyncedDropout(nn.Dropout):
+class SyncedDropout(Dropout):
     """Dropout that draws for the whole batch, as one process would, and takes its own rows: the processes' random states
     stay alike, and one of them in a checkpoint stands for all."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        kept = F.dropout(x.new_ones(len(x) * world_size(), *x.shape[1:]), self.p)  # 0 or 1 / (1 - p)
+        kept = super().forward(x.new_ones(len(x) * world_size(), *x.shape[1:]))  # 0 or 1 / (1 - p)
         return x * kept[len(x) * rank() : len(x) * (rank() + 1)]
 
 

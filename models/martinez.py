@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from models.dropout import Dropout
+
 
 class ResidualBlock(nn.Module):
     """Two layers of Linear, BatchNorm, ReLU, Dropout, and the sum with what came in (Martinez et al., figure 2)."""
@@ -48,4 +50,4 @@ class Martinez(nn.Module):
 
 
 def _layer(in_features: int, out_features: int, dropout: float) -> list[nn.Module]:
-    return [nn.Linear(in_features, out_features), nn.BatchNorm1d(out_features), nn.ReLU(), nn.Dropout(dropout)]
+    return [nn.Linear(in_features, out_features), nn.BatchNorm1d(out_features), nn.ReLU(), Dropout(dropout)]

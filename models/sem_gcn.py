@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.dropout import Dropout
+
 JOINT_PAIRS = ((2, 3), (5, 6), (1, 4), (0, 7), (8, 9), (14, 15), (11, 12), (10, 13))
 """Which of the sixteen joints the non-local layers pool together: neighbours on a limb, or a left joint and its right one."""
 
@@ -84,7 +86,7 @@ class GraphLayer(nn.Module):
         self.conv = SemanticGraphConv(adjacency, in_features, out_features)
         self.activation = nn.Sequential(nn.BatchNorm1d(out_features), nn.ReLU(inplace=True))
         if dropout is not None:
-            self.activation.append(nn.Dropout(dropout))
+            self.activation.append(Dropout(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x)  # (N, J, in) -> (N, J, out)
