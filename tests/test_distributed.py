@@ -1,17 +1,21 @@
 """A run that is shared by processes is the run of one process: step by step, in its files, and in how it ends."""
 
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
 from common.arguments import parse_arguments, training_parser
+from common.checkpoint import load_checkpoint
 from common.device import choose_device, random_state, seed_everything
 from common.dua import add_dua_arguments, dua_descriptions, dua_loss
+from common.evaluation import predict
 from common.networks import add_network_arguments
 from common.optimisation import Optimisation
 from models import build
 from tests.process_tools import Processes
+from tests.script_tools import QUICK, only_run, run_here
 
 BATCH, STEPS = 16, 4
 
@@ -48,7 +52,7 @@ def steps_of(argv, device="cpu"):
     losses, gradients = [], {}
     for step in range(STEPS):
         whole = tuple(tensor.to(where) for tensor in batch(step, args.domain_on))
-        losses.append({name: float(value) for name, value in optimisation.step(whole).items()})
+        losses.append({name: float(value) for name, value in (optimisation.step(whole) or {}).items()})
         if not step:
             parameters = optimisation.objective.named_parameters()
             gradients = {name: parameter.grad.cpu().numpy().copy() for name, parameter in parameters}
@@ -93,3 +97,119 @@ def test_two_processes_take_the_steps_of_one(processes, argv):
     torch.set_num_threads(threads)
     for found in processes.together(2, in_doubles, argv):
         assert_same_run(found, alone)
+
+
+def test_four_processes_take_the_steps_of_one(processes):
+    argv = RUNS["MK-MMD, likelihood"]
+    alone = in_doubles(argv)
+    everywhere = processes.together(4, in_doubles, argv)
+    for found in everywhere:
+        assert_same_run(found, alone)
+    again = processes.together(4, in_doubles, argv)
+    for found in (*everywhere[1:], *again):  # same number of processes: the same bits, everywhere and every time
+        assert found["losses"] == everywhere[0]["losses"]
+        assert all(np.array_equal(value, everywhere[0]["state"][name]) for name, value in found["state"].items())
+
+
+def half(argv):
+    return steps_of((*argv, "--precision", "bfloat16", "--schedule", "fast"))
+
+
+def test_bfloat16_and_averaged_weights_are_shared(processes):
+    argv = RUNS["domain classifier"]
+    for found in processes.together(2, half, argv):
+        for losses, wanted in zip(found["losses"], half(argv)["losses"], strict=True):
+            assert losses["loss"] == pytest.approx(wanted["loss"], rel=0.02)
+
+
+def with_a_broken_pose(argv):
+    """`steps_of`, with a number that is infinite in the last share of the second batch."""
+
+    def broken(step, compares):
+        whole = sound(step, compares)
+        if step == 1:
+            whole[0][-1] = np.inf
+        return whole
+
+    sound = batch
+    with mock.patch(f"{__name__}.batch", broken):
+        return steps_of((*argv, "--on_nan", "skip"))
+
+
+def test_a_batch_that_one_process_finds_broken_is_skipped_by_all(processes):
+    argv = RUNS["martinez, dropout"]
+    for found in processes.together(2, with_a_broken_pose, argv):
+        expected = with_a_broken_pose(argv)
+        assert len(found["losses"]) == len(expected["losses"]) == STEPS
+        assert found["losses"][1] == expected["losses"][1] == {}
+        assert found["losses"][3]["loss"] == pytest.approx(expected["losses"][3]["loss"], rel=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two GPUs are needed")
+@pytest.mark.parametrize("argv", RUNS.values(), ids=list(RUNS))
+def test_two_gpus_take_the_steps_of_one(processes, argv):
+    alone = in_doubles(argv, "cuda")
+    for found in processes.together(2, in_doubles, argv, "cuda"):
+        assert_same_run(found, alone)
+
+
+# --- evaluation ---------------------------------------------------------------------------------------------------------
+
+
+def predicted(rows):
+    seed_everything(0)
+    networks = {role: build(description).eval() for role, description in dua_descriptions(options(("--no_domain",))).items()}
+    poses_3d, uncertainty = predict(networks, torch.randn(rows, 16, 2), "cpu")
+    torch.use_deterministic_algorithms(False)
+    return poses_3d.numpy(), uncertainty.numpy()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 50])
+def test_predictions_are_made_in_shares_and_put_together_in_order(processes, rows):
+    poses_3d, uncertainty = predicted(rows)
+    everywhere = processes.together(4, predicted, rows)
+    for found in everywhere:
+        np.testing.assert_allclose(found[0], poses_3d, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[1], uncertainty, rtol=1e-4, atol=1e-5)
+        assert np.array_equal(found[0], everywhere[0][0])
+
+
+# --- scripts ------------------------------------------------------------------------------------------------------------
+
+CPU = ("--device", "cpu", "--downsample", 3)
+
+
+def losses_of(run):
+    history = load_checkpoint(run / "ckpt_last.pth.tar")["training"]["history"]
+    return [{name: value for name, value in row.items() if name not in ("poses_per_s", "lr")} for row in history]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("main_prob.py",),
+        ("main_gcn_prob.py", "--non_local", "--num_layers", 1),
+        ("train_surreal.py", "--dua", "--no_converter", "--discrepancy", "mkmmd"),
+        ("train_surreal.py", "--no_dua"),
+        ("train_h36m_dan.py", "--no_converter", "--domain_bn", "--align", "gpa"),
+    ],
+)
+def test_a_script_trains_in_two_processes_as_in_one(processes, demo, tmp_path, words):
+    script, *extra = words
+    arguments = (script, "--data_dir", demo, *extra, *QUICK)
+    process = run_here(*arguments, "--checkpoint", tmp_path / "one")
+    assert process.returncode == 0, process.stderr
+    first, second = processes.scripts(2, *arguments, "--checkpoint", tmp_path / "two")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "in 2 processes" in first.stdout
+    assert "MPJPE by joint" in first.stdout
+    assert second.stdout == ""
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    assert {path.name for path in one.iterdir()} == {path.name for path in two.iterdir()}
+    for row, wanted in zip(losses_of(two), losses_of(one), strict=True):
+        trained = [name for name in wanted if not name.startswith("val")]
+        assert {name: row[name] for name in trained} == pytest.approx({name: wanted[name] for name in trained}, rel=1e-4)
+        assert row["val_mpjpe_mm"] == pytest.approx(wanted["val_mpjpe_mm"], rel=0.02)  # biases in front of BatchNorm: rounding
+    states = [load_checkpoint(run / "ckpt_last.pth.tar")["training"]["random"]["cpu"] for run in (one, two)]
+    assert torch.equal(*states)
