@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from common import distributed
-from common.errors import run_script
+from common.errors import DuaError, run_script
 from tests.conftest import ROOT
 
 _PATIENCE = timedelta(seconds=60)
@@ -98,3 +98,18 @@ def _script(port, rank, count, attempt, words, change):
                 undo()
             torch.use_deterministic_algorithms(False)
     return subprocess.CompletedProcess(words, code, output.getvalue(), errors.getvalue())
+
+
+def one_of_them_fails():
+    """A script's main in which only the second process meets bad input; the first waits for it."""
+    if distributed.rank() == 1:
+        raise DuaError("a file that is only wrong here")
+    distributed.wait_for_all()
+
+
+def all_of_them_fail():
+    raise DuaError("a file that is wrong everywhere")
+
+
+def the_first_cannot_make_it():
+    distributed.from_main(lambda: (_ for _ in ()).throw(DuaError("no room for a run folder")))

@@ -1,5 +1,9 @@
 """A run that is shared by processes is the run of one process: step by step, in its files, and in how it ends."""
 
+import os
+import shutil
+import signal
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -9,13 +13,14 @@ import torch
 from common.arguments import parse_arguments, training_parser
 from common.checkpoint import load_checkpoint
 from common.device import choose_device, random_state, seed_everything
+from common.distributed import rank
 from common.dua import add_dua_arguments, dua_descriptions, dua_loss
 from common.evaluation import predict
 from common.networks import add_network_arguments
 from common.optimisation import Optimisation
 from models import build
-from tests.process_tools import Processes
-from tests.script_tools import QUICK, only_run, run_here
+from tests.process_tools import Processes, new_store
+from tests.script_tools import QUICK, assert_one_line, assert_same_bits, only_run, run_here, start, wait_for, weights
 
 BATCH, STEPS = 16, 4
 
@@ -213,3 +218,111 @@ def test_a_script_trains_in_two_processes_as_in_one(processes, demo, tmp_path, w
         assert row["val_mpjpe_mm"] == pytest.approx(wanted["val_mpjpe_mm"], rel=0.02)  # biases in front of BatchNorm: rounding
     states = [load_checkpoint(run / "ckpt_last.pth.tar")["training"]["random"]["cpu"] for run in (one, two)]
     assert torch.equal(*states)
+
+
+def test_the_converter_is_trained_in_two_processes_as_in_one(processes, demo, tmp_path):
+    arguments = ("conversion.py", "--data_dir", demo, *QUICK[2:])
+    assert run_here(*arguments, "--checkpoint", tmp_path / "one").returncode == 0
+    first, second = processes.scripts(2, *arguments, "--checkpoint", tmp_path / "two")
+    assert (first.returncode, second.returncode, second.stdout) == (0, 0, ""), first.stderr + second.stderr
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    for name, value in weights(one / "ckpt_last.pth.tar").items():
+        torch.testing.assert_close(weights(two / "ckpt_last.pth.tar")[name], value, atol=1e-5, rtol=1e-4)
+
+
+# --- how it ends --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        ("one_of_them_fails", "only wrong here"),
+        ("all_of_them_fail", "wrong everywhere"),
+        ("the_first_cannot_make_it", "no room"),
+    ],
+)
+def test_bad_input_ends_all_with_one_line(processes, main, words):
+    store = new_store()
+    ended = processes.scripts(2, main, store=store)
+    assert [process.returncode for process in ended] == [2, 2]
+    said = [line for process in ended for line in process.stderr.splitlines()]
+    assert said == [f"error: {said[0].removeprefix('error: ')}"]
+    assert words in said[0]
+    again = processes.scripts(2, main, store=store, attempt=1)  # torchrun starts them again, which cannot help
+    assert [(process.returncode, process.stderr) for process in again] == [(2, "")] * 2
+
+
+def test_a_batch_must_have_equal_shares(processes, demo, tmp_path):
+    ended = processes.scripts(
+        4, "main_prob.py", "--data_dir", demo, *QUICK, "--batch_size", 66, "--checkpoint", tmp_path / "runs"
+    )
+    assert [process.returncode for process in ended] == [2] * 4
+    (line,) = [line for process in ended for line in process.stderr.splitlines()]
+    assert "--batch_size 66" in line
+    assert "4 processes" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_scripts_do_not_run_together(processes):
+    for process in processes.scripts(2, "evaluate.py", "--help"):
+        assert_one_line(process, "evaluate.py runs in one process", "python")
+
+
+def ask_the_second_to_stop():
+    """SIGTERM to process 1 in the middle of the third step."""
+    step = Optimisation.step
+
+    def told(self, batch):
+        if rank() == 1 and self.count == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch)
+
+    patch = mock.patch.object(Optimisation, "step", told)
+    patch.start()
+    return patch.stop
+
+
+def test_a_signal_to_one_stops_all_after_the_same_step_and_one_process_can_go_on(processes, demo, tmp_path):
+    arguments = ("main_prob.py", "--data_dir", demo, *QUICK, "--limit_batches", 6)
+    ended = processes.scripts(2, *arguments, "--checkpoint", tmp_path / "runs", change=ask_the_second_to_stop)
+    assert [process.returncode for process in ended] == [130, 130], ended[0].stderr + ended[1].stderr
+    assert "after batch 3 and saved" in ended[0].stdout
+    assert "torchrun --nproc_per_node=2 main_prob.py --resume" in ended[0].stdout
+    run = only_run(tmp_path / "runs")
+    assert load_checkpoint(run / "ckpt_last.pth.tar")["training"]["step"] == 3
+    assert [path.name for path in run.glob("*.pth.tar")] == ["ckpt_last.pth.tar"]
+
+    whole = processes.scripts(2, *arguments, "--checkpoint", tmp_path / "whole")[0]
+    assert whole.returncode == 0, whole.stderr
+    copy = shutil.copytree(run, tmp_path / "copy")
+    resumed = processes.scripts(2, "main_prob.py", "--resume", run)[0]
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_bits(run / "ckpt_last.pth.tar", only_run(tmp_path / "whole") / "ckpt_last.pth.tar")
+    assert run_here("main_prob.py", "--resume", copy).returncode == 0  # in one process, whose dropout goes on likewise
+    one, two = losses_of(copy)[0], losses_of(run)[0]
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="the system does not show a process's children")
+def test_torchrun_goes_on_from_the_last_checkpoint_when_a_process_is_killed(processes, demo, tmp_path):
+    arguments = ("main_prob.py", "--data_dir", demo, *QUICK, "--epochs", 3, "--limit_batches", 40)
+    whole = processes.scripts(2, *arguments, "--checkpoint", tmp_path / "whole")[0]
+    assert whole.returncode == 0, whole.stderr
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--max_restarts=1", "--monitor_interval=0.1")
+    process = start(launcher[0], *launcher[1:], *arguments, "--checkpoint", tmp_path / "runs")
+    try:
+        wait_for(lambda: list((tmp_path / "runs").glob("*/ckpt_last.pth.tar")))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        worker = [pid for pid in children if "main_prob.py" in Path(f"/proc/{pid}/cmdline").read_text()][-1]
+        os.kill(int(worker), signal.SIGKILL)
+        output, errors = process.communicate(timeout=120)
+    finally:
+        process.terminate()  # torchrun takes its processes along
+        process.wait(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert output.count("run folder:") == 2
+    assert output.count("epoch   1") == 1  # it was not done again
+    run, expected = only_run(tmp_path / "runs"), only_run(tmp_path / "whole")
+    assert_same_bits(run / "ckpt_last.pth.tar", expected / "ckpt_last.pth.tar")
+    assert (run / "results.json").exists()
