@@ -89,4 +89,4 @@ def adapt(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, together=True)

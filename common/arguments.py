@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.demo import build_demo_if_missing
+from common.distributed import from_main, remembered
 from common.errors import DuaError
 from common.precision import PRECISIONS
 from common.schedule import SCHEDULES, fast_options
@@ -131,7 +132,10 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
     check_values(args)
-    build_demo_if_missing(args.data_dir)
+    from_main(lambda: build_demo_if_missing(args.data_dir))
+    kept = remembered("checkpoint")  # a process died, and torchrun started all of them again
+    if kept:
+        args.resume = str(kept)
     return args
 
 

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.distributed import main_only
 from common.errors import DuaError
 from common.files import atomic_write
 from common.safe_load import require_file
@@ -45,6 +46,7 @@ NORMALISATION = {
 _NEEDED = ("experiment", "networks", "weights", "skeleton", "source", "target", "keypoints", "selection", "training", "arguments")
 
 
+@main_only
 def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
     """Write `checkpoint` whole or not at all: temporary name, flush, rename."""
     complete = {

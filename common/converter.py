@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from common.checkpoint import BEST, load_checkpoint, rebuild_networks
+from common.distributed import alone, from_main
 from common.errors import DuaError
 from common.poses import Poses
 from models.pose_converter import PoseConverter
@@ -105,24 +106,9 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
     if given:
         print(f"converter: {given}, as --converter says")
         return load_converter(given, wanted, args.smpl_shoulders)
-    path = newest_converter(_ROOT / "checkpoint", wanted, args.smpl_shoulders)
-    if path is None:
-        options = {
-            "format": wanted,
-            "data_dir": Path(args.data_dir).resolve(),
-            "device": args.device,
-            "smpl_shoulders": args.smpl_shoulders,
-        }
-        command = [
-            sys.executable,
-            "conversion.py",
-            *(word for name, value in options.items() for word in (f"--{name}", str(value))),
-        ]
-        print(f"converter: none in checkpoint/, so one is trained first: python {' '.join(command[1:])}", flush=True)
-        if subprocess.run(command, cwd=_ROOT).returncode:
-            raise DuaError("training the converter failed, see above; give one with --converter, or go without: --no_converter")
-        path = newest_converter(_ROOT / "checkpoint", wanted, args.smpl_shoulders)
-    assert path is not None
+    path = from_main(
+        lambda: newest_converter(_ROOT / "checkpoint", wanted, args.smpl_shoulders) or _train_converter(wanted, args)
+    )
     made_on = Path(load_checkpoint(path)["arguments"]["data_dir"])
     print(f"converter: {path.relative_to(_ROOT)}, the newest in checkpoint/, trained on {made_on}", flush=True)
     if made_on.resolve() != Path(args.data_dir).resolve():
@@ -130,6 +116,27 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
             f"  note: this run's data is {args.data_dir}; train its own with conversion.py --format {wanted}, or name one with --converter"
         )
     return load_converter(path, wanted, args.smpl_shoulders)
+
+
+def _train_converter(wanted: str, args: argparse.Namespace) -> Path:
+    """Run `conversion.py`, in one process, for a converter as this run needs it; returns its checkpoint."""
+    options = {
+        "format": wanted,
+        "data_dir": Path(args.data_dir).resolve(),
+        "device": args.device,
+        "smpl_shoulders": args.smpl_shoulders,
+    }
+    command = [
+        sys.executable,
+        "conversion.py",
+        *(word for name, value in options.items() for word in (f"--{name}", str(value))),
+    ]
+    print(f"converter: none in checkpoint/, so one is trained first: python {' '.join(command[1:])}", flush=True)
+    if subprocess.run(command, cwd=_ROOT, env=alone()).returncode:
+        raise DuaError("training the converter failed, see above; give one with --converter, or go without: --no_converter")
+    path = newest_converter(_ROOT / "checkpoint", wanted, args.smpl_shoulders)
+    assert path is not None
+    return path
 
 
 def labels_for(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], poses: Poses) -> Poses | None:

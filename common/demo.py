@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common.distributed import alone
 from common.errors import DuaError
 
 DATASET_FORMAT = 2
@@ -28,5 +29,5 @@ def build_demo_if_missing(data_dir: str | Path) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     print("the demo data is built first: python data/prepare_data_demo.py", flush=True)
-    if subprocess.run([sys.executable, "data/prepare_data_demo.py"], cwd=_ROOT).returncode:
+    if subprocess.run([sys.executable, "data/prepare_data_demo.py"], cwd=_ROOT, env=alone()).returncode:
         raise DuaError("building the demo data failed, see above")

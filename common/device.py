@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from common.distributed import local_rank, world_size
 from common.errors import DuaError
 
 
@@ -15,6 +16,8 @@ def choose_device(name: str) -> torch.device:
     """
     there = ["cpu"]
     there += [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if world_size() > 1:
+        return _device_of_process(name, there)
     there += ["mps"] if torch.backends.mps.is_available() else []
     if name == "auto":
         return torch.device("cuda:0" if "cuda:0" in there else "mps" if "mps" in there else "cpu")
@@ -22,6 +25,22 @@ def choose_device(name: str) -> torch.device:
     if wanted not in there:
         raise DuaError(f"--device {name} is not there; this machine has: {', '.join(there)} (or leave it at 'auto')")
     return torch.device(wanted)
+
+
+def _device_of_process(name: str, there: list[str]) -> torch.device:
+    """Of several processes of a run, each has a GPU of its own, or all are on the CPU."""
+    if name == "cpu" or (name == "auto" and there == ["cpu"]):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise DuaError(f"--device {name}: each of {world_size()} processes has a device of its own; use auto, cuda or cpu")
+    own = f"cuda:{local_rank()}"
+    if own not in there:
+        raise DuaError(
+            f"there are more processes than GPUs on this machine, which has: {', '.join(there)}; "
+            "start one for each GPU (--nproc_per_node), or use --device cpu"
+        )
+    torch.cuda.set_device(own)
+    return torch.device(own)
 
 
 def seed_everything(seed: int) -> None:

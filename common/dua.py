@@ -23,6 +23,7 @@ from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses, UnlabelledPoses, split_validation
 from common.skeleton import NUM_JOINTS
+from common.synced import gathered
 from common.views import canonical
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain
@@ -145,7 +146,7 @@ def dua_loss(
         terms["uncertainty_loss"] = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_s, targets_s)
         terms["loss"] = terms["loss"] + weight * terms["uncertainty_loss"]
     if args.discrepancy and features_t is not None:
-        terms["discrepancy"] = DISCREPANCIES[args.discrepancy](features_s.flatten(1), features_t.flatten(1))
+        terms["discrepancy"] = DISCREPANCIES[args.discrepancy](gathered(features_s.flatten(1)), gathered(features_t.flatten(1)))
         terms["loss"] = terms["loss"] + args.discrepancy_weight * terms["discrepancy"]
     elif poses_t is not None:
         warm = warm_start(step, alpha=args.grl_alpha, max_steps=args.grl_steps)

@@ -16,17 +16,27 @@ def short_reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:120].rstrip(": ")
 
 
-def run_script(main: Callable[[], None]) -> None:
+def run_script(main: Callable[[], None], together: bool = False) -> None:
     """Run a script's `main`; a `DuaError` ends it with one line on stderr and exit code 2, without a traceback.
 
     Ctrl-C outside the training loop (which saves first, see `common.training`) exits with 130, as shells expect. What the system
     refuses (no permission, a name that is too long) is bad input as well, wherever it shows.
+
+    Args:
+        together: the processes that `torchrun` starts run it together (`common.distributed`).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a name of a file shows its escape
             stream.reconfigure(errors="backslashreplace")
     try:
-        main()
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            main()
+        elif together:
+            from common.distributed import run_together  # here: not every script needs torch
+
+            run_together(main)
+        else:
+            raise DuaError(f"{os.path.basename(sys.argv[0])} runs in one process: start it with python, not with torchrun")
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk or a reader that has left is dealt with
     except DuaError as error:

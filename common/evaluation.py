@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from common.calibration import Calibration
+from common.distributed import map_rows
 from common.losses import gaussian_nll, relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses, UnlabelledPoses
@@ -101,13 +102,18 @@ def predict(
             return mean, None
         return mean, (uncertainty + uncertainty_flipped[:, MIRROR]) / 2
     estimator = networks.get("uncertainty")
-    poses, uncertainties = [], []
-    for chunk in inputs_2d.split(_CHUNK):
-        poses_3d, features = networks["lifter"](chunk.to(device))
-        poses.append(poses_3d.cpu())
-        if estimator is not None:
-            uncertainties.append(estimator(features).cpu())
-    return torch.cat(poses), torch.cat(uncertainties) if uncertainties else None
+
+    def lifted(inputs_2d: Tensor) -> dict[str, Tensor]:
+        poses, uncertainties = [], []
+        for chunk in inputs_2d.split(_CHUNK):
+            poses_3d, features = networks["lifter"](chunk.to(device))
+            poses.append(poses_3d.cpu())
+            if estimator is not None:
+                uncertainties.append(estimator(features).cpu())
+        return {"poses_3d": torch.cat(poses)} | ({"uncertainty": torch.cat(uncertainties)} if uncertainties else {})
+
+    everything = map_rows(lifted, inputs_2d)
+    return everything["poses_3d"], everything.get("uncertainty")
 
 
 def lift(

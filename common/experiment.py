@@ -19,6 +19,7 @@ from common.checkpoint import (
     skeleton_entry,
 )
 from common.device import choose_device, seed_everything
+from common.distributed import check_batch_size, from_main, remember, remembered, wait_for_all, world_size
 from common.errors import DuaError
 from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
@@ -114,7 +115,11 @@ class Experiment:
             target: data set that is adapted to, if any.
             sizes: numbers of poses, for the log and `config.json`.
         """
-        folder = self._file.parent if self._checkpoint else new_run_folder(self.args.checkpoint)
+        check_batch_size(self.args.batch_size)
+        folder = self._file.parent if self._checkpoint else remembered("folder")
+        if folder is None:
+            folder = from_main(lambda: new_run_folder(self.args.checkpoint))
+            remember("folder", folder)
         arguments = recorded_arguments(self.args)
         header = {
             "experiment": self.name,
@@ -129,13 +134,16 @@ class Experiment:
         parameters = sum(p.numel() for network in self._trained.values() for p in network.parameters())
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
+        facts["processes"] = world_size()
         trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)
         if self._checkpoint:
             trainer.resume(self._checkpoint, self._file)
         write_config(folder, " ".join(sys.argv), arguments, facts)
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
-        print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
+        place = str(self.device) if world_size() == 1 else f"{self.device.type} in {world_size()} processes"
+        print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
         trainer.fit()
+        wait_for_all()  # what comes next reads what process 0 wrote
         self._file = folder / BEST
         if not self._file.exists():  # a snapshot went on outside its run, and no later epoch was better
             print(f"{folder} has no {BEST}: the best epoch lies where the snapshot comes from; what follows is of the last one")

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from common.arguments import Arguments
+from common.distributed import share, world_size
 from common.errors import DuaError, short_reason
 from common.precision import autocast
 from common.schedule import learning_rate
+from common.synced import mean_of_shares, parallel
 
 Loss = Callable[[tuple[Tensor, ...], int], dict[str, Tensor]]
 """(batch, step) -> {"loss": what is minimised, "mpjpe": metres, and whatever else is to be logged}, all scalars."""
@@ -53,7 +55,10 @@ class Optimisation:
         self.args = args
         self.device = device
         self.objective = Objective(networks, loss)
+        self._in_shares = parallel(self.objective)
         if args.compile:
+            if world_size() > 1:
+                raise DuaError("--compile works in one process, and several share this run; leave it out")
             check_compiler(device)
             for network in networks.values():  # in place: names in checkpoints stay; the step's number never enters a graph
                 network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
@@ -80,11 +85,12 @@ class Optimisation:
             torch.compiler.cudagraph_mark_step_begin()
         before = self._buffers() if self.args.on_nan == "skip" else []
         with autocast(self.device, self.args.precision):
-            losses = self.objective(batch, self.count)
+            losses = self._in_shares(share(batch), self.count)
         self.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
+        losses = mean_of_shares(losses)
         norm = get_total_norm([parameter.grad for parameter in self.parameters if parameter.grad is not None])
-        finite = torch.isfinite(losses["loss"].detach() + norm)
+        finite = torch.isfinite(losses["loss"] + norm)
         self.count += 1
         if self.device.type == "cpu" or self.args.on_nan == "skip":
             if not finite:
@@ -98,7 +104,7 @@ class Optimisation:
         self.optimizer.step()
         if self.average:
             self.average.update(self.count)
-        return {name: value.detach() for name, value in losses.items()}
+        return losses
 
     def check(self) -> None:
         """Raise `NotFinite` for the first of the steps since the last look that went wrong, where they are not judged at once."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checkpoint import versions
+from common.distributed import main_only
 from common.errors import DuaError
 from common.figures import COLOURS, save, subplots
 from common.files import write_text
@@ -36,12 +37,14 @@ def new_run_folder(root: str | Path) -> Path:
         ) from error
 
 
+@main_only
 def write_config(folder: Path, command: str, arguments: dict[str, Any], facts: dict[str, Any]) -> None:
     """`config.json`: the command, every option, and facts of the run (sizes, device)."""
     config = {"command": command, "arguments": arguments, **facts, "versions": versions()}
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
+@main_only
 def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
     """`log.csv`: a row per epoch; errors in millimetres."""
     buffer = io.StringIO()
@@ -51,10 +54,12 @@ def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
     write_text(folder / "log.csv", buffer.getvalue())
 
 
+@main_only
 def write_results(path: Path, results: dict[str, Any]) -> None:
     write_text(path, json.dumps(results, indent=1) + "\n")
 
 
+@main_only
 def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     """`curves.png`: loss and errors over the epochs."""
     epochs = [row["epoch"] for row in history]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.arguments import Arguments
 from common.checkpoint import BEST, LAST, save_checkpoint
 from common.device import random_state, set_random_state
+from common.distributed import any_of, is_main, launcher, remember, wait_for_all
 from common.errors import DuaError
 from common.evaluation import Validation
 from common.optimisation import Loss, NotFinite, Optimisation
@@ -106,7 +107,8 @@ class Trainer:
             unit="pose",
             unit_scale=True,
             dynamic_ncols=True,
-            disable=None,  # no bar where nobody looks; the line per epoch is printed all the same
+            # No bar where nobody looks, nor a second one of another process; the line per epoch is printed all the same.
+            disable=None if is_main() else True,
         )
         with bar, watch_for_stop() as stop_asked:
             while self.epoch < self.args.epochs:
@@ -129,12 +131,13 @@ class Trainer:
                 sums[name] = sums[name].to(value.device) + value if name in sums else value
             self.batch += 1
             bar.update(self.batches.batch_size)
-            if self.batch % _LOOK_EVERY == 0 or self.batch == self.steps or stop_asked():
+            stop = any_of(stop_asked())  # whichever process was told to
+            if self.batch % _LOOK_EVERY == 0 or self.batch == self.steps or stop:
                 self._check_finite()
                 self.sums = {name: float(value) for name, value in sums.items()}
                 means = self._means()
                 bar.set_postfix_str(f"loss {means['loss']:.4f}, MPJPE {means['mpjpe'] * 1000:.1f} mm")
-            if stop_asked():
+            if stop:
                 self._stop(bar)
         return (self.batch - first) * self.batches.batch_size / max(time.perf_counter() - started, 1e-9)
 
@@ -203,6 +206,8 @@ class Trainer:
                 },
             },
         )
+        if path.name == LAST:
+            remember("checkpoint", path)
 
     def _weights_to_use(self) -> AbstractContextManager[None]:
         """Within it the networks have the weights that are tested and kept: averages, where the schedule takes them."""
@@ -228,6 +233,7 @@ class Trainer:
     def _stop(self, bar: Any) -> None:
         with self._weights_to_use():
             self._save(self.folder / LAST)
+        wait_for_all()
         bar.close()
         print(
             f"\nstopped in epoch {self.epoch + 1} after batch {self.batch} and saved; go on with:\n  {self._resume_command()}",
@@ -236,4 +242,4 @@ class Trainer:
         raise SystemExit(130)
 
     def _resume_command(self) -> str:
-        return f"python {Path(sys.argv[0]).name} --resume {self.folder / LAST}"
+        return f"{launcher()} {Path(sys.argv[0]).name} --resume {self.folder / LAST}"
