@@ -121,7 +121,7 @@ def _write(studio: _Studio, workers: int, takes: Iterable[int], out: Path, file:
     with closing(_results(studio, workers, iter(takes))) as results, watch_for_stop() as stop_asked:
         first = next(results)
         with (
-            SurrealWriter(path_surreal(out, file), source=SURREAL_SOURCE) as writer,
+            SurrealWriter(path_surreal(out, file), SURREAL_SOURCE, hold=True) as writer,
             tqdm(desc=f"SURREAL domain, {file}", total=poses, unit="pose", unit_scale=True, disable=None) as bar,
         ):
             for films in chain([first], results):
