@@ -30,8 +30,9 @@ from common.experiment import describe, domain_of
 from common.files import write_text
 from common.lifter import load_lifter
 from common.poses import Poses
+from common.streamed import Streamed
 from common.tables import as_csv, as_latex, as_text
-from common.test_sets import load_test
+from common.test_sets import load_test, open_test
 from common.test_time import TestTime
 from common.uncertainty_figure import plot_uncertainty
 from common.uncertainty_report import COLUMNS as UNCERTAINTY_COLUMNS
@@ -85,10 +86,9 @@ def main() -> None:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
     build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
-    tests = {
-        name: load_test(name, args.data_dir, args.keypoints, args.smpl_shoulders, args.downsample)
-        for name in dict.fromkeys(args.on)
-    }
+    given = args.data_dir, args.keypoints, args.smpl_shoulders, args.downsample
+    read = load_test if args.uncertainty else open_test  # errors can be counted chunk by chunk, ranks and quantiles cannot
+    tests = {name: read(name, *given) for name in dict.fromkeys(args.on)}
 
     judged: list[Judged] = []
     rows = []
@@ -113,7 +113,10 @@ def main() -> None:
 
 
 def error_rows(
-    checkpoint: dict[str, Any], networks: dict[str, nn.Module], tests: list[tuple[Poses, str]], device: torch.device
+    checkpoint: dict[str, Any],
+    networks: dict[str, nn.Module],
+    tests: list[tuple[Poses | Streamed[Poses], str]],
+    device: torch.device,
 ) -> list[tuple[str, ...]]:
     """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from."""
     facts = describe(checkpoint)

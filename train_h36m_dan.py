@@ -8,7 +8,7 @@
 
 Manesco et al., Sensors 2023, 23(17), 7312. The network learns Human3.6M's skeleton; SURREAL's labels pass through the pose
 converter before errors are counted, and the error against the raw labels is printed beside. Nothing in training sees a label
-of SURREAL: `load_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
+of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
 """
 
 from common.adaptation import check_adaptation
@@ -20,11 +20,12 @@ from common.experiment import Experiment
 from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
 from common.networks import add_network_arguments
 from common.poses import UnlabelledPoses
-from common.surreal_dataset import load_surreal, load_surreal_2d
+from common.streamed import Streamed
+from common.surreal_dataset import open_surreal_2d, open_surreal_test
 
 
 def main() -> None:
-    parser = training_parser(__doc__, checkpoint="checkpoint/h36m_dua", epochs=200)
+    parser = training_parser(__doc__, checkpoint="checkpoint/h36m_dua", epochs=200, surreal=True)
     add_network_arguments(parser)
     add_dua_arguments(parser)
     args = parse_arguments(parser)
@@ -32,7 +33,7 @@ def main() -> None:
     check_adaptation(args, source="h36m")
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
-    raw = load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample)
+    raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample)
     tests = {"surreal, raw labels": raw}
     if args.converter_on:
         found = run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)
@@ -44,8 +45,8 @@ def main() -> None:
 
     poses = load_h36m(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
 
-    def load_target() -> UnlabelledPoses:
-        return load_surreal_2d(args.data_dir, "train", args.smpl_shoulders, args.downsample)
+    def load_target() -> UnlabelledPoses | Streamed[UnlabelledPoses]:
+        return open_surreal_2d(args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream)
 
     train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal")
     run.report(tests)

@@ -5,6 +5,7 @@
     python train_surreal.py --dua --data_dir data/demo --epochs 6              # DUA on open demo data
     python train_surreal.py --dua --no_converter --no_uncertainty --no_domain  # no adaptation
     python train_surreal.py --dua --domain_weight 0                            # control: target batches, no adversary
+    python train_surreal.py --data_dir data/large                              # more poses than fit into memory: --stream
     python train_surreal.py --evaluate checkpoint/sur_dua/<run>
 
 `--dua` and `--no_dua` say which experiment it is; without either, a checkpoint folder with 'dua' in its name means DUA.
@@ -29,11 +30,11 @@ from common.in_domain import train_in_domain
 from common.losses import UNCERTAINTY_LOSSES
 from common.networks import add_network_arguments
 from common.poses import UnlabelledPoses
-from common.surreal_dataset import load_surreal
+from common.surreal_dataset import open_surreal, open_surreal_test
 
 
 def main() -> None:
-    parser = training_parser(__doc__, checkpoint="checkpoint/surreal", epochs=200)
+    parser = training_parser(__doc__, checkpoint="checkpoint/surreal", epochs=200, surreal=True)
     add_network_arguments(parser)
     add_dua_arguments(parser, in_domain=True)
     args = parse_arguments(parser)
@@ -46,7 +47,7 @@ def main() -> None:
 def in_domain(args: Arguments) -> None:
     """Lifting network + uncertainty on SURREAL, SMPL's skeleton, no adaptation."""
     run = Experiment("surreal_prob", args, network=None)
-    test = {"surreal": load_surreal(args.data_dir, "test", args.smpl_shoulders, args.downsample, args.actions)}
+    test = {"surreal": open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample, args.actions)}
     if args.evaluate:
         run.report(test)
         return
@@ -58,7 +59,7 @@ def in_domain(args: Arguments) -> None:
         uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
         return {"loss": pose + weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
-    poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions)
+    poses = open_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions, args.stream)
     train_in_domain(run, args, args.network, poses, skeleton="smpl", objective=objective)
     run.report(test)
 
@@ -77,7 +78,7 @@ def adapt(args: Arguments) -> None:
         run.report(tests)
         return
 
-    poses = load_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample)
+    poses = open_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream)
     poses = convert_labels(poses, converter) if converter else poses
 
     def load_target() -> UnlabelledPoses:

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from common.arguments import Arguments
 from common.augment import SeenAnew, Views
-from common.batches import DomainBatches, ShuffledBatches
+from common.batches import DomainBatches, StepBatches
+from common.block_batches import make_batches
 from common.discrepancy import DISCREPANCIES
 from common.errors import DuaError
 from common.poses import Poses, UnlabelledPoses
+from common.streamed import Streamed
 from common.views import camera_up, canonical, canonical_rotations, screen_intrinsics
 
 
@@ -91,35 +93,37 @@ def adaptation_names(arguments: dict) -> list[str]:
 
 
 def adapted_batches(
-    args: argparse.Namespace, train: Poses, validation: Poses, load_target: Callable[[], UnlabelledPoses], device: torch.device
-) -> tuple[ShuffledBatches | DomainBatches | SeenAnew, Poses, dict[str, int]]:
+    args: argparse.Namespace,
+    train: Poses | Streamed[Poses],
+    validation: Poses,
+    load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
+    device: torch.device,
+) -> tuple[StepBatches | DomainBatches | SeenAnew, Poses, dict[str, int]]:
     """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
     Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t.
     """
     sizes = {"source_train": len(train), "source_validation": len(validation)}
+    anew = sees_anew(vars(args))
     target = load_target() if needs_target(args) else None
-    views = validation_views(vars(args), validation, target).to(device)
-    target_tensors: tuple[Tensor, ...] | None = None
+    shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
+    views = validation_views(vars(args), validation, shown).to(device)
+
+    def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
+        if anew:
+            return _source_tensors(poses, args.align)
+        seen = _as_filmed(poses, args.align)
+        return seen.inputs_2d, seen.targets_3d
+
+    def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
+        return _target_tensors(poses, args.align)[: None if anew else 1]
+
+    source = make_batches(train, source_tensors, args, device)
+    batches: StepBatches | DomainBatches = source
     if target is not None:
         sizes["target_train_2d"] = len(target)
-        target_tensors = _target_tensors(target, args.align)
-
-    source_tensors: tuple[Tensor, ...]
-    if sees_anew(vars(args)):
-        source_tensors = _source_tensors(train, args.align)
-    else:
-        seen = _as_filmed(train, args.align)
-        source_tensors = seen.inputs_2d, seen.targets_3d
-        target_tensors = target_tensors and target_tensors[:1]
-    source = ShuffledBatches(*(tensor.to(device) for tensor in source_tensors), batch_size=args.batch_size, seed=args.seed)
-    batches: ShuffledBatches | DomainBatches = source
-    if target_tensors is not None:
-        tensors = [tensor.to(device) for tensor in target_tensors]
-        batches = DomainBatches(source, ShuffledBatches(*tensors, batch_size=args.batch_size, seed=args.seed, stream=1))
-    if not sees_anew(vars(args)):
-        return batches, views, sizes
-    return SeenAnew(batches, _views(vars(args)), args.seed), views, sizes
+        batches = DomainBatches(source, make_batches(target, target_tensors, args, device, stream=1))
+    return SeenAnew(batches, _views(vars(args)), args.seed) if anew else batches, views, sizes
 
 
 def validation_views(arguments: Mapping[str, Any], validation: Poses, target: UnlabelledPoses | None) -> Poses:

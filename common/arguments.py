@@ -29,12 +29,12 @@ _ALWAYS_THE_CHECKPOINTS = {
 # What runs have that are older than the option.
 _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
-    "schedule": "published", "precision": "float32", "compile": False,
+    "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
 }  # fmt: skip
 
 
-def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.ArgumentParser:
-    """A parser with the options of every training script; `doc` is the script's docstring."""
+def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool = False) -> argparse.ArgumentParser:
+    """A parser with the options of every training script; `doc` is the script's docstring, `surreal` whether it trains on SURREAL."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -54,6 +54,14 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int) -> argparse.A
         default=0,
         help="accepted and not needed: the data set lives on the device, nothing is loaded by workers",
     )
+    if surreal:
+        data.add_argument(
+            "--stream",
+            choices=("auto", "on", "off"),
+            default="auto",
+            help="SURREAL's training poses stay in their file and are read by shuffled blocks; auto: if the file holds more than "
+            "2,097,152 (default: auto)",
+        )
 
     run = parser.add_argument_group("run")
     run.add_argument(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from common.batches import DomainBatches, ShuffledBatches
+from common.batches import DomainBatches, StepBatches
 from common.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
 from common.test_time import mirrored
 from common.views import align_roots, project, rotation_between
@@ -68,7 +68,7 @@ class Views:
 class SeenAnew:
     """Batches whose source poses are seen anew, each time otherwise; `seed` is the run's."""
 
-    def __init__(self, batches: ShuffledBatches | DomainBatches, views: Views, seed: int) -> None:
+    def __init__(self, batches: StepBatches | DomainBatches, views: Views, seed: int) -> None:
         self.batches = batches
         self.views = views
         self.batch_size, self.steps = batches.batch_size, batches.steps

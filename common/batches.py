@@ -1,11 +1,33 @@
 """Mini-batches cut straight from tensors: no per-sample Python, and the same order whenever a run is taken up again."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from common.errors import DuaError
+
+
+class StepBatches(Protocol):
+    """Batches of one data set, any of which can be had by its step (`ShuffledBatches`, `common.block_batches.BlockBatches`)."""
+
+    batch_size: int
+    steps: int
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
+
+    def describe(self) -> str: ...
+
+    def at(self, step: int) -> tuple[Tensor, ...]: ...
+
+
+def check_batch_size(batch_size: int, poses: int) -> None:
+    """Raise a `DuaError` if batches of that size cannot be cut from so many poses, or cannot be trained on."""
+    if batch_size < 2:
+        raise DuaError(f"--batch_size {batch_size}: BatchNorm needs at least 2 poses in a batch")
+    if batch_size > poses:
+        raise DuaError(f"--batch_size {batch_size} is larger than the {poses} training poses; choose a smaller one")
 
 
 class ShuffledBatches:
@@ -25,10 +47,7 @@ class ShuffledBatches:
     """
 
     def __init__(self, *tensors: Tensor, batch_size: int, seed: int, stream: int = 0) -> None:
-        if batch_size < 2:
-            raise DuaError(f"--batch_size {batch_size}: BatchNorm needs at least 2 poses in a batch")
-        if batch_size > len(tensors[0]):
-            raise DuaError(f"--batch_size {batch_size} is larger than the {len(tensors[0])} training poses; choose a smaller one")
+        check_batch_size(batch_size, len(tensors[0]))
         self.tensors = tensors
         self.batch_size = batch_size
         self.steps = len(tensors[0]) // batch_size
@@ -63,7 +82,7 @@ class DomainBatches:
     An epoch is one pass over the longer of the two; the shorter begins anew, in a new order, as often as it takes.
     """
 
-    def __init__(self, source: ShuffledBatches, target: ShuffledBatches) -> None:
+    def __init__(self, source: StepBatches, target: StepBatches) -> None:
         self.source = source
         self.target = target
         self.batch_size = source.batch_size

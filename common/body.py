@@ -5,6 +5,7 @@ person's right, standing upright with hanging arms; a left part has z reversed. 
 different points of the same body, so their misalignment turns with the parts, as it does in the real data sets.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -175,12 +176,19 @@ _SOLE = 0.02
 """Height of the lowest joint (the ball of the foot, or a hand or hip on the ground) above the floor."""
 
 
-def pose_body(motion: Motion, shape: BodyShape, heading: float, place: tuple[float, float]) -> dict[str, np.ndarray]:
+def pose_body(
+    motion: Motion,
+    shape: BodyShape,
+    heading: float,
+    place: tuple[float, float],
+    definitions: Sequence[str] = tuple(JOINT_TABLES),
+) -> dict[str, np.ndarray]:
     """Pose a body with a motion in a world with z up and the floor at z = 0.
 
     Args:
         heading: turn about the vertical, radians, applied to the whole clip.
         place: (x, y) metres where the middle of the clip's path comes to lie.
+        definitions: whose joints are wanted, 'smpl' among them: the floor is below its lowest one.
 
     Returns:
         By definition: 'h36m' (T, 32, 3) and 'smpl' (T, 24, 3) joints of the same body, metres.
@@ -199,11 +207,16 @@ def pose_body(motion: Motion, shape: BodyShape, heading: float, place: tuple[flo
         _, pivot = _sided(part, _PIVOTS[part.removeprefix("r_").removeprefix("l_")])
         rotation[part] = rotation[parent] @ local[:, i]
         origin[part] = origin[parent] + rotation[parent] @ (shape.part_scale(parent) * pivot)
+    scale = {part: shape.part_scale(part) for part in PARTS}
     joints = {
         definition: np.stack(
-            [origin[part] + rotation[part] @ (shape.part_scale(part) * np.array(offset)) for part, offset in table], axis=1
+            [
+                origin[part] + rotation[part] @ (scale[part] * np.array(offset)) if any(offset) else origin[part]
+                for part, offset in JOINT_TABLES[definition]
+            ],
+            axis=1,
         )
-        for definition, table in JOINT_TABLES.items()
+        for definition in definitions
     }
     middle = origin["pelvis"].mean(axis=0)
     # One shift for the whole clip, and the same for both definitions: they are joints of one body.

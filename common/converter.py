@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,13 @@ from common.checkpoint import BEST, load_checkpoint, rebuild_networks
 from common.distributed import alone, from_main
 from common.errors import DuaError
 from common.poses import Poses
+from common.streamed import Streamed
 from models.pose_converter import PoseConverter
 
 FORMATS = {"h36m": ("smpl", "h36m"), "smpl": ("h36m", "smpl")}
 """`--format` says which skeleton comes out: {format: (definition that goes in, definition that comes out)}."""
+
+A = TypeVar("A", Poses, Streamed[Poses])
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,10 +49,16 @@ def least_squares(inputs: Tensor, outputs: Tensor, architecture: str) -> PoseCon
     return converter
 
 
+@overload
+def convert_labels(poses: Poses, converter: nn.Module) -> Poses: ...
+@overload
+def convert_labels(poses: Streamed[Poses], converter: nn.Module) -> Streamed[Poses]: ...
 @torch.no_grad()
-def convert_labels(poses: Poses, converter: nn.Module) -> Poses:
-    """The same poses with labels in the converter's skeleton."""
+def convert_labels(poses: Poses | Streamed[Poses], converter: nn.Module) -> Poses | Streamed[Poses]:
+    """The same poses with labels in the converter's skeleton; of poses that stay in a file, whenever they are read."""
     assert isinstance(converter, PoseConverter)
+    if isinstance(poses, Streamed):
+        return poses.then(lambda chunk: convert_labels(chunk, converter))
     device = converter.weight.device
     return replace(poses, targets_3d=converter.convert(poses.targets_3d.to(device)).to(poses.targets_3d.device))
 
@@ -139,7 +148,7 @@ def _train_converter(wanted: str, args: argparse.Namespace) -> Path:
     return path
 
 
-def labels_for(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], poses: Poses) -> Poses | None:
+def labels_for(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], poses: A) -> A | None:
     """`poses` with labels in the skeleton that the checkpoint's networks predict, or None if they need a converter that the
     checkpoint does not hold. Data sets are in the definition of their name: 'h36m', or 'surreal' in SMPL's."""
     definition = "h36m" if poses.name == "h36m" else "smpl"

@@ -4,7 +4,9 @@
 files. Both domains are drawn from one seed, each from a stream of its own.
 """
 
+import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from tqdm import tqdm
 from common.body import JOINT_TABLES, draw_shape, pose_body
 from common.camera import project_to_2d
 from common.demo import DATASET_FORMAT
+from common.errors import DuaError
 from common.files import write_text
 from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
 from common.motion import Motion, mirror, mix, resample
@@ -65,6 +68,23 @@ class Take:
         }
 
 
+def add_size_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--poses` and `--workers` of the scripts that build domains."""
+    parser.add_argument(
+        "--poses",
+        type=int,
+        help="make the SURREAL domain's training file so long: poses in surreal_train.h5, a pose a frame, those of validation clips "
+        "included. Its clips are performed in turn, each time by another body, until it is full; the test file and the Human3.6M "
+        "domain are as large as without (default: as many takes of each clip as the options above say)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        help="processes that make the poses of --poses; the result does not depend on it (default: all cores, %(default)s)",
+    )
+
+
 def build_domains(
     motions: Mapping[str, Motion],
     h36m: Mapping[str, Clips],
@@ -74,6 +94,8 @@ def build_domains(
     seed: int,
     out: str | Path,
     source: str,
+    poses: int | None = None,
+    workers: int = 1,
 ) -> dict:
     """Write both domains, the pairs between their skeletons, and `dataset.json`, into `out`.
 
@@ -85,10 +107,18 @@ def build_domains(
         surreal_takes: performances of each clip in the SURREAL domain, each by a body of its own.
         seed: the same seed gives the same files.
         source: where the motion comes from, for `dataset.json`.
+        poses: of SURREAL's training file, validation included, where it is to be that large (`common.domain_stream`).
+        workers: processes that make them.
 
     Returns:
         What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
     """
+    from common.domain_stream import build_surreal_stream, check_disk  # here, not above: it is made of this module's takes
+
+    if workers < 1:
+        raise DuaError(f"--workers {workers}: at least 1 is needed")
+    if poses is not None:
+        check_disk(poses, Path(out))
     description = {
         "format": DATASET_FORMAT,
         "source": source,
@@ -97,7 +127,9 @@ def build_domains(
             definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
         },
         "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, Path(out)),
-        "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, Path(out)),
+        "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, Path(out))
+        if poses is None
+        else build_surreal_stream(motions, surreal, poses, surreal_takes, seed, Path(out), workers),
     }
     write_text(Path(out) / "dataset.json", json.dumps(description, indent=1) + "\n")
     return description
@@ -156,21 +188,38 @@ def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clip
     performances = list(draw_takes(rng, motions, clips, takes))
     for file, splits in (("train", ("train", "validation")), ("test", ("test",))):
         chosen = [take for take in performances if take.split in splits]
-        with SurrealWriter(path_surreal(out, file), source="open motion, common/domain_builder.py") as writer:
+        with SurrealWriter(path_surreal(out, file), source=SURREAL_SOURCE) as writer:
             for take in tqdm(chosen, desc=f"SURREAL domain, {file}", unit="take", disable=None):
-                shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
-                joints = pose_body(take.motion, shape, take.heading, (0.0, 0.0))["smpl"]
-                for first in range(0, len(joints), _CLIP):
-                    distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
-                    in_camera, pixels = _film(joints[first : first + _CLIP], distance)
-                    visible = _visible(in_camera, pixels)
-                    if visible.sum() < _LEAST_FRAMES:
-                        continue
-                    writer.add(f"{take.action}/c{writer.clips:05d}", pixels[visible], in_camera[visible])
-                    described = take.describe("surreal") | {"frames": int(visible.sum())}
-                    sequences.append(described | {"distance_m": round(distance, 3), "body": shape.describe()})
-    camera = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURREAL_CAMERA.resolution}
-    return {"fps": FPS, "camera": camera, "sequences": sequences}
+                for film in film_take(rng, take):
+                    writer.add(f"{take.action}/c{writer.clips:05d}", film.joints_2d, film.joints_3d)
+                    sequences.append(take.describe("surreal") | film.described)
+    return {"fps": FPS, "camera": SURREAL_FACTS, "sequences": sequences}
+
+
+SURREAL_SOURCE = "open motion, common/domain_builder.py"
+SURREAL_FACTS = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURREAL_CAMERA.resolution}
+
+
+@dataclass(frozen=True)
+class Film:
+    """What SURREAL's camera saw of a part of a take: joints_2d (T, 24, 2) pixels, joints_3d (T, 24, 3) metres in its axes."""
+
+    joints_2d: np.ndarray
+    joints_3d: np.ndarray
+    described: dict
+
+
+def film_take(rng: np.random.Generator, take: Take) -> Iterator[Film]:
+    """A take before SURREAL's camera, by a body of its own, in clips that are at most as long as SURREAL's."""
+    shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
+    joints = pose_body(take.motion, shape, take.heading, (0.0, 0.0), ("smpl",))["smpl"]
+    for first in range(0, len(joints), _CLIP):
+        distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
+        in_camera, pixels = _film(joints[first : first + _CLIP], distance)
+        visible = _visible(in_camera, pixels)
+        if (frames := int(visible.sum())) >= _LEAST_FRAMES:
+            described = {"frames": frames, "distance_m": round(distance, 3), "body": shape.describe()}
+            yield Film(pixels[visible], in_camera[visible], described)
 
 
 def _film(joints: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -195,25 +244,43 @@ def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: C
     numbers: dict[str, int] = {}
     for split, names in clips.splits().items():
         for name in names:
-            others = [other for other in names if other != name]
             for number in range(takes):
-                speed = float(rng.uniform(0.8, 1.25))
-                motion = resample(motions[name], FPS, speed)
-                if number >= 2 and others:
-                    motion = mix(motion, motions[others[rng.integers(len(others))]])
-                mirrored = number % 2 == 1
                 action = motions[name].action
                 count = numbers[action] = numbers.get(action, -1) + 1
-                yield Take(
-                    action=f"{action} {count}" if count else action,
-                    split=split,
-                    motion=mirror(motion) if mirrored else motion,
-                    mirrored=mirrored,
-                    speed=speed,
-                    heading=float(rng.uniform(0, 2 * np.pi)),
-                    # Human3.6M's subjects stay within the middle of the room, where all four cameras see them.
-                    place=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, 0.6))),
-                )
+                yield draw_take(rng, motions, name, names, number, numbered(action, count), split)
+
+
+def numbered(action: str, count: int) -> str:
+    """'Walk', 'Walk 1', 'Walk 2', ..."""
+    return f"{action} {count}" if count else action
+
+
+def draw_take(
+    rng: np.random.Generator,
+    motions: Mapping[str, Motion],
+    name: str,
+    names: tuple[str, ...],
+    number: int,
+    action: str,
+    split: str,
+) -> Take:
+    """The performance `number` of clip `name`, as `draw_takes` says; `names` are all clips of the split."""
+    others = [other for other in names if other != name]
+    speed = float(rng.uniform(0.8, 1.25))
+    motion = resample(motions[name], FPS, speed)
+    if number >= 2 and others:
+        motion = mix(motion, motions[others[rng.integers(len(others))]])
+    mirrored = number % 2 == 1
+    return Take(
+        action=action,
+        split=split,
+        motion=mirror(motion) if mirrored else motion,
+        mirrored=mirrored,
+        speed=speed,
+        heading=float(rng.uniform(0, 2 * np.pi)),
+        # Human3.6M's subjects stay within the middle of the room, where all four cameras see them.
+        place=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, 0.6))),
+    )
 
 
 def summarise(description: dict) -> str:
@@ -221,8 +288,7 @@ def summarise(description: dict) -> str:
     lines = []
     for domain, views in (("h36m", 4), ("surreal", 1)):
         for split in ("train", "validation", "test"):
-            frames = [entry["frames"] for entry in description[domain]["sequences"] if entry["split"] == split]
-            lines.append(
-                f"{domain:>8} {split:<10} {len(frames):5d} sequences {sum(frames):8,d} frames {views * sum(frames):9,d} poses"
-            )
+            entries = [entry for entry in description[domain]["sequences"] if entry["split"] == split]
+            frames, films = sum(entry["frames"] for entry in entries), sum(entry.get("films", 1) for entry in entries)
+            lines.append(f"{domain:>8} {split:<10} {films:5d} sequences {frames:8,d} frames {views * frames:9,d} poses")
     return "\n".join(lines)

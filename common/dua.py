@@ -23,6 +23,7 @@ from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses, UnlabelledPoses, split_validation
 from common.skeleton import NUM_JOINTS
+from common.streamed import Streamed, brought_into_memory
 from common.synced import gathered
 from common.views import canonical
 from models.domain_classifier import warm_start
@@ -185,7 +186,7 @@ def decide_dua(args: Arguments) -> bool:
 
 
 def select_validation(
-    args: argparse.Namespace, run: Experiment, networks: Mapping[str, nn.Module], source: Poses, target: Poses
+    args: argparse.Namespace, run: Experiment, networks: Mapping[str, nn.Module], source: Poses, target: Poses | Streamed[Poses]
 ) -> Callable[[], Validation]:
     """The errors that choose the best epoch: the source's validation split, or with `--select target` the target's test set.
 
@@ -195,11 +196,12 @@ def select_validation(
     if args.select == "target":
         run.selection = ORACLE
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
-        target = canonical(target) if "canonical" in args.align else target
+        test = brought_into_memory(target, "--select target")
+        test = canonical(test) if "canonical" in args.align else test
 
         def by_target() -> Validation:
             calibration = validate(networks, source, run.device, domain="source").calibration
-            return Validation(validation_errors(networks, target, run.device, domain="target"), calibration)
+            return Validation(validation_errors(networks, test, run.device, domain="target"), calibration)
 
         return by_target
     return lambda: validate(networks, source, run.device, domain="source")
@@ -223,7 +225,9 @@ def train_adapted(
         skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
         target: the target data set's name.
     """
-    batches, validation, sizes = adapted_batches(args, *split_validation(poses), load_target, run.device)
+    train, held_out = split_validation(poses)
+    validation = brought_into_memory(held_out, "validation")
+    batches, validation, sizes = adapted_batches(args, train, validation, load_target, run.device)
     print(batches.describe())
 
     networks = run.networks(**dua_descriptions(args))

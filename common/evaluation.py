@@ -1,10 +1,11 @@
 """The one evaluation: whichever script trained a network, its errors are counted here, so that they compare."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from common.losses import gaussian_nll, relative_error
 from common.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe, pck
 from common.poses import Poses, UnlabelledPoses
 from common.skeleton import JOINT_NAMES, MIRROR
+from common.streamed import Streamed, brought_into_memory
 from common.test_time import PLAIN, TestTime, adapt_batchnorm, mirrored
 from common.views import canonical_rotations
 from models.domain_norm import select_domain
@@ -124,12 +126,33 @@ def lift(
     test_time: TestTime = PLAIN,
 ) -> tuple[Tensor, Tensor | None]:
     """`predict` of the inputs of some poses, as the network was trained to be used; in the axes of the poses' own cameras."""
+    return _lift(_adapted(networks, poses, device, domain, test_time), poses, device, test_time)
+
+
+def _adapted(
+    networks: Mapping[str, nn.Module],
+    poses: Poses | UnlabelledPoses,
+    device: torch.device,
+    domain: str,
+    test_time: TestTime,
+) -> Mapping[str, nn.Module]:
+    """The networks with BatchNorm's statistics of the domain or, as `test_time` asks, of the poses."""
     select_domain(networks["lifter"], domain)
-    inputs_2d, rotations = poses.inputs_2d.cpu(), None
-    if test_time.canonical:
-        inputs_2d, rotations = canonical_rotations(inputs_2d, poses.sequences)
-    if test_time.batchnorm and domain == "target":
-        networks = {**networks, "lifter": adapt_batchnorm(networks["lifter"], inputs_2d, device)}
+    if not (test_time.batchnorm and domain == "target"):
+        return networks
+    return {**networks, "lifter": adapt_batchnorm(networks["lifter"], _inputs(poses, test_time)[0], device)}
+
+
+def _inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple[Tensor, Tensor | None]:
+    """Inputs as the network learnt them, and the rotations of the cameras if those are turned."""
+    inputs_2d = poses.inputs_2d.cpu()
+    return canonical_rotations(inputs_2d, poses.sequences) if test_time.canonical else (inputs_2d, None)
+
+
+def _lift(
+    networks: Mapping[str, nn.Module], poses: Poses | UnlabelledPoses, device: torch.device, test_time: TestTime
+) -> tuple[Tensor, Tensor | None]:
+    inputs_2d, rotations = _inputs(poses, test_time)
     poses_3d, uncertainty = predict(networks, inputs_2d, device, test_time.flip)
     if rotations is not None:
         poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
@@ -138,7 +161,7 @@ def lift(
 
 def evaluate(
     networks: Mapping[str, nn.Module],
-    poses: Poses,
+    poses: Poses | Streamed[Poses],
     device: torch.device,
     domain: str = "source",
     test_time: TestTime = PLAIN,
@@ -146,17 +169,32 @@ def evaluate(
     """Errors of `networks` on labelled poses, per action ('Walking' holds 'Walking' and 'Walking 1').
 
     `domain` says whose BatchNorm statistics are used, where a network has two kinds (`--domain_bn`); with
-    `test_time.batchnorm`, poses of the target give their own.
+    `test_time.batchnorm`, poses of the target give their own. Poses that stay in a file are gone through chunk by chunk, and
+    nothing but their errors is kept.
     """
-    predicted, uncertainty = lift(networks, poses, device, domain, test_time)
-    target = poses.targets_3d.cpu()
-    per_pose = {
-        "mpjpe": mpjpe(predicted, target) * 1000,
-        "p_mpjpe": p_mpjpe(predicted, target) * 1000,
-        "n_mpjpe": n_mpjpe(predicted, target) * 1000,
-        "pck": pck(predicted, target) * 100,
-        "auc": auc(predicted, target) * 100,
-    }
+    if isinstance(poses, Streamed):
+        # BatchNorm's statistics are of a whole set, so they are taken before the first chunk.
+        shown = (
+            brought_into_memory(poses, "--test_bn") if test_time.batchnorm and domain == "target" else poses.read(np.arange(1))
+        )
+        networks = _adapted(networks, shown, device, domain, test_time)
+        chunks: Iterable[Poses] = poses.chunks()
+    else:
+        networks, chunks = _adapted(networks, poses, device, domain, test_time), (poses,)
+
+    found: dict[str, list[Tensor]] = {}
+    of_joints, judged = torch.zeros(len(JOINT_NAMES), dtype=torch.float64), dict[str, float]()
+    for chunk in chunks:
+        predicted, uncertainty = _lift(networks, chunk, device, test_time)
+        target, share = chunk.targets_3d.cpu(), len(chunk) / len(poses)
+        for name, values in _errors(predicted, target).items():
+            found.setdefault(name, []).append(values)
+        of_joints += joint_errors(predicted, target).double().mean(dim=0) * 1000 * share
+        if uncertainty is not None:
+            for name, value in _judge(uncertainty, predicted, target, uncertainty_unit(networks)).items():
+                judged[name] = judged.get(name, 0.0) + value * share
+    per_pose = {name: torch.cat(parts) for name, parts in found.items()}
+
     rows_of: dict[str, list[Tensor]] = {}
     for sequence in poses.sequences:
         rows_of.setdefault(sequence.base_action, []).append(torch.arange(sequence.start, sequence.stop))
@@ -168,10 +206,19 @@ def evaluate(
             **{key: float(values[rows].double().mean()) for key, values in per_pose.items()},
         }
     average = {key: sum(row[key] for row in per_action.values()) / len(per_action) for key in per_pose}
-    errors = joint_errors(predicted, target).double().mean(dim=0) * 1000
-    per_joint = {name: float(error) for name, error in zip(JOINT_NAMES, errors, strict=True)}
-    judged = None if uncertainty is None else _judge(uncertainty, predicted, target, uncertainty_unit(networks))
-    return Evaluation(len(poses), per_action, average, per_joint, judged)
+    per_joint = dict(zip(JOINT_NAMES, of_joints.tolist(), strict=True))
+    return Evaluation(len(poses), per_action, average, per_joint, judged or None)
+
+
+def _errors(predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """(N,) errors of poses by name, in millimetres and percent."""
+    return {
+        "mpjpe": mpjpe(predicted, target) * 1000,
+        "p_mpjpe": p_mpjpe(predicted, target) * 1000,
+        "n_mpjpe": n_mpjpe(predicted, target) * 1000,
+        "pck": pck(predicted, target) * 100,
+        "auc": auc(predicted, target) * 100,
+    }
 
 
 def _judge(uncertainty: Tensor, predicted: Tensor, target: Tensor, unit: str) -> dict[str, float]:
@@ -220,9 +267,11 @@ def validation_errors(
 
 
 def _mean_errors(predicted: Tensor, target: Tensor) -> dict[str, float]:
+    # Chunk by chunk: Procrustes works on several copies in double precision.
+    aligned = [p_mpjpe(*chunk) for chunk in zip(predicted.split(_CHUNK), target.split(_CHUNK), strict=True)]
     return {
         "val_mpjpe_mm": float(mpjpe(predicted, target).double().mean()) * 1000,
-        "val_p_mpjpe_mm": float(p_mpjpe(predicted, target).double().mean()) * 1000,
+        "val_p_mpjpe_mm": float(torch.cat(aligned).double().mean()) * 1000,
     }
 
 

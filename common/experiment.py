@@ -25,6 +25,7 @@ from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
 from common.precision import choose_precision, set_tf32
 from common.run_log import new_run_folder, write_config, write_results
+from common.streamed import Streamed
 from common.test_time import TestTime
 from common.training import Batches, Loss, Trainer
 from models import build
@@ -154,7 +155,7 @@ class Experiment:
         """The best epoch's checkpoint, or the one that is evaluated."""
         return self._file
 
-    def report(self, tests: Mapping[str, Poses]) -> None:
+    def report(self, tests: Mapping[str, Poses | Streamed[Poses]]) -> None:
         """Print the test errors of the best epoch (or the evaluated checkpoint), and keep them as JSON beside it.
 
         Args:
@@ -218,6 +219,6 @@ def _module(role: str, arguments: Mapping[str, Any]) -> str:
     return role
 
 
-def domain_of(checkpoint: Mapping[str, Any], poses: Poses) -> str:
+def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> str:
     """Whose BatchNorm statistics (`--domain_bn`) fit these poses."""
     return "target" if poses.name == checkpoint["target"] else "source"

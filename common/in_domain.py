@@ -5,18 +5,21 @@ from collections.abc import Callable
 from torch import Tensor
 
 from common.arguments import Arguments
-from common.batches import ShuffledBatches
+from common.block_batches import make_batches
 from common.evaluation import Validation, validate
 from common.experiment import Experiment
 from common.metrics import mpjpe
 from common.networks import lifter_description, uncertainty_description
 from common.poses import Poses, split_validation
+from common.streamed import Streamed, brought_into_memory
 
 Objective = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
 """(poses_3d (B, 16, 3), targets_3d (B, 16, 3), the estimator's output (B, 16)) -> {"loss": what is minimised, and its terms}."""
 
 
-def train_in_domain(run: Experiment, args: Arguments, network: str, poses: Poses, skeleton: str, objective: Objective) -> None:
+def train_in_domain(
+    run: Experiment, args: Arguments, network: str, poses: Poses | Streamed[Poses], skeleton: str, objective: Objective
+) -> None:
     """Cut a validation split from `poses`, train on the rest, keep the epoch with the least validation error.
 
     Args:
@@ -25,8 +28,11 @@ def train_in_domain(run: Experiment, args: Arguments, network: str, poses: Poses
         skeleton: whose joints they are, 'h36m' or 'smpl'.
         objective: the experiment's loss.
     """
-    train, validation = (split.to(run.device) for split in split_validation(poses))
-    batches = ShuffledBatches(train.inputs_2d, train.targets_3d, batch_size=args.batch_size, seed=args.seed)
+    train, held_out = split_validation(poses)
+    validation = brought_into_memory(held_out, "validation").to(run.device)
+    batches = make_batches(train, lambda poses: (poses.inputs_2d, poses.targets_3d), args, run.device)
+    if isinstance(train, Streamed):
+        print(batches.describe())
     lifter = lifter_description(args, network)
     networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter, args.uncertainty_loss))
 

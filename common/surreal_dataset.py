@@ -13,6 +13,7 @@ One HDF5 file holds one split, frames of all clips in a row:
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import h5py
@@ -24,6 +25,7 @@ from common.errors import DuaError
 from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
 from common.safe_load import require_file
 from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES, handedness
+from common.streamed import Streamed
 
 SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
 """Every image of SURREAL is taken with it; SURREAL has no lens distortion."""
@@ -36,6 +38,7 @@ SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
 
 _MAKE = "python data/prepare_data_surreal.py (data/README.md)"
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
+_GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
 _SAMPLE = 20_000  # poses that the handedness is measured on
 # Real bodies in motion average 0.2 to 0.5, mirrored ones the negative; a few straight-legged frames come near 0.
 _MIRRORED_BELOW = -0.05
@@ -68,11 +71,8 @@ def load_surreal(
     """
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
-        rows, sequences = _choose(file, data_dir, split, downsample, actions)
-        poses = _poses(file, rows, sequences, joints)
-        sample = poses.targets_3d[:: 1 + len(poses) // _SAMPLE].numpy()
-        check_not_mirrored(float(np.mean(handedness(sample))), file.filename)
-    return poses
+        starts, sequences = _choose(file, data_dir, split, downsample, actions)
+        return _poses(file, _rows(starts, sequences, downsample), sequences, joints)
 
 
 def load_surreal_2d(
@@ -81,9 +81,97 @@ def load_surreal_2d(
     """The 2D joints alone, for a target domain: `joints_3d` is not opened. Arguments and errors as `load_surreal`."""
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
-        rows, sequences = _choose(file, data_dir, split, downsample, actions)
-        inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-    return UnlabelledPoses("surreal", torch.from_numpy(inputs), sequences)
+        starts, sequences = _choose(file, data_dir, split, downsample, actions)
+        return _inputs(file, _rows(starts, sequences, downsample), sequences, joints)
+
+
+STREAM_ABOVE = 2**21
+"""Poses in a file that 'auto' does not take into memory any more: 0.7 GB of tensors, and as much again while they are split."""
+TEST_STREAM_ABOVE = 2**19
+"""The same of a test, whose errors take five times as much memory as its poses."""
+
+
+def open_surreal(
+    data_dir: str | Path,
+    split: str = "train",
+    smpl_shoulders: str = "shoulder",
+    downsample: int = 1,
+    actions: str = "*",
+    stream: str = "auto",
+    above: int = STREAM_ABOVE,
+) -> Poses | Streamed[Poses]:
+    """`load_surreal`, or poses that stay in the file and are checked whenever they are read; a line says so.
+
+    Args:
+        stream: 'on', 'off', or 'auto': if the file holds more than `above` poses.
+
+    Raises:
+        DuaError: as `load_surreal`; of streamed poses, header, tables and a sample from all over the file are looked at now.
+    """
+    if not _streams(data_dir, split, stream, above):
+        return load_surreal(data_dir, split, smpl_shoulders, downsample, actions)
+
+    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> Poses:
+        with _open(data_dir, split) as file:
+            return _poses(file, rows, sequences, joints)
+
+    joints = _joints(smpl_shoulders)
+    with _open(data_dir, split) as file:
+        starts, sequences = _choose(file, data_dir, split, downsample, actions)
+    poses = Streamed("surreal", sequences, starts, downsample, load)
+    poses.read(_sample(len(poses)))
+    return poses
+
+
+def open_surreal_test(
+    data_dir: str | Path, smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
+) -> Poses | Streamed[Poses]:
+    """The test split; a large one stays in its file, which changes no error: a test needs no shuffle. Errors as `load_surreal`."""
+    return open_surreal(data_dir, "test", smpl_shoulders, downsample, actions, above=TEST_STREAM_ABOVE)
+
+
+def open_surreal_2d(
+    data_dir: str | Path,
+    split: str = "train",
+    smpl_shoulders: str = "shoulder",
+    downsample: int = 1,
+    actions: str = "*",
+    stream: str = "auto",
+) -> UnlabelledPoses | Streamed[UnlabelledPoses]:
+    """`load_surreal_2d`, or 2D joints that stay in the file: nothing that is returned can open `joints_3d`. As `open_surreal`."""
+    if not _streams(data_dir, split, stream, STREAM_ABOVE):
+        return load_surreal_2d(data_dir, split, smpl_shoulders, downsample, actions)
+
+    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> UnlabelledPoses:
+        with _open(data_dir, split) as file:
+            return _inputs(file, rows, sequences, joints)
+
+    joints = _joints(smpl_shoulders)
+    with _open(data_dir, split) as file:
+        starts, sequences = _choose(file, data_dir, split, downsample, actions)
+    poses = Streamed("surreal", sequences, starts, downsample, load)
+    poses.read(_sample(len(poses)))
+    return poses
+
+
+def _sample(poses: int) -> np.ndarray:
+    """Numbers of about `_SAMPLE` poses: stretches of a few clips, from all over the file."""
+    stretch = 1000
+    firsts = np.linspace(0, max(0, poses - stretch), min(_SAMPLE // stretch, -(-poses // stretch)), dtype=np.int64)
+    return np.unique(firsts[:, None] + np.arange(min(stretch, poses)))
+
+
+def _streams(data_dir: str | Path, split: str, stream: str, above: int) -> bool:
+    """Whether the file of a split is streamed; if so, a line says why."""
+    if stream == "off":
+        return False
+    with _open(data_dir, split) as file:
+        poses = len(file["joints_2d"])
+        if stream == "on" or poses > above:
+            why = "--stream on" if stream == "on" else f"more than {above:,}"
+            print(f"streams {file.filename}: {poses:,} poses ({why}) stay in the file and are read by blocks", flush=True)
+            return True
+    return False
 
 
 def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
@@ -109,7 +197,7 @@ def load_surreal_clip(
         sequence = Sequence(
             "surreal", motion_of(clip), SURREAL_CAMERA.name, 0, len(rows), SURREAL_CAMERA.resolution, SPLITS[split]
         )
-        return _poses(file, rows, (sequence,), joints)
+        return _poses(file, rows, (sequence,), joints, whole_set=False)
 
 
 def motion_of(clip: str) -> str:
@@ -186,18 +274,18 @@ def camera_attributes() -> dict[str, int | list[float]]:
 def _choose(
     file: h5py.File, data_dir: str | Path, split: str, downsample: int, actions: str
 ) -> tuple[np.ndarray, tuple[Sequence, ...]]:
-    """Rows of the file that are wanted, (N,) increasing, and the sequences that they form."""
+    """The sequences that are wanted, laid one after the other, and the rows of the file at which they start, (S,) increasing."""
     names, starts, stops = _tables(file)
     motions = [motion_of(name) for name in names]
     chosen = choose_actions(motions, actions, file.filename)
     splits = read_splits(data_dir, "surreal") if split == "train" else {}
-    rows: list[np.ndarray] = []
+    first_rows: list[int] = []
     sequences: list[Sequence] = []
     count = 0
     for motion, start, stop in zip(motions, starts.tolist(), stops.tolist(), strict=True):
         if motion in chosen:
-            rows.append(np.arange(start, stop, downsample))
-            length = len(rows[-1])
+            first_rows.append(start)
+            length = len(range(start, stop, downsample))
             sequences.append(
                 Sequence(
                     "surreal",
@@ -210,7 +298,14 @@ def _choose(
                 )
             )
             count += length
-    return np.concatenate(rows), tuple(sequences)
+    return np.array(first_rows, dtype=np.int64), tuple(sequences)
+
+
+def _rows(starts: np.ndarray, sequences: tuple[Sequence, ...], downsample: int) -> np.ndarray:
+    """The rows of the file in which the sequences' poses lie, (N,) increasing."""
+    lengths = np.array([sequence.stop - sequence.start for sequence in sequences])
+    firsts = np.array([sequence.start for sequence in sequences])
+    return np.arange(lengths.sum()) * downsample + np.repeat(starts - firsts * downsample, lengths)
 
 
 def _tables(file: h5py.File) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -241,11 +336,10 @@ def _read(
             f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the 24 joints of SMPL; "
             f"prepare it anew with: {_MAKE}"
         )
+    if rows[-1] >= len(dataset):
+        raise DuaError(f"{file.filename} has become shorter since it was opened; start anew with the file as it is now")
     result = np.empty((len(rows), len(joints), axes), dtype=np.float32)
-    for first in range(0, len(dataset), _BLOCK):
-        low, high = np.searchsorted(rows, (first, first + _BLOCK))
-        if low == high:
-            continue
+    for low, high in _runs(rows):
         wanted = rows[low:high]
         values = dataset[wanted[0] : wanted[-1] + 1][wanted - wanted[0]][:, joints]
         finite = np.isfinite(values).all(axis=(1, 2))
@@ -255,10 +349,30 @@ def _read(
     return result
 
 
-def _poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> Poses:
+def _runs(rows: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Parts `low` to `high` of increasing rows that are read at once: without large gaps, at most `_BLOCK` rows of the file long."""
+    edges = [0, *(np.flatnonzero(np.diff(rows) > _GAP) + 1).tolist(), len(rows)]
+    for low, end in pairwise(edges):
+        while low < end:
+            high = min(end, int(np.searchsorted(rows, rows[low] + _BLOCK)))
+            yield low, high
+            low = high
+
+
+def _inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> UnlabelledPoses:
+    return UnlabelledPoses("surreal", torch.from_numpy(_read(file, "joints_2d", 2, rows, joints, _screen)), sequences)
+
+
+def _poses(
+    file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int], whole_set: bool = True
+) -> Poses:
+    """Poses of some rows; unless they are of one clip alone, it is checked that they are not mirrored."""
     inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-    joints_3d = _read(file, "joints_3d", 3, rows, joints, np.asarray)
-    roots, targets = joints_3d[:, ROOT].copy(), joints_3d - joints_3d[:, ROOT : ROOT + 1]
+    targets = _read(file, "joints_3d", 3, rows, joints, np.asarray)
+    roots = targets[:, ROOT].copy()
+    targets -= roots[:, None]
+    if whole_set:
+        check_not_mirrored(float(np.mean(handedness(targets[:: 1 + len(targets) // _SAMPLE]))), file.filename)
     return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
 
 

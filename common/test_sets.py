@@ -2,7 +2,8 @@
 
 from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.poses import Poses
-from common.surreal_dataset import load_surreal
+from common.streamed import Streamed
+from common.surreal_dataset import load_surreal, open_surreal_test
 
 
 def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses, str]:
@@ -14,3 +15,10 @@ def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsamp
     if name == "h36m":
         return load_h36m(data_dir, keypoints, TEST_SUBJECTS, downsample=downsample), keypoints
     return load_surreal(data_dir, "test", shoulders, downsample), "gt"
+
+
+def open_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses | Streamed[Poses], str]:
+    """`load_test`, but a test of SURREAL that is too large for memory stays in its file."""
+    if name == "h36m":
+        return load_test(name, data_dir, keypoints, shoulders, downsample)
+    return open_surreal_test(data_dir, shoulders, downsample), "gt"

@@ -2,6 +2,7 @@
 
     python data/prepare_data_bvh.py bandai_namco_1.zip bandai_namco_2.zip --out data/bandai
     python data/prepare_data_bvh.py path/to/cmu path/to/lafan1 --out data/mocap
+    python data/prepare_data_bvh.py path/to/cmu --out data/large --poses 6500000    # a SURREAL domain of SURREAL's size, 3.1 GB
     python train_surreal.py --dua --data_dir data/bandai
 
 Takes folders, .bvh files and .zip archives. Joints are matched by name: the conventions of CMU, LAFAN1, 100STYLE, Mixamo and
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from common.bvh import load_bvh
 from common.bvh_files import find_bvh
-from common.domain_builder import FPS, Clips, build_domains, summarise
+from common.domain_builder import FPS, Clips, add_size_arguments, build_domains, summarise
 from common.errors import DuaError, run_script
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
 
@@ -44,6 +45,7 @@ def main() -> None:
         help="performances of each clip before SURREAL's one camera (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files (default: %(default)s)")
+    add_size_arguments(parser)
     args = parser.parse_args()
     for name in ("takes", "surreal_takes"):
         if getattr(args, name) < 1:
@@ -56,7 +58,10 @@ def main() -> None:
     motions = {source.name: load_bvh(source, FPS, args.conventions) for source in bar}
     h36m, surreal = assign(sorted(motions), np.random.default_rng([args.seed, 2]))
     names = ", ".join(path.name for path in args.sources)
-    description = build_domains(motions, h36m, surreal, args.takes, args.surreal_takes, args.seed, args.out, f"BVH: {names}")
+    source = f"BVH: {names}"
+    description = build_domains(
+        motions, h36m, surreal, args.takes, args.surreal_takes, args.seed, args.out, source, args.poses, args.workers
+    )
     print(summarise(description))
     print(f"wrote them into {args.out}")
 

@@ -1,6 +1,7 @@
 """Build the demo data: real human motion in the layouts of Human3.6M and SURREAL, in seconds and without a licence.
 
     python data/prepare_data_demo.py
+    python data/prepare_data_demo.py --poses 6500000 --out data/large    # a SURREAL domain of SURREAL's size, 3.1 GB
 
 Reads `data/demo/motion.h5` (15 motion-capture clips, see `data/demo/NOTICE`) and writes into `data/demo/`
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `common` is found from the repository root
 
-from common.domain_builder import FPS, Clips, build_domains, summarise
+from common.domain_builder import FPS, Clips, add_size_arguments, build_domains, summarise
 from common.errors import DuaError, run_script
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.motion import load_deepmimic_clips
@@ -39,12 +40,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DEMO, help="folder to write into (default: %(default)s)")
     parser.add_argument("--takes", type=int, default=6, help="takes of each clip by each subject (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files (default: %(default)s)")
+    add_size_arguments(parser)
     args = parser.parse_args()
     if args.takes < 1:
         raise DuaError(f"--takes {args.takes}: at least 1 is needed")
     motions = load_deepmimic_clips(args.motion, FPS)
     source = "motion-capture clips of pybullet, data/demo/NOTICE"
-    description = build_domains(motions, H36M, SURREAL, args.takes, SURREAL_TAKES * args.takes, args.seed, args.out, source)
+    description = build_domains(
+        motions, H36M, SURREAL, args.takes, SURREAL_TAKES * args.takes, args.seed, args.out, source, args.poses, args.workers
+    )
     print(summarise(description))
     print(f"wrote them into {args.out}")
 
