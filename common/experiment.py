@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from common.device import choose_device, seed_everything
 from common.errors import DuaError
 from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
-from common.run_log import new_run_folder, write_config, write_results
+from common.run_lock import run_lock
+from common.run_log import forget_results, new_run_folder, write_config, write_results
 from common.test_time import TestTime
 from common.training import Batches, Loss, Trainer
 from models import build
@@ -53,8 +55,11 @@ class Experiment:
         self._descriptions: dict[str, dict[str, Any]] = {}
         self._checkpoint: dict[str, Any] | None = None
         self._file = Path()
+        self._lock = ExitStack()
         if args.resume or args.evaluate:
             self._file = checkpoint_file(args.resume, LAST) if args.resume else checkpoint_file(args.evaluate, BEST)
+            if args.resume:  # before it is read: until training goes on, no other process may put a later one in its place
+                self._lock.enter_context(run_lock(self._file.parent))
             self._checkpoint = load_checkpoint(self._file)
             check_experiment(self._checkpoint, self._file, name, role, network)
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))
@@ -112,6 +117,8 @@ class Experiment:
             sizes: numbers of poses, for the log and `config.json`.
         """
         folder = self._file.parent if self._checkpoint else new_run_folder(self.args.checkpoint)
+        if not self._checkpoint:
+            self._lock.enter_context(run_lock(folder))
         arguments = recorded_arguments(self.args)
         header = {
             "experiment": self.name,
@@ -127,12 +134,14 @@ class Experiment:
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)
-        if self._checkpoint:
-            trainer.resume(self._checkpoint, self._file)
-        write_config(folder, " ".join(sys.argv), arguments, facts)
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
-        print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
-        trainer.fit()
+        with self._lock:
+            if self._checkpoint:
+                trainer.resume(self._checkpoint, self._file)
+                forget_results(folder)
+            write_config(folder, " ".join(sys.argv), arguments, facts)
+            print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
+            trainer.fit()
         self._file = folder / BEST
         if not self._file.exists():  # a snapshot went on outside its run, and no later epoch was better
             print(f"{folder} has no {BEST}: the best epoch lies where the snapshot comes from; what follows is of the last one")
@@ -177,7 +186,10 @@ class Experiment:
         try:
             write_results(path, written)
             print(f"\n{path}")
-        except DuaError as error:  # a checkpoint in a read-only folder can still be evaluated
+        except DuaError as error:
+            if not self.args.evaluate:
+                raise
+            # A checkpoint in a read-only folder can still be evaluated.
             print(f"\nresults were not kept: {error}", file=sys.stderr)
 
 

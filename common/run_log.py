@@ -51,6 +51,12 @@ def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
     write_text(folder / "log.csv", buffer.getvalue())
 
 
+def forget_results(folder: Path) -> None:
+    """Delete the report of fewer epochs when a run goes on: beside later checkpoints it would pass for theirs."""
+    for name in ("results.json", "conversion.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_results(path: Path, results: dict[str, Any]) -> None:
     write_text(path, json.dumps(results, indent=1) + "\n")
 
