@@ -23,7 +23,7 @@ def build_demo_if_missing(data_dir: str | Path) -> None:
     """
     if os.path.realpath(data_dir) != str(DEMO):  # `Path.resolve` raises on links that lead back to themselves
         return
-    try:  # dataset.json is written last, so it is there only when all is
+    try:
         if json.loads((DEMO / "dataset.json").read_text())["format"] == DATASET_FORMAT:
             return
     except (OSError, ValueError, KeyError, TypeError):

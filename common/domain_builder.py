@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.body import JOINT_TABLES, draw_shape, pose_body
 from common.camera import project_to_2d
 from common.demo import DATASET_FORMAT
+from common.file_sets import written_together
 from common.files import write_text
 from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
 from common.motion import Motion, mirror, mix, resample
@@ -89,17 +90,18 @@ def build_domains(
     Returns:
         What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
     """
-    description = {
-        "format": DATASET_FORMAT,
-        "source": source,
-        "seed": seed,
-        "joint_offsets_m": {
-            definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
-        },
-        "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, Path(out)),
-        "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, Path(out)),
-    }
-    write_text(Path(out) / "dataset.json", json.dumps(description, indent=1) + "\n")
+    with written_together(out) as folder:
+        description = {
+            "format": DATASET_FORMAT,
+            "source": source,
+            "seed": seed,
+            "joint_offsets_m": {
+                definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
+            },
+            "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, folder),
+            "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, folder),
+        }
+        write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
     return description
 
 

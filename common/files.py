@@ -14,10 +14,11 @@ from typing import IO
 from common.errors import DuaError
 from common.file_lock import try_lock
 
-_HOST = f"{zlib.crc32(platform.node().encode()):08x}"
-_PART = re.compile(rf"\..+\.{_HOST}[a-z0-9_]{{8}}\.part")
-"""Names of this machine's temporary files: hidden, the target's name, the machine, what `tempfile` draws. Those of other machines
-are let be: on some network file systems their locks are not seen here."""
+HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+"""This machine, in names of temporary files."""
+_PART = re.compile(rf"\..+\.{HOST}[a-z0-9_]{{8}}\.part")
+"""Names of its temporary files: hidden, the target's name, the machine, what `tempfile` draws. Those of other machines are let be:
+on some network file systems their locks are not seen here."""
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def write_text(path: str | Path, text: str) -> None:
 def _locked_temporary(target: Path) -> tuple[int, str]:
     """(open descriptor, name) of a new file beside `target`; its lock tells `_delete_leftovers` that somebody writes it."""
     while True:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.{_HOST}", suffix=".part", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.{HOST}", suffix=".part", dir=target.parent)
         try_lock(descriptor)
         if os.path.exists(temporary):
             return descriptor, temporary
