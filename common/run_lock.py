@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common.errors import DuaError
@@ -30,31 +30,42 @@ def run_lock(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     descriptor = _open_locked(path)
     try:
+        _sign(descriptor, path)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is locked: nobody else's can have this name
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # while it is locked: nobody else's can have this name
         os.close(descriptor)
 
 
 def _open_locked(path: Path) -> int:
-    try:
-        while True:
+    while True:
+        try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-            locked = try_lock(descriptor)
-            if locked is False:
-                holder = os.pread(descriptor, 1000, 0)
-                os.close(descriptor)
-                raise _held(path.parent, holder)
-            if not _is_at(descriptor, path):  # its holder ended and deleted it between our opening and our lock
-                os.close(descriptor)
-                continue
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        locked = try_lock(descriptor)
+        if locked is False:
+            holder = os.pread(descriptor, 1000, 0)
+            os.close(descriptor)
+            raise _held(path.parent, holder)
+        if _is_at(descriptor, path):
             if locked is None:
-                print(f"warning: {path.parent}: no locks here; take care that only one run works in it", file=sys.stderr)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode(), 0)
+                print(f"warning: {path.parent} cannot be locked; take care that no other run works in it", file=sys.stderr)
             return descriptor
+        os.close(descriptor)  # its holder ended and deleted it between our opening and our lock
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": platform.node()}).encode(), 0)
     except OSError as error:
-        raise DuaError(f"cannot write {path}: {error.strerror or error}; a run that goes on writes into its folder") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DuaError:
+    return DuaError(f"cannot write {path}: {error.strerror or error}; a run needs to write into its folder, give it room there")
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

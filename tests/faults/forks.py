@@ -1,6 +1,5 @@
 """Scripts in processes of their own that cost a fork and not three seconds of imports, so that they can be killed by the dozen."""
 
-import json
 import multiprocessing
 import os
 import runpy
@@ -140,14 +139,14 @@ def die_at(function, call):
     setattr(os, name, counted)
 
 
-def count_replaces(path):
-    """In a process: keep the number of renames so far in a file."""
+def count_renames(path):
+    """In a process: keep the number of `os.replace` so far in a file."""
     real, calls = os.replace, 0
 
     def counted(*arguments, **options):
         nonlocal calls
         calls += 1
-        Path(path).write_text(json.dumps(calls))
+        Path(path).write_text(str(calls))
         return real(*arguments, **options)
 
     os.replace = counted
