@@ -74,7 +74,14 @@ def checkpoint_file(path: str | Path, prefer: str) -> Path:
         return path
     if (path / prefer).exists():
         return path / prefer
+    if prefer == LAST and (path / BEST).exists():  # killed between the two, in the first epoch: both hold the same
+        return path / BEST
     near = sorted(str(found) for found in path.glob("**/*.pth.tar"))[:10]
+    if prefer == LAST and not near:
+        raise DuaError(
+            f"{path} has no checkpoint to resume: either it is no run folder, or the run was stopped before its first epoch was "
+            "done; start it anew (the command stands in its config.json)"
+        )
     raise DuaError(
         f"{path} has no {prefer}; " + (f"below it there are: {', '.join(near)}" if near else "give a checkpoint or a run folder")
     )

@@ -1,6 +1,7 @@
 """The demo data, built when it is first asked for."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,9 @@ def build_demo_if_missing(data_dir: str | Path) -> None:
     Raises:
         DuaError: the builder failed; it has said why.
     """
-    if Path(data_dir).resolve() != DEMO:
+    if os.path.realpath(data_dir) != str(DEMO):  # `Path.resolve` raises on links that lead back to themselves
         return
-    try:  # dataset.json is written last, so it is there only when all is
+    try:
         if json.loads((DEMO / "dataset.json").read_text())["format"] == DATASET_FORMAT:
             return
     except (OSError, ValueError, KeyError, TypeError):

@@ -18,6 +18,7 @@ from common.body import JOINT_TABLES, draw_shape, pose_body
 from common.camera import project_to_2d
 from common.demo import DATASET_FORMAT
 from common.errors import DuaError
+from common.file_sets import written_together
 from common.files import write_text
 from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
 from common.motion import Motion, mirror, mix, resample
@@ -119,19 +120,20 @@ def build_domains(
         raise DuaError(f"--workers {workers}: at least 1 is needed")
     if poses is not None:
         check_disk(poses, Path(out))
-    description = {
-        "format": DATASET_FORMAT,
-        "source": source,
-        "seed": seed,
-        "joint_offsets_m": {
-            definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
-        },
-        "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, Path(out)),
-        "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, Path(out))
-        if poses is None
-        else build_surreal_stream(motions, surreal, poses, surreal_takes, seed, Path(out), workers),
-    }
-    write_text(Path(out) / "dataset.json", json.dumps(description, indent=1) + "\n")
+    with written_together(out) as folder:
+        description = {
+            "format": DATASET_FORMAT,
+            "source": source,
+            "seed": seed,
+            "joint_offsets_m": {
+                definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
+            },
+            "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, folder),
+            "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, folder)
+            if poses is None
+            else build_surreal_stream(motions, surreal, poses, surreal_takes, seed, folder, workers),
+        }
+        write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
     return description
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from common.errors import DuaError
 from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
 from common.precision import choose_precision, set_tf32
-from common.run_log import new_run_folder, write_config, write_results
+from common.run_lock import run_lock
+from common.run_log import forget_results, new_run_folder, write_config, write_results
 from common.streamed import Streamed
 from common.test_time import TestTime
 from common.training import Batches, Loss, Trainer
@@ -56,8 +58,11 @@ class Experiment:
         self._descriptions: dict[str, dict[str, Any]] = {}
         self._checkpoint: dict[str, Any] | None = None
         self._file = Path()
+        self._lock = ExitStack()
         if args.resume or args.evaluate:
             self._file = checkpoint_file(args.resume, LAST) if args.resume else checkpoint_file(args.evaluate, BEST)
+            if args.resume:  # before it is read: until training goes on, no other process may put a later one in its place
+                self._lock.enter_context(run_lock(self._file.parent))
             self._checkpoint = load_checkpoint(self._file)
             check_experiment(self._checkpoint, self._file, name, role, network)
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))
@@ -121,6 +126,8 @@ class Experiment:
         if folder is None:
             folder = from_main(lambda: new_run_folder(self.args.checkpoint))
             remember("folder", folder)
+        if not self._checkpoint:
+            self._lock.enter_context(run_lock(folder))
         arguments = recorded_arguments(self.args)
         header = {
             "experiment": self.name,
@@ -137,13 +144,15 @@ class Experiment:
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
         trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)
-        if self._checkpoint:
-            trainer.resume(self._checkpoint, self._file)
-        write_config(folder, " ".join(sys.argv), arguments, facts)
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
         place = str(self.device) if world_size() == 1 else f"{self.device.type} in {world_size()} processes"
-        print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
-        trainer.fit()
+        with self._lock:
+            if self._checkpoint:
+                trainer.resume(self._checkpoint, self._file)
+                forget_results(folder)
+            write_config(folder, " ".join(sys.argv), arguments, facts)
+            print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
+            trainer.fit()
         wait_for_all()  # what comes next reads what process 0 wrote
         self._file = folder / BEST
         if not self._file.exists():  # a snapshot went on outside its run, and no later epoch was better
@@ -189,7 +198,10 @@ class Experiment:
         try:
             write_results(path, written)
             print(f"\n{path}")
-        except DuaError as error:  # a checkpoint in a read-only folder can still be evaluated
+        except DuaError as error:
+            if not self.args.evaluate:
+                raise
+            # A checkpoint in a read-only folder can still be evaluated.
             print(f"\nresults were not kept: {error}", file=sys.stderr)
 
 

@@ -55,6 +55,13 @@ def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
 
 
 @main_only
+def forget_results(folder: Path) -> None:
+    """Delete the report of fewer epochs when a run goes on: beside later checkpoints it would pass for theirs."""
+    for name in ("results.json", "conversion.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+@main_only
 def write_results(path: Path, results: dict[str, Any]) -> None:
     write_text(path, json.dumps(results, indent=1) + "\n")
 

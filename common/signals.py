@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def watch_for_stop() -> Iterator[Callable[[], bool]]:
-    """While this is open, the first Ctrl-C or SIGTERM only raises a flag; a second Ctrl-C interrupts at once."""
+    """While this is open, the first Ctrl-C, SIGTERM or hang-up only raises a flag; a second Ctrl-C interrupts at once.
+
+    A hang-up comes when the terminal is closed or the connection is lost; `nohup` has it ignored, and so it stays.
+    """
     asked = False
 
     def ask(signum: int, frame: object) -> None:
@@ -16,7 +19,10 @@ def watch_for_stop() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    previous = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield lambda: asked
     finally:

@@ -4,8 +4,11 @@ All readers give clips as `common.surreal_writer` takes them: camera space, metr
 """
 
 import json
+import multiprocessing
+import os
 import re
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -108,16 +111,24 @@ def _read_files(folder: Path, paths: list[Path], stride: int, workers: int) -> I
         return
     batch = 64 * workers  # readers must not run ahead of the writer: all results of a batch may wait in memory
     try:
-        with ProcessPoolExecutor(workers, initializer=_ignore_interrupt) as pool:
+        with ProcessPoolExecutor(workers, initializer=_begin_reader) as pool:
             for first in range(0, len(paths), batch):
                 yield from pool.map(read, paths[first : first + batch], chunksize=8)
     except BrokenProcessPool as error:
         raise DuaError(f"a process that read {folder} died, perhaps for want of memory; try fewer --workers") from error
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of a terminal; the main one ends the others."""
+def _begin_reader() -> None:
+    """Ctrl-C reaches every process of a terminal; the main one ends the others. Killed it cannot, and they would wait for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:

@@ -114,6 +114,7 @@ class Trainer:
             while self.epoch < self.args.epochs:
                 speed = self._train_epoch(bar, stop_asked)
                 self._finish_epoch(bar, speed)
+        write_log(self.folder, self.history)  # once more: the run may have been killed after its last checkpoint
         plot_curves(self.folder, self.history)
 
     def _train_epoch(self, bar: Any, stop_asked: Callable[[], bool]) -> float:
@@ -171,12 +172,12 @@ class Trainer:
         row |= {name: value for name, value in means.items() if name != "mpjpe"}
         row |= {"train_mpjpe_mm": means["mpjpe"] * 1000, **errors, "best": int(is_best), "poses_per_s": round(speed)}
         self.history.append(row)
-        # Best before last: a run that is killed between the two repeats the epoch and writes the same best again.
+        # Last comes last: a run that is killed before it repeats the epoch and writes the same files again.
         if is_best:
             self._save(self.folder / BEST, validation)
-        self._save(self.folder / LAST, validation)
         if self.args.snapshot and self.epoch % self.args.snapshot == 0:
             self._save(self.folder / f"snapshot_epoch_{self.epoch}.pth.tar", validation)
+        self._save(self.folder / LAST, validation)
         write_log(self.folder, self.history)
         bar.write(
             f"epoch {self.epoch:3d}  loss {row['loss']:.4f}  MPJPE train {row['train_mpjpe_mm']:6.1f}  validation {score:6.1f} mm  "
