@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from common.errors import DuaError
+from common.safe_zip import check_zip
 
 _MAX_BYTES = 256 * 2**20
 """Ten minutes of a body with all its fingers take half of that; a file that says it is larger is damaged or hostile."""
@@ -47,6 +48,7 @@ class BvhSource:
                 data = b"" if size > _MAX_BYTES else self.path.read_bytes()
             else:
                 with zipfile.ZipFile(self.path) as archive:
+                    check_zip(archive, self.path)
                     size = archive.getinfo(self.member).file_size
                     # zipfile never unpacks more than the archive declares.
                     data = b"" if size > _MAX_BYTES else archive.read(self.member)
@@ -92,6 +94,7 @@ def _sources(path: Path) -> Iterator[BvhSource]:
     elif path.suffix.lower() == ".zip":
         try:
             with zipfile.ZipFile(path) as archive:
+                check_zip(archive, path)
                 members = sorted({info.filename for info in archive.infolist() if not info.is_dir()})
         except (OSError, zipfile.BadZipFile) as error:
             raise DuaError(f"{path} is not a zip archive or is damaged ({error}); download it again") from error

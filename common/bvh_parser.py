@@ -45,6 +45,9 @@ class BvhFile:
 
 _CHANNELS = frozenset(axis + kind for axis in "XYZ" for kind in ("position", "rotation"))
 _LARGEST = 1e9  # of any number, in whatever unit
+_MOST_JOINTS = 1000  # with all fingers and a face there are some 150
+_MOST_PLACES = 20_000_000
+"""Joints times frames that forward kinematics takes on, 2 GB: fifty joints for an hour at 120 frames a second."""
 _FRAMES = re.compile(r"\s*Frames\s*:\s*(\S+)\s*", re.IGNORECASE)
 _FRAME_TIME = re.compile(r"\s*Frame\s+Time\s*:\s*(\S+)\s*", re.IGNORECASE)
 
@@ -103,7 +106,12 @@ def parse_bvh(text: str, label: str) -> BvhFile:
     if start is None:
         raise DuaError(f"{label}: there is no line MOTION; the file is not BVH or is cut off")
     joints = _parse_hierarchy(_Tokens(lines[: start + 1], label))
-    return BvhFile(joints, *_parse_motion(lines, start + 1, sum(len(joint.channels) for joint in joints), label))
+    frames, frame_time = _parse_motion(lines, start + 1, sum(len(joint.channels) for joint in joints), label)
+    if len(joints) * len(frames) > _MOST_PLACES:
+        raise DuaError(
+            f"{label}: {len(joints)} joints in {len(frames)} frames are too many at once; cut the file into shorter ones"
+        )
+    return BvhFile(joints, frames, frame_time)
 
 
 def _parse_hierarchy(tokens: _Tokens) -> tuple[BvhJoint, ...]:
@@ -120,6 +128,8 @@ def _parse_hierarchy(tokens: _Tokens) -> tuple[BvhJoint, ...]:
             tokens.expect("CHANNELS")
             joints.append(BvhJoint(name, open_joints[-1], offset, _parse_channels(tokens)))
             open_joints.append(len(joints) - 1)
+            if len(joints) > _MOST_JOINTS:
+                raise tokens.error(f"there are more than {_MOST_JOINTS} joints, bodies have a hundred")
         elif word == "End":
             tokens.until("{")
             tokens.expect("OFFSET")
@@ -170,6 +180,9 @@ def _parse_motion(lines: Sequence[str], start: int, columns: int, label: str) ->
             f"{label}, line {number}: {len(rows)} frames have come by the end of the file, line {count_line} says {count}; "
             "download the file again, or correct that number"
         )
+    if len(rows) * columns > sum(map(len, (line for _, line in rows))):  # memory is asked for no more numbers than there can be
+        number, line = min(rows, key=lambda row: len(row[1].split()))
+        raise DuaError(f"{label}, line {number}: {len(line.split())} numbers, the hierarchy has {columns} channels")
     frames = np.empty((len(rows), columns))
     for frame, (number, line) in zip(frames, rows):
         words = line.split()

@@ -18,19 +18,24 @@ A file is a dictionary for `torch.load(path, weights_only=True)`:
 """
 
 import io
+import math
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from common.distributed import main_only
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 from common.files import atomic_write
 from common.safe_load import require_file
+from common.safe_torch import load_tensors
 from common.skeleton import JOINT_NAMES, PARENTS
 from models import build
 
@@ -95,10 +100,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     require_file(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damage anywhere in a zip of pickles raises nearly anything
-        raise DuaError(f"{path} cannot be read as a checkpoint: cut short, damaged, or not made by this project") from error
+    checkpoint = load_tensors(path)
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         found = checkpoint.get("format", "no format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise DuaError(f"{path} is not a '{FORMAT}' file ({found}); give one that a training script of this project wrote")
@@ -130,17 +132,43 @@ def rebuild_networks(checkpoint: dict[str, Any], path: str | Path) -> dict[str, 
     networks = {}
     for role, description in checkpoint["networks"].items():
         try:
-            networks[role] = build(description)
-            networks[role].load_state_dict(checkpoint["weights"][role])
-        except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-            first = str(error).splitlines()[0]
+            state = checkpoint["weights"][role]
+            with _bounded(description, state):
+                networks[role] = build(description)
+            networks[role].load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
             raise DuaError(
-                f"{path}: the weights of '{role}' do not fit its description ({first}); give another checkpoint"
+                f"{path}: the weights of '{role}' do not fit its description ({short_reason(error)}); give another checkpoint"
             ) from error
         if not all(torch.isfinite(tensor).all() for tensor in networks[role].state_dict().values()):
             raise DuaError(f"{path}: weights of '{role}' are NaN or infinite, the training diverged; give an earlier checkpoint")
         networks[role].eval()
     return networks
+
+
+@contextmanager
+def _bounded(description: dict[str, Any], state: dict[str, Tensor]) -> Iterator[None]:
+    """Within, networks get no more memory than these weights let expect, whatever width and depth the description names."""
+    if description.get("num_layers", 0) > len(state):
+        raise ValueError(f"{description['num_layers']} layers, of {len(state)} tensors")
+    with _Bounded(2 * sum(tensor.numel() for tensor in state.values()) + 2**20):
+        yield
+
+
+class _Bounded(TorchFunctionMode):
+    """Counts the numbers of the tensors that are made, before they are."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.left = numbers
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (torch.empty, torch.zeros, torch.ones, torch.eye):
+            sizes = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
+            self.left -= max(1, math.prod(sizes) if function is not torch.eye else sizes[0] ** 2)
+            if self.left < 0:
+                raise ValueError("it describes a larger network")
+        return function(*args, **(kwargs or {}))
 
 
 def check_experiment(checkpoint: dict[str, Any], path: str | Path, experiment: str, role: str, network: str | None) -> None:

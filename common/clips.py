@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.camera import Camera
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import load_h36m
 from common.poses import Poses, base_action
@@ -106,6 +106,9 @@ def _fps(data_dir: str | Path, domain: str) -> float:
     if not path.exists():
         return _FPS[domain]
     try:
-        return float(json.loads(path.read_text())[domain]["fps"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DuaError(f"{path} is damaged ({error!r}); build the data set anew") from error
+        fps = float(json.loads(path.read_text())[domain]["fps"])
+        if not 0 < fps < 10_000:
+            raise ValueError(f"{fps} frames a second")
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise DuaError(f"{path} is damaged ({short_reason(error)}); build the data set anew") from error
+    return fps

@@ -4,9 +4,7 @@ All readers return what `common.h36m_writer` writes. Archives are read member by
 the paths inside them can do no harm; every size is checked before memory is asked for.
 """
 
-import io
 import tarfile
-import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -18,15 +16,18 @@ from typing import Any, Self
 
 import h5py
 import numpy as np
-import scipy.io
 from tqdm import tqdm
 
+from common.apart import run_apart
 from common.errors import DuaError, short_reason
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import CORRUPT_CLIPS, TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.h36m_writer import Positions2D, Positions3D
 from common.poses import check_finite, check_metres
+from common.safe_h5 import open_h5
 from common.safe_load import require_file
+from common.safe_mat import load_mat
+from common.safe_zip import check_zip
 from common.skeleton import HOURGLASS_TO_16
 
 SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
@@ -72,11 +73,14 @@ class H5Archive:
             with ExitStack() as stack:
                 if zipfile.is_zipfile(self.path):
                     self._archive = stack.enter_context(zipfile.ZipFile(self.path))
+                    check_zip(self._archive, self.path)
                     self._sizes = {member.filename: member.file_size for member in self._archive.infolist()}
                 else:
                     self._archive = stack.enter_context(tarfile.open(self.path))
                     self._sizes = {member.name: member.size for member in self._archive.getmembers() if member.isfile()}
                 stack.pop_all()  # all went well: it stays open until `__exit__`
+        except DuaError:
+            raise
         except Exception as error:
             problem = error.strerror if isinstance(error, OSError) else None
             raise DuaError(
@@ -114,7 +118,7 @@ class H5Archive:
         where = f"{self.path}: {member}"
         _check_size(self._sizes[member], where)
         try:
-            with h5py.File(io.BytesIO(self._bytes(member)), "r") as file:
+            with open_h5(self._bytes(member), where) as file:
                 found = file.get(dataset)
                 if not isinstance(found, h5py.Dataset):
                     raise DuaError(f"{where} has no dataset '{dataset}', it holds: {', '.join(file) or 'nothing'}; get it again")
@@ -304,13 +308,9 @@ def _read_mat_file(path: Path) -> np.ndarray:
     """(T, 32, 3) of the variable `data`: the 1 x 1 cell that MATLAB's `cdfread` returns, with (T, 96) in it."""
     try:
         _check_size(path.stat().st_size, str(path))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy warns of what then fails or is checked below
-            data = scipy.io.loadmat(path, variable_names=["data"]).get("data")
+        data = load_mat(path, ["data"]).get("data")
     except DuaError:
         raise
-    except NotImplementedError as error:
-        raise DuaError(f"{path} was saved as MATLAB 7.3, which is not read; save it with '-v7', or use --from-cdf") from error
     except Exception as error:
         raise DuaError(
             f"{path} is damaged or no .mat file ({short_reason(error)}); convert it again, or use --from-cdf"
@@ -325,24 +325,30 @@ def _read_mat_file(path: Path) -> np.ndarray:
 def _read_cdf_file(path: Path) -> np.ndarray:
     """(T, 32, 3) of the variable `Pose`, (1, T, 96)."""
     try:
-        import cdflib  # here, because nothing else needs it
+        import cdflib  # noqa: F401 - here, because nothing else needs it
     except ImportError as error:
         raise DuaError(f"reading {path} needs the package cdflib: pip install cdflib") from error
     try:
         _check_size(path.stat().st_size, str(path))
-        cdf = cdflib.CDF(path)
-        names = cdf.cdf_info().zVariables + cdf.cdf_info().rVariables
-        if "Pose" not in names:
-            raise DuaError(
-                f"{path} has no variable 'Pose', it holds: {', '.join(names) or 'nothing'}; take D3_Positions of Human3.6M"
-            )
-        _check_frames(int(np.prod(cdf.varinq("Pose").Dim_Sizes, dtype=object)) // 96, str(path))
-        data = cdf.varget("Pose")
+        data = run_apart(partial(_read_pose, path))  # cdflib follows a damaged file's words to any size and round in circles
     except DuaError:
         raise
     except Exception as error:
         raise DuaError(f"{path} is damaged or no .cdf file ({short_reason(error)}); unpack or get it again") from error
     return _frames(data, f"{path}: 'Pose'")
+
+
+def _read_pose(path: Path) -> np.ndarray:
+    import cdflib
+
+    cdf = cdflib.CDF(path)
+    names = cdf.cdf_info().zVariables + cdf.cdf_info().rVariables
+    if "Pose" not in names:
+        raise DuaError(
+            f"{path} has no variable 'Pose', it holds: {', '.join(names) or 'nothing'}; take D3_Positions of Human3.6M"
+        )
+    _check_frames(int(np.prod(cdf.varinq("Pose").Dim_Sizes, dtype=object)) // 96, str(path))
+    return np.asarray(cdf.varget("Pose"))
 
 
 def _frames(data: Any, where: str) -> np.ndarray:
@@ -356,7 +362,7 @@ def _frames(data: Any, where: str) -> np.ndarray:
 def _to_metres(millimetres: np.ndarray, where: str) -> np.ndarray:
     """(T, 32, 3) of any number type to float32 metres, once finite and plausibly a person."""
     _check_numbers(millimetres, where)
-    with np.errstate(over="ignore"):  # what no float32 can hold is reported as infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # what no float32 can hold is reported as infinite
         metres = (millimetres / 1000).astype(np.float32)
     check_finite(metres, where)
     remedy = "take the unscaled D3_Positions of Human3.6M, in millimetres"
@@ -370,7 +376,7 @@ def _read_pixels(archive: H5Archive, member: str) -> np.ndarray:
     if values.ndim != 3 or values.shape[1:] != (16, 2) or not len(values):
         raise DuaError(f"{where} has 'poses' of shape {values.shape}, (T, 16, 2) was expected; get it again")
     _check_numbers(values, where)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         pixels = values[:, list(HOURGLASS_TO_16)].astype(np.float32)
     check_finite(pixels, where)
     return pixels

@@ -7,10 +7,10 @@ holds the rotation of each part against its parent part, so that any body can be
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from common.errors import DuaError
+from common.safe_h5 import open_h5
 from common.safe_load import require_file
 
 PART_PARENTS = {
@@ -86,9 +86,9 @@ def load_deepmimic_clips(path: str | Path, fps: float) -> dict[str, Motion]:
     path = Path(path)
     require_file(path, "git checkout data/demo/motion.h5")
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path, str(path)) as file:
             tables = {name: dataset[()].astype(np.float64) for name, dataset in file.items()}
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise DuaError(f"{path} is damaged ({error}); restore it with: git checkout {path}") from error
     clips = {}
     for name, table in tables.items():

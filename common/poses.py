@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import DuaError
+from common.errors import DuaError, short_reason
 
 VALIDATION_FRACTION = 0.1
 _VALIDATION_SEED = 0  # not the run's seed: runs of different seeds must be chosen on the same poses
@@ -163,8 +163,8 @@ def read_splits(data_dir: str | Path, domain: str) -> dict[tuple[str, str], str]
     try:
         described = json.loads(path.read_text())[domain]["sequences"]
         return {(entry["subject"], entry["action"]): entry["split"] for entry in described}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DuaError(f"{path} is damaged ({error!r}); build the data set anew") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DuaError(f"{path} is damaged ({short_reason(error)}); build the data set anew") from error
 
 
 def choose_actions(available: Iterable[str], wanted: str, name: str) -> set[str]:

@@ -23,6 +23,7 @@ import torch
 from common.camera import Camera, normalize_screen_coordinates
 from common.errors import DuaError
 from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
+from common.safe_h5 import open_h5
 from common.safe_load import require_file
 from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES, handedness
 from common.streamed import Streamed
@@ -235,10 +236,10 @@ def _open(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
     path = path_surreal(data_dir, split)
     require_file(path, _MAKE)
     try:
-        with h5py.File(path, "r") as file:
+        with open_h5(path, str(path)) as file:
             _check_header(file, path)
             yield file
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
+    except (OSError, RuntimeError, KeyError, UnicodeError) as error:  # what h5py raises on damaged files
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise DuaError(f"{path} is damaged or no HDF5 file ({reason}); prepare it anew with: {_MAKE}") from error
 

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import threading
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,11 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.io
 
 from common.errors import DuaError, short_reason
 from common.poses import check_finite
 from common.safe_load import load_npy, require_file
+from common.safe_mat import load_mat
 from common.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, SMPL_MIRROR, handedness
 from common.surreal_dataset import SPLITS, SURREAL_CAMERA
 
@@ -34,6 +33,8 @@ PIXELS_OFF = 1.0
 _JOINTS = len(SMPL_JOINT_NAMES)
 _PELVIS, _NECK = 0, 12
 _PELVIS_TO_NECK = (0.2, 1.0)  # metres; SMPL's bodies have 0.4 to 0.6
+
+_FARTHEST = 1e6  # millimetres: a kilometre from the camera is no place of a person in a picture
 
 # World axes to camera axes as SURREAL publishes them (datageneration/misc/3Dto2D): the image's x is the world's -z, its
 # y the world's y, and the camera looks along the world's -x.
@@ -157,12 +158,7 @@ def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
 
 def _load_info(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(T, 24, 2) pixels, (T, 24, 3) world metres and (3,) the camera's place."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy warns of what then fails or is checked below
-            fields = scipy.io.loadmat(path, variable_names=list(_MAT_FIELDS))
-    except NotImplementedError as error:
-        raise DuaError("it was saved as MATLAB 7.3, which is not read; get SURREAL's own file") from error
+    fields = load_mat(path, _MAT_FIELDS)
     missing = [name for name in _MAT_FIELDS if name not in fields]
     if missing:
         raise DuaError(f"it has no {', '.join(missing)}")
@@ -263,6 +259,8 @@ def _joint_cam(annotation: dict) -> np.ndarray:
     if len(joints) != _JOINTS:
         raise DuaError(f"its joint_cam has {len(joints)} joints, 24 were expected")
     check_finite(joints[None], "joint_cam")
+    if np.abs(joints).max() > _FARTHEST:
+        raise DuaError(f"its joint_cam goes to {np.abs(joints).max():.3g}, metres or millimetres were expected")
     return joints
 
 

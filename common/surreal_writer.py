@@ -18,6 +18,9 @@ from common.surreal_dataset import FORMAT, camera_attributes, check_not_mirrored
 
 T = TypeVar("T")
 
+_LIBVER = ("v110", "v110")
+"""The oldest form whose structures have check sums; `fletcher32` adds them to the data. Readers verify both, so a flipped bit shows."""
+
 _CHUNK = 1024  # frames; 288 kB of 3D joints
 _JOINTS = len(SMPL_JOINT_NAMES)
 
@@ -53,12 +56,14 @@ class SurrealWriter:
             # HDF5 crashes at the end of the process if its opening accesses are interrupted: Ctrl-C waits until they are over.
             waiting = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             try:
-                self._file = stack.enter_context(h5py.File(self._disk, "w"))
+                self._file = stack.enter_context(h5py.File(self._disk, "w", libver=_LIBVER))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
             self._file.attrs.update(format=FORMAT, skeleton="smpl", source=self.source, **camera_attributes())
             for name, shape, kind in (("joints_2d", (_JOINTS, 2), "f4"), ("joints_3d", (_JOINTS, 3), "f4"), ("clip", (), "i4")):
-                dataset = self._file.create_dataset(name, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape))
+                dataset = self._file.create_dataset(
+                    name, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape), fletcher32=True
+                )
                 if self._hold:
                     self._held[name] = dataset
             self._stack = stack.pop_all()  # all went well: it stays open until `__exit__`
@@ -84,8 +89,12 @@ class SurrealWriter:
             raise DuaError(f"clip '{clip}' comes twice or has no name; every clip needs a name of its own")
         for name, values in (("joints_2d", joints_2d), ("joints_3d", joints_3d), ("clip", len(self._starts))):
             dataset = self._held.get(name) or self._file[name]
-            dataset.resize(self.frames + frames, axis=0)
-            dataset[self.frames :] = values
+            try:
+                dataset.resize(self.frames + frames, axis=0)
+                dataset[self.frames :] = values
+            except OSError:
+                self._disk.check()  # HDF5 complains of what it could not read back of a file that has failed already
+                raise
         self._disk.check()
         self._handedness += float(np.sum(handedness(joints_3d[:, list(SMPL_24_TO_16)])))
         self._starts[clip] = self.frames
@@ -112,9 +121,12 @@ class SurrealWriter:
             raise DuaError(f"{self.path} was not written: there is no usable frame to put into it")
         check_not_mirrored(self._handedness / self.frames, self.path)
         starts = np.array(list(self._starts.values()), dtype=np.int64)
-        self._file.create_dataset("clips", data=list(self._starts), dtype=h5py.string_dtype())
-        self._file["clip_start"] = starts
-        self._file["clip_stop"] = np.append(starts[1:], self.frames)
+        # Of fixed length: HDF5 keeps strings of varying length where no check sum guards them.
+        names = np.array([name.encode() for name in self._starts])
+        names = names.astype(h5py.string_dtype("utf-8", names.dtype.itemsize))
+        stops = np.append(starts[1:], self.frames)
+        for name, values in (("clips", names), ("clip_start", starts), ("clip_stop", stops)):
+            self._file.create_dataset(name, data=values, chunks=True, fletcher32=True)
         self._file.attrs["complete"] = True
         self._file.close()
         self._disk.check()

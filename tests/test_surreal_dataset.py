@@ -230,7 +230,7 @@ def test_writer_makes_what_the_format_says(tmp_path: Path) -> None:
         for name in theirs:
             np.testing.assert_array_equal(ours[name][()], theirs[name][()])
         assert {name: ours[name].dtype.str for name in ours} == {
-            "joints_2d": "<f4", "joints_3d": "<f4", "clip": "<i4", "clips": "|O", "clip_start": "<i8", "clip_stop": "<i8",
+            "joints_2d": "<f4", "joints_3d": "<f4", "clip": "<i4", "clips": "|S22", "clip_start": "<i8", "clip_stop": "<i8",
         }  # fmt: skip
         assert set(ours.attrs) == set(theirs.attrs)
         for name, value in theirs.attrs.items():

@@ -1,0 +1,66 @@
+"""Zip archives from anywhere, looked at before anything is read: what they ask for, and what they call it.
+
+Members are only ever read into memory; nothing of an archive is unpacked to the disk. A name that would leave the folder, or
+a link, has no business in any file that is read here, so it is refused all the same.
+"""
+
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from common.errors import DuaError
+
+MAX_BYTES = 64 * 2**30
+"""No data set of the field is larger; a file that says it holds more is damaged or hostile."""
+
+_MOST_RATIO = 200
+"""Poses deflate to a tenth at best, rows of NaN among them to a hundredth; zeros deflate to a thousandth."""
+_FREE = 256 * 2**20
+"""What an archive may unpack to, however small it is."""
+
+
+def check_zip(archive: zipfile.ZipFile, path: Path, stored: bool = False) -> None:
+    """Refuse what no honest archive has: before any of it is read.
+
+    Args:
+        archive: opened from `path`.
+        stored: whether its members must not be compressed, as in checkpoints.
+
+    Raises:
+        DuaError: a member's name is absolute, leads out of the folder or comes twice, a member is a link or encrypted, or it all
+            unpacks to more than any data that deflates can.
+    """
+    members = archive.infolist()
+    size, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    if size > MAX_BYTES or size > max(_FREE, _MOST_RATIO * packed):
+        raise DuaError(
+            f"{path} says that its {packed} bytes unpack to {size}, which no poses do: it is damaged or made to fill the memory; "
+            "get it from a source that you trust"
+        )
+    seen: set[str] = set()
+    for member in members:
+        if problem := _problem(member, seen, stored):
+            raise DuaError(
+                f"{path}: its member {_shown(member.filename)} {problem}: the archive is damaged or hostile and was not read; "
+                "get it from a source that you trust"
+            )
+        seen.add(member.filename)
+
+
+def _problem(member: zipfile.ZipInfo, seen: set[str], stored: bool) -> str | None:
+    name = member.filename.replace("\\", "/")
+    if name.startswith("/") or name[1:3] == ":/" or ".." in PurePosixPath(name).parts:
+        return "leads out of the folder that it is unpacked in"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.filename in seen:
+        return "is there twice"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    if stored and (member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size):
+        return "is compressed, which none is"
+    return None
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) < 60 else name[:57] + "...")
