@@ -235,7 +235,7 @@ def _open(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
     path = path_surreal(data_dir, split)
     require_file(path, _MAKE)
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", rdcc_nbytes=0) as file:  # no cache: where a part of a chunk is wanted, HDF5 reads that alone
             _check_header(file, path)
             yield file
     except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
