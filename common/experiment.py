@@ -138,8 +138,8 @@ class Experiment:
         with self._lock:
             if self._checkpoint:
                 trainer.resume(self._checkpoint, self._file)
-                forget_results(folder)
             write_config(folder, " ".join(sys.argv), arguments, facts)
+            forget_results(folder)
             print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {self.device}; run folder: {folder}", flush=True)
             trainer.fit()
         self._file = folder / BEST
