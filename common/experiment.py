@@ -150,8 +150,8 @@ class Experiment:
         with self._lock:
             if self._checkpoint:
                 trainer.resume(self._checkpoint, self._file)
-                forget_results(folder)
             write_config(folder, " ".join(sys.argv), arguments, facts)
+            forget_results(folder)
             print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
             trainer.fit()
         wait_for_all()  # what comes next reads what process 0 wrote
