@@ -342,11 +342,12 @@ def _read(
     result = np.empty((len(rows), len(joints), axes), dtype=np.float32)
     for low, high in _runs(rows):
         wanted = rows[low:high]
-        values = dataset[wanted[0] : wanted[-1] + 1][wanted - wanted[0]][:, joints]
-        finite = np.isfinite(values).all(axis=(1, 2))
-        if not finite.all():
+        values = dataset[wanted[0] : wanted[-1] + 1]
+        values = np.take(values if len(values) == len(wanted) else values[wanted - wanted[0]], joints, axis=1)
+        if not np.isfinite(values).all():
+            finite = np.isfinite(values).all(axis=(1, 2))
             _name_bad_clip(file, name, int(wanted[np.argmin(finite)]), joints)
-        result[low:high] = convert(values.astype(np.float64))
+        result[low:high] = convert(values)
     return result
 
 
@@ -384,4 +385,4 @@ def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> N
 
 
 def _screen(pixels: np.ndarray) -> np.ndarray:
-    return normalize_screen_coordinates(pixels, *SURREAL_CAMERA.resolution)
+    return normalize_screen_coordinates(pixels.astype(np.float64), *SURREAL_CAMERA.resolution)
