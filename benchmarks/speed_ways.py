@@ -147,10 +147,10 @@ def trainer_steps(setting: Setting, batches: ShuffledBatches, loss: Callable) ->
     trainer = Trainer(setting.networks, {}, batches, loss, lambda: Validation({}), args, setting.device, Path(), {})
 
     def train(steps: int) -> float:
-        total, last = 0.0, trainer.step + steps
-        while trainer.step < last:
-            trainer.epoch, trainer.batch = divmod(trainer.step, batches.steps)
-            trainer.steps, trainer.sums = min(trainer.batch + last - trainer.step, batches.steps), {}
+        total, last = 0.0, trainer.optimisation.count + steps
+        while trainer.optimisation.count < last:
+            trainer.epoch, trainer.batch = divmod(trainer.optimisation.count, batches.steps)
+            trainer.steps, trainer.sums = min(trainer.batch + last - trainer.optimisation.count, batches.steps), {}
             with tqdm(disable=True) as bar:
                 trainer._train_epoch(bar, lambda: False)
             total += trainer.sums["loss"]
