@@ -19,12 +19,13 @@ import h5py
 import numpy as np
 import torch
 
+from common.anomalies import check_bodies, check_pixels, check_views
 from common.camera import Camera, normalize_screen_coordinates
 from common.errors import DuaError
 from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
 from common.safe_h5 import open_h5
 from common.safe_load import require_file
-from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES, handedness
+from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
 
 SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
 """Every image of SURREAL is taken with it; SURREAL has no lens distortion."""
@@ -36,10 +37,9 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
 
 _MAKE = "python data/prepare_data_surreal.py (data/README.md)"
+_ANEW = f"prepare it anew with: {_MAKE}"
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
-_SAMPLE = 20_000  # poses that the handedness is measured on
-# Real bodies in motion average 0.2 to 0.5, mirrored ones the negative; a few straight-legged frames come near 0.
-_MIRRORED_BELOW = -0.05
+_FOCAL = 2 * SURREAL_CAMERA.focal_length[0] / SURREAL_CAMERA.resolution[0]  # in screen units
 
 
 def path_surreal(data_dir: str | Path, split: str) -> Path:
@@ -65,14 +65,16 @@ def load_surreal(
         actions: '*' or a comma list of motions ('01 01') or CMU subjects ('01').
 
     Raises:
-        DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, or bodies are mirrored.
+        DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, bodies are mirrored, or 2D is no view of
+            3D (`common.anomalies`).
     """
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
         rows, sequences = _choose(file, data_dir, split, downsample, actions)
         poses = _poses(file, rows, sequences, joints)
-        sample = poses.targets_3d[:: 1 + len(poses) // _SAMPLE].numpy()
-        check_not_mirrored(float(np.mean(handedness(sample))), file.filename)
+    check_bodies(poses.targets_3d.numpy(), path_surreal(data_dir, split), _ANEW)
+    check_pixels(poses, path_surreal(data_dir, split), _ANEW)
+    check_views(poses, _FOCAL, f"{path_surreal(data_dir, split)}: 'joints_2d'", "'joints_3d'", _ANEW)
     return poses
 
 
@@ -84,7 +86,9 @@ def load_surreal_2d(
     with _open(data_dir, split) as file:
         rows, sequences = _choose(file, data_dir, split, downsample, actions)
         inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-    return UnlabelledPoses("surreal", torch.from_numpy(inputs), sequences)
+    poses = UnlabelledPoses("surreal", torch.from_numpy(inputs), sequences)
+    check_pixels(poses, path_surreal(data_dir, split), _ANEW)
+    return poses
 
 
 def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
@@ -123,15 +127,6 @@ def motion_of(clip: str) -> str:
     sequence = path.parent.name or path.name
     cmu = re.fullmatch(r"(?:[A-Za-z]+_)?(\d+)_(\d+)", sequence)
     return f"{cmu[1]} {cmu[2]}" if cmu else sequence
-
-
-def check_not_mirrored(mean_handedness: float, where: str | Path, made_by: str = _MAKE) -> None:
-    """Raise a `DuaError` if bodies of this mean `common.skeleton.handedness` are mirror images; `made_by` is the remedy."""
-    if mean_handedness < _MIRRORED_BELOW:
-        raise DuaError(
-            f"{where}: the bodies are mirrored (mean handedness {mean_handedness:.2f}, above 0 was expected): left and right "
-            f"joints are exchanged, or an axis is turned round; prepare it anew with: {made_by}"
-        )
 
 
 def _joints(smpl_shoulders: str) -> list[int]:
