@@ -10,6 +10,8 @@
 printed beside the trained one, which must come within a few percent of it.
 """
 
+from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+
 import torch
 from torch.nn import functional as F
 
@@ -18,7 +20,6 @@ from common.batches import ShuffledBatches
 from common.checkpoint import load_checkpoint, rebuild_networks
 from common.conversion_report import conversion_errors, print_report
 from common.converter import FORMATS, least_squares
-from common.errors import run_script
 from common.evaluation import Validation
 from common.experiment import Experiment
 from common.h36m_dataset import TRAIN_SUBJECTS

@@ -13,6 +13,8 @@ NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram an
 calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
 """
 
+from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+
 import argparse
 import json
 from pathlib import Path
@@ -24,7 +26,6 @@ from torch import nn
 from common.converter import labels_for
 from common.demo import build_demo_if_missing
 from common.device import choose_device
-from common.errors import DuaError, run_script
 from common.evaluation import evaluate
 from common.experiment import describe, domain_of
 from common.files import write_text

@@ -10,11 +10,12 @@ Network: Martinez et al., ICCV 2017. Uncertainty: Manesco et al., Sensors 2023, 
 Subjects S1 S5 S6 S7 S8 train, a tenth of their clips is held out and chooses the best epoch, S9 and S11 test.
 """
 
+from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from common.arguments import parse_arguments, training_parser
-from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.in_domain import train_in_domain

@@ -13,6 +13,8 @@ different data are drawn in panels of their own, because their errors do not com
 errors of joints over the expected ones, in millimetres by the calibration on the source's validation split.
 """
 
+from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+
 import argparse
 import os
 from collections.abc import Sequence
@@ -24,7 +26,6 @@ import matplotlib
 from common import run_figures
 from common.demo import build_demo_if_missing
 from common.device import choose_device
-from common.errors import DuaError, run_script
 from common.figures import PAPER, WIDTHS, save
 from common.finished_runs import Run, Spread, holds_spreads, names_of, read_log, read_run, read_spreads, spread_of, with_oracle
 from common.lifter import load_lifter

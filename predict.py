@@ -11,14 +11,16 @@ frames before a person comes and after it leaves have no pose. Poses are in came
 turned upright, with the hip at the origin.
 """
 
+from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from common.arguments import check_fps
-from common.errors import DuaError, run_script
 from common.keypoint_files import read_keypoints
 from common.keypoints import ORDERS, choose_order
 from common.onnx_export import export_onnx
@@ -72,7 +74,7 @@ def main() -> None:
         raise DuaError("KEYPOINTS and --out FILE or --render FILE are needed, or --export FILE.onnx; see --help")
     outputs = [check_output(path) for path in args.out]
     for path in [*outputs, *([Path(args.render)] if args.render else [])]:
-        if path.resolve() == Path(args.keypoints).resolve():
+        if os.path.realpath(path) == os.path.realpath(args.keypoints):
             raise DuaError(f"{path} is the file of 2D joints itself; write elsewhere")
     if args.render:
         from common.render_files import check_output as check_rendering  # here, not above: who draws nothing need not wait

@@ -11,11 +11,12 @@ converter before errors are counted, and the error against the raw labels is pri
 of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
 """
 
+from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+
 from common.adaptation import check_adaptation
 from common.arguments import parse_arguments, training_parser
 from common.converter import convert_labels, find_or_train_converter
 from common.dua import add_dua_arguments, train_adapted
-from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
 from common.networks import add_network_arguments

@@ -16,6 +16,8 @@ Human3.6M's skeleton. Nothing in training sees a 3D label of Human3.6M but the c
 subjects: `load_h36m_2d` does not open the file of labels, and the best epoch is chosen on SURREAL.
 """
 
+from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,7 +25,6 @@ from common.adaptation import check_adaptation
 from common.arguments import Arguments, parse_arguments, training_parser
 from common.converter import convert_labels, find_or_train_converter
 from common.dua import add_dua_arguments, decide_dua, train_adapted
-from common.errors import run_script
 from common.experiment import Experiment
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.in_domain import train_in_domain

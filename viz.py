@@ -10,6 +10,8 @@ predicted uncertainty. The ending of `--viz_output` says what is made: .gif, .mp
 (one page that works offline: drag to turn, scrub in time).
 """
 
+from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+
 import argparse
 from pathlib import Path
 
@@ -18,7 +20,6 @@ from common.camera import image_coordinates
 from common.clips import first_frames, load_h36m_clip, load_surreal_named
 from common.demo import build_demo_if_missing
 from common.device import choose_device
-from common.errors import DuaError, run_script
 from common.lifter import ARCHITECTURES, load_lifter
 from common.panels import prediction_panels, short_names
 from common.render_files import check_output, write_scene

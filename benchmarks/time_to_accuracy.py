@@ -24,7 +24,7 @@ from common.demo import build_demo_if_missing
 from common.errors import DuaError, run_script
 from common.figures import COLOURS, PAPER, WIDTHS, save, subplots
 from common.files import write_text
-from common.schedule import SCHEDULES, fast_epochs
+from common.schedule import SCHEDULES, fast_options
 from common.tables import as_csv, as_text
 
 SCRIPTS = {"martinez": ("main_prob.py",), "semgcn": ("main_gcn_prob.py", "--non_local")}
@@ -71,7 +71,7 @@ def main() -> None:
 
 def train(args: argparse.Namespace, network: str, seed: int, schedule: str) -> Path:
     """The run folder of one training, made, taken up or found."""
-    epochs = args.epochs if schedule == "published" else fast_epochs(args.epochs)
+    epochs = args.epochs if schedule == "published" else fast_options(network, args.epochs)["epochs"]
     command = [
         *SCRIPTS[network],
         "--data_dir",

@@ -134,7 +134,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     args = Arguments(**{name: parser.get_default(name) if value is unset else value for name, value in parsed.items()})
     args.given = given
     if args.schedule == "fast":
-        for name, value in fast_options(args).items():
+        network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
+        for name, value in fast_options(network, args.epochs).items():
             if name not in given:
                 setattr(args, name, value)
     if args.resume and args.evaluate:

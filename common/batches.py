@@ -14,6 +14,8 @@ class StepBatches(Protocol):
 
     batch_size: int
     steps: int
+    quality: str
+    """How good the shuffle is, where it is no full one."""
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
 
@@ -51,6 +53,7 @@ class ShuffledBatches:
         self.tensors = tensors
         self.batch_size = batch_size
         self.steps = len(tensors[0]) // batch_size
+        self.quality = ""
         self._seed = (seed, stream)
 
         self._order: tuple[int, Tensor] | None = None
@@ -96,4 +99,6 @@ class DomainBatches:
     def describe(self) -> str:
         """What a log says of the two lengths."""
         s, t = self.source.steps, self.target.steps
-        return f"{self.steps} batches an epoch; passes in it: source {self.steps / s:.2f}, target {self.steps / t:.2f}"
+        shuffles = (("source", self.source.quality), ("target", self.target.quality))
+        qualities = "".join(f"; {name}: {quality}" for name, quality in shuffles if quality)
+        return f"{self.steps} batches an epoch; passes in it: source {self.steps / s:.2f}, target {self.steps / t:.2f}{qualities}"

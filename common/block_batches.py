@@ -84,6 +84,11 @@ class BlockBatches(Generic[P]):
         self._block = block
         self._together = max(1, buffer // block)  # blocks in a buffer
         self._blocks = -(-len(poses) // block)
+        ours, full = (100 * share for share in shared_clips(poses.sequences, block, self._together))
+        self.quality = (
+            f"block shuffle ({self._together} blocks of {block} poses at a time), "
+            f"two poses of a batch are of one clip in {ours:.2g} % of cases, {full:.2g} % if all were shuffled"
+        )
         self._now: _Buffer | None = None
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="block reader")
         self._ahead: tuple[tuple[int, int], Future[P]] | None = None
@@ -96,11 +101,7 @@ class BlockBatches(Generic[P]):
 
     def describe(self) -> str:
         """What a log says of the length, and of the shuffle's quality."""
-        ours, full = (100 * share for share in shared_clips(self._poses.sequences, self._block, self._together))
-        return (
-            f"{self.steps} batches an epoch, by a block shuffle ({self._together} blocks of {self._block} poses at a time): "
-            f"of two poses in a batch, {ours:.2g} % are of one clip, {full:.2g} % if all were shuffled"
-        )
+        return f"{self.steps} batches an epoch; {self.quality}"
 
     def at(self, step: int) -> tuple[Tensor, ...]:
         """The batch of a step, counted from the first epoch on."""

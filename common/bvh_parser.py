@@ -45,7 +45,7 @@ class BvhFile:
 
 _CHANNELS = frozenset(axis + kind for axis in "XYZ" for kind in ("position", "rotation"))
 _LARGEST = 1e9  # of any number, in whatever unit
-_MOST_JOINTS = 1000  # with all fingers and a face there are some 150
+_MOST_JOINTS = 10_000  # with all fingers and a face there are some 150
 _MOST_PLACES = 20_000_000
 """Joints times frames that forward kinematics takes on, 2 GB: fifty joints for an hour at 120 frames a second."""
 _FRAMES = re.compile(r"\s*Frames\s*:\s*(\S+)\s*", re.IGNORECASE)

@@ -1,5 +1,6 @@
 """What every training script does around its recipe: start, resume or evaluate; folders; the report at the end."""
 
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -150,11 +151,13 @@ class Experiment:
         with self._lock:
             if self._checkpoint:
                 trainer.resume(self._checkpoint, self._file)
-                forget_results(folder)
             write_config(folder, " ".join(sys.argv), arguments, facts)
+            forget_results(folder)
             print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
             trainer.fit()
         wait_for_all()  # what comes next reads what process 0 wrote
+        del trainer
+        gc.collect()  # torch leaves cycles, which would keep the training data in memory while the test is read
         self._file = folder / BEST
         if not self._file.exists():  # a snapshot went on outside its run, and no later epoch was better
             print(f"{folder} has no {BEST}: the best epoch lies where the snapshot comes from; what follows is of the last one")

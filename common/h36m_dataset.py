@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.anomalies import check_bodies, check_pixels, check_views
 from common.camera import Camera, normalize_screen_coordinates, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
@@ -29,6 +30,8 @@ CORRUPT_CLIPS = {("S11", "Directions")}
 
 _HOURGLASS_LEFT = {joint for place, joint in enumerate(HOURGLASS_TO_16) if place in JOINTS_LEFT}
 
+_FOCAL = 2.29  # of Human3.6M's cameras in screen units: 1145 to 1150 pixels of 1000
+_ANEW = "get or make the files anew (data/README.md)"
 MAKE_3D = "python data/prepare_data_h36m.py (data/README.md); for the demo: python data/prepare_data_demo.py --out data/demo"
 
 
@@ -61,7 +64,7 @@ def load_h36m(
 
     Raises:
         DuaError: a file is missing or damaged, a subject, action or camera is not in it, the 2D is shorter than the
-            3D, or joints are NaN.
+            3D, joints are NaN, bodies are mirrored, or 2D is no view of 3D (`common.anomalies`).
     """
     positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
     file_3d = path_3d(data_dir)
@@ -94,7 +97,11 @@ def load_h36m(
                 start += len(inputs[-1])
     check_any(inputs, subjects, actions, file_3d)
     inputs_2d, targets_3d, roots_3d = (torch.from_numpy(np.concatenate(parts)) for parts in (inputs, targets, roots))
-    return Poses("h36m", inputs_2d, targets_3d, tuple(sequences), roots_3d)
+    poses = Poses("h36m", inputs_2d, targets_3d, tuple(sequences), roots_3d)
+    check_bodies(targets_3d.numpy(), file_3d, _ANEW)
+    check_pixels(poses, file_2d, _ANEW)
+    check_views(poses, _FOCAL, file_2d, file_3d.name, _ANEW)
+    return poses
 
 
 def load_h36m_2d(
@@ -119,7 +126,9 @@ def load_h36m_2d(
                 sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
     check_any(inputs, subjects, actions, file_2d)
-    return UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
+    poses = UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
+    check_pixels(poses, file_2d, _ANEW)
+    return poses
 
 
 def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Mapping[int, SequenceOf[int]], Path]:

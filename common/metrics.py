@@ -59,17 +59,64 @@ def procrustes_align(predicted: Tensor, target: Tensor) -> Tensor:
     Shape:
         (N, J, 3), (N, J, 3) -> (N, J, 3), computed in float64.
     """
-    x = target.double()
-    y = predicted.double()
-    if x.device.type == "mps":  # Metal has neither float64 nor batched SVD
+    if predicted.device.type == "mps":  # Metal has neither float64 nor batched SVD
         return procrustes_align(predicted.cpu(), target.cpu()).to(predicted.device)
+    return torch.cat([_align(*chunk) for chunk in zip(predicted.split(_CHUNK), target.split(_CHUNK), strict=True)])
+
+
+_CHUNK = 4096
+"""Poses that are aligned at a time on their way through a processor's cache."""
+_WELL_POSED = 1e-3
+_NEWTON_STEPS = 12
+
+
+def _align(predicted: Tensor, target: Tensor) -> Tensor:
+    x, y = target.double(), predicted.double()
     mean_x, mean_y = x.mean(dim=1, keepdim=True), y.mean(dim=1, keepdim=True)
     x, y = x - mean_x, y - mean_y
-    u, singular, vt = torch.linalg.svd(y.transpose(1, 2) @ x)  # (N, 3, 3): y R ~ x
+    covariance = y.transpose(1, 2) @ x  # (N, 3, 3): y R ~ x
+    rotation, trace, certain = _rotation_closed(covariance)
+    if not bool(certain.all()):
+        rotation[~certain], trace[~certain] = _rotation_svd(covariance[~certain])
+    size = torch.sum(y**2, dim=(1, 2))
+    scale = torch.where(size > _TINY, trace / size.clamp_min(_TINY), torch.zeros_like(size))
+    return (y @ (scale[:, None, None] * rotation) + mean_x).to(predicted.dtype)
+
+
+def _rotation_closed(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations R (N, 3, 3) that make l = tr(R^T M) largest for each M (N, 3, 3), those l (N,), and whether they can be trusted.
+
+    With |M| = 1, l is the largest root of p(l, M) = l^4 - 2 l^2 - 8 det(M) l + 1 - 4 |cof M|^2, the characteristic polynomial of Horn's 4 x 4
+    matrix ("Closed-form solution of absolute orientation using unit quaternions", JOSA A 1987), and Newton's method comes down to
+    it from above (Theobald, "Rapid calculation of RMSDs", Acta Cryst. A 2005). As l is a maximum over R, its derivative with
+    respect to M is R itself, so that R follows from p without an eigenvector: R = -(dp/dM) / (dp/dl).
+
+    dp/dl is 8 (s1 + s2) (s1 + s3) (s2 + s3), with s3 negative where a reflection would fit better: it vanishes where all joints lie on
+    a line or coincide, or where the rotation is otherwise not unique. Near that nothing here can be trusted.
+    """
+    norm = torch.linalg.vector_norm(covariance, dim=(1, 2))
+    m = covariance / norm.clamp_min(_TINY)[:, None, None]
+    rows = m.unbind(1)
+    cofactors = torch.stack([torch.linalg.cross(rows[i - 2], rows[i - 1]) for i in range(3)], dim=1)
+    determinant = torch.sum(rows[0] * cofactors[:, 0], dim=1)
+    constant = 1 - 4 * torch.sum(cofactors**2, dim=(1, 2))
+    largest = torch.full_like(norm, 3**0.5)  # s1 + s2 + s3 cannot be more where the sum of their squares is 1
+    for _ in range(_NEWTON_STEPS):
+        square = largest**2
+        value = (square - 2) * square - 8 * determinant * largest + constant
+        slope = 4 * (square - 1) * largest - 8 * determinant
+        step = value / slope
+        largest = largest - step
+    numerator = (largest**2 + 1)[:, None, None] * m + 2 * largest[:, None, None] * cofactors - 2 * m @ (m.transpose(1, 2) @ m)
+    slope = 4 * (largest**2 - 1) * largest - 8 * determinant
+    certain = (slope > _WELL_POSED) & (step.abs() < 1e-9) & (norm > _TINY)
+    return numerator / (slope / 4)[:, None, None], largest * norm, certain
+
+
+def _rotation_svd(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """As `_rotation_closed`, of any matrices, and much slower."""
+    u, singular, vt = torch.linalg.svd(covariance)
     reflected = torch.sign(torch.linalg.det(u @ vt))
     reflected = torch.where(reflected == 0, torch.ones_like(reflected), reflected)
     flip = torch.stack([torch.ones_like(reflected), torch.ones_like(reflected), reflected], dim=-1)  # (N, 3)
-    rotation = (u * flip[:, None, :]) @ vt
-    size = torch.sum(y**2, dim=(1, 2))
-    scale = torch.where(size > _TINY, torch.sum(singular * flip, dim=-1) / size.clamp_min(_TINY), torch.zeros_like(size))
-    return (scale[:, None, None] * (y @ rotation) + mean_x).to(predicted.dtype)
+    return (u * flip[:, None, :]) @ vt, torch.sum(singular * flip, dim=-1)

@@ -25,6 +25,8 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
         group.add_argument(
             "--network", choices=list(_DEFAULTS), default="martinez", help="lifting network (default: %(default)s)"
         )
+    else:
+        parser.set_defaults(network=network)
 
     def default(option: str) -> str:
         values = [_DEFAULTS[name][option] for name in _DEFAULTS if network in (None, name)]

@@ -76,7 +76,7 @@ def _read_npy(file: Any, size: int, path: Path) -> Any:
     if size > MAX_BYTES:
         raise ValueError(f"it says it holds {size} bytes")
     if dtype.hasobject:
-        return _read_object(file, path)
+        return _read_object(file, size, path)
     wanted = math.prod(shape) * dtype.itemsize
     # Compare with what the container says it holds, before any memory is asked for.
     if not 0 <= wanted <= size:
@@ -90,15 +90,32 @@ def _read_npy(file: Any, size: int, path: Path) -> Any:
     return np.ndarray(shape, dtype, data, order="F" if fortran_order else "C")
 
 
-def _read_object(file: Any, path: Path) -> Any:
+class _Bounded:
+    """A file of so many bytes: Python asks for the memory of a string before it looks whether the file is that long."""
+
+    def __init__(self, file: io.BufferedReader, size: int) -> None:
+        self._file, self._left = file, size
+        self.readline = file.readline
+
+    def read(self, size: int) -> bytes:
+        if size > self._left:
+            raise EOFError(f"{size} bytes were expected, there are at most {self._left}")
+        self._left -= size
+        return self._file.read(size)
+
+
+def _read_object(file: Any, size: int, path: Path) -> Any:
+    buffered = io.BufferedReader(file)
     try:
         # latin1 is how numpy arrays pickled by Python 2 (Human3.6M's older files) keep their bytes
-        loaded = RestrictedUnpickler(io.BufferedReader(file), encoding="latin1").load()
+        loaded = RestrictedUnpickler(_Bounded(buffered, size), encoding="latin1").load()
     except Forbidden as error:
         raise DuaError(
             f"{path} holds '{_printable(str(error))}', which is neither an array nor a plain container, and was not loaded: "
             "such a file can run code. Get it from a source that you trust"
         ) from None
+    finally:
+        buffered.detach()  # the file is its opener's to close
     return loaded.item() if isinstance(loaded, np.ndarray) and loaded.shape == () else loaded
 
 

@@ -1,67 +1,67 @@
-"""MATLAB files, cut down to the variables that are wanted before scipy reads them.
+"""Numbers out of MATLAB files (MathWorks, "MAT-File Level 5 File Format").
 
-scipy takes a tag's word for how much memory it needs and how deep cells lie in cells, and does not look at the check sums of
-compressed variables. Format: MathWorks, "MAT-File Level 5 File Format".
+Not by scipy: on damaged bytes its reader crashes the process, it takes a tag's word for how much memory it needs, and it does
+not look at the check sums of compressed variables.
 """
 
-import io
 import struct
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import scipy.io
+import numpy as np
 
 from common.errors import DuaError
 
 _HEADER = 128
-_MATRIX, _COMPRESSED = 14, 15
-_CELL, _PLAIN = 1, (4, *range(6, 16))  # classes of arrays: text and numbers; not structures, objects and sparse matrices
-_MAX_DEPTH = 3
+_MATRIX, _COMPRESSED = 14, 15  # types of elements
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+"""Types of elements that hold numbers; a matrix of doubles may be stored in fewer bytes."""
+_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_CELL, _TEXT = 1, 4
+_COMPLEX = 0x800  # a flag
+_MAX_DEPTH = 3  # of cells in cells
+_MAX_AXES = 8
 _MAX_BYTES = 256 * 2**20
 """Of a variable, unpacked; the longest sequences of the field take 80 MB."""
-_NAME_BYTES = 1024  # of a compressed variable in which its name is found
+_NAME_BYTES = 1024  # of a compressed variable, in which its name is found
 
 
-def load_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """{name: array} of those of `names` that a .mat file has, numbers or cells of numbers.
+def load_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """{name: array} of those of `names` that a .mat file has: numbers, cells (of dtype object) of numbers, or text.
 
     Raises:
         DuaError: the file is of MATLAB 7.3 (or older than 5), which is not read.
-        ValueError, zlib.error, struct.error and whatever scipy raises: it is damaged, or a variable is no numbers.
+        ValueError, zlib.error, struct.error: it is damaged, or a variable is none of these.
     """
     content = path.read_bytes()
-    if b"\0" in content[:4] or content[124:126] in (b"\0\2", b"\2\0"):
-        which = "MATLAB 4" if b"\0" in content[:4] else "MATLAB 7.3"
-        raise DuaError(f"{path} was saved as {which}, which is not read; save it with '-v7', or get the original file")
+    if content[124:126] in (b"\0\2", b"\2\0"):
+        raise DuaError(f"{path} was saved as MATLAB 7.3, which is not read; save it with '-v7', or get the original file")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
-        raise ValueError("it does not begin as a MATLAB file does")
-    kept: dict[str, bytes] = {}
+        raise ValueError("it does not begin as a file of MATLAB 5 to 7 does")
+    found: dict[str, np.ndarray] = {}
+    seen: set[str] = set()
     place = _HEADER
     while place < len(content):
         kind, size = struct.unpack_from(f"{order}2I", content, place)
-        end = place + 8 + size
-        if kind not in (_MATRIX, _COMPRESSED) or end > len(content):
+        first, place = place + 8, place + 8 + size
+        if kind not in (_MATRIX, _COMPRESSED) or place > len(content):
             raise ValueError(f"a variable of {size} bytes in a file of {len(content)}")
-        element = content[place:end] if kind == _MATRIX else _inflate(content[place + 8 : end], _NAME_BYTES, whole=False)
-        name = _name(element, order)
-        if name in kept:
+        packed = content[first:place] if kind == _COMPRESSED else None
+        start = content[first - 8 : place] if packed is None else _inflate(packed, _NAME_BYTES, whole=False)
+        name = _Matrix(start, order, whole=packed is None).name
+        if name in seen:
             raise ValueError(f"it has two variables {name}")
+        seen.add(name)
         if name in names:
-            kept[name] = element if kind == _MATRIX else _inflate(content[place + 8 : end], _MAX_BYTES)
-            _check(kept[name], order, _MAX_DEPTH)
-        place = end
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scipy warns of what then fails or is checked by the caller
-        loaded = scipy.io.loadmat(io.BytesIO(content[:_HEADER] + b"".join(kept.values())), variable_names=list(names))
-    return {name: loaded[name] for name in kept}
+            found[name] = _Matrix(start if packed is None else _inflate(packed, _MAX_BYTES), order).array(_MAX_DEPTH)
+    return found
 
 
 def _inflate(data: bytes, most: int, whole: bool = True) -> bytes:
-    """At most `most` bytes; if `whole`, all of them, and those that were packed."""
+    """At most `most` bytes; if `whole`, all of them, and those that were packed (they carry a check sum)."""
     inflater = zlib.decompressobj()
     result = inflater.decompress(data, most)
     if whole and not inflater.eof:
@@ -69,44 +69,58 @@ def _inflate(data: bytes, most: int, whole: bool = True) -> bytes:
     return result
 
 
-def _element(data: bytes, place: int, order: str) -> tuple[int, int, int]:
-    """(first byte, byte after the last, the next element's place) of the data element at `place`."""
-    kind, size = struct.unpack_from(f"{order}2I", data, place)
-    first, following = place + 8, place + 8 + size + -size % 8
-    if kind >> 16:  # a small element: its size shares four bytes with its type, its data lie in the next four
-        size, first, following = kind >> 16, place + 4, place + 8
-    if first + size > min(len(data), following):
-        raise ValueError(f"an element of {size} bytes in a variable of {len(data)}")
-    return first, first + size, following
+class _Matrix:
+    """An element that holds an array: its tag, then elements with its flags, dimensions, name and content.
 
+    Args:
+        data: the element.
+        whole: whether all of it is there; if not, only its name may be asked for.
+    """
 
-def _parts(matrix: bytes, order: str) -> tuple[int, tuple[int, int], int]:
-    """Class of a matrix (with its tag), where its name stands, and where its content begins."""
-    kind, size = struct.unpack_from(f"{order}2I", matrix)
-    if kind != _MATRIX or size + 8 != len(matrix):
-        raise ValueError(f"a matrix of {size} bytes in {len(matrix) - 8}")
-    flags, _, place = _element(matrix, 8, order)
-    _, _, place = _element(matrix, place, order)  # dimensions
-    first, end, place = _element(matrix, place, order)
-    return struct.unpack_from(f"{order}I", matrix, flags)[0] & 0xFF, (first, end), place
+    def __init__(self, data: bytes, order: str, whole: bool = True) -> None:
+        self._data, self._order = data, order
+        kind, size = struct.unpack_from(f"{order}2I", data)
+        if kind != _MATRIX or (whole and size + 8 != len(data)):
+            raise ValueError(f"an array of {size} bytes in {len(data) - 8}")
+        _, flags, place = self._element(8)
+        _, self._dimensions, place = self._element(place)
+        _, name, self._content = self._element(place)
+        self._flags = struct.unpack_from(f"{order}I", flags)[0]
+        self.name = name.decode("latin1")
 
+    def _element(self, place: int) -> tuple[int, bytes, int]:
+        """(type, data, the next element's place); a small element keeps its size beside its type, and its data in four bytes."""
+        kind, size = struct.unpack_from(f"{self._order}2I", self._data, place)
+        first, following = place + 8, place + 8 + size + -size % 8
+        if kind >> 16:
+            kind, size, first, following = kind & 0xFFFF, kind >> 16, place + 4, place + 8
+        if first + size > min(len(self._data), following):
+            raise ValueError(f"an element of {size} bytes in an array of {len(self._data)}")
+        return kind, self._data[first : first + size], following
 
-def _name(element: bytes, order: str) -> str:
-    """Of a variable, of which the first bytes are enough."""
-    complete = struct.pack(f"{order}2I", _MATRIX, len(element) - 8) + element[8:]
-    _, (first, end), _ = _parts(complete, order)
-    return complete[first:end].decode("latin1")
+    def array(self, depth: int) -> np.ndarray:
+        """The array; cells in it may lie `depth` deep."""
+        kind = self._flags & 0xFF
+        shape = np.frombuffer(self._dimensions, f"{self._order}i4").tolist()
+        if not 2 <= len(shape) <= _MAX_AXES or min(shape) < 0:
+            raise ValueError(f"an array of shape {shape[:_MAX_AXES]}")
+        if kind == _CELL and depth:
+            values: Any = np.array([*self._cells(depth - 1), None], dtype=object)[:-1]  # None keeps equal shapes from merging
+        elif kind == _TEXT:
+            return np.array("text")
+        elif kind in _CLASSES and not self._flags & _COMPLEX:
+            stored, data, _ = self._element(self._content)
+            if stored not in _STORED:
+                raise ValueError(f"numbers of type {stored}")
+            values = np.frombuffer(data, self._order + _STORED[stored]).astype(_CLASSES[kind])
+        else:
+            raise ValueError(f"a variable is neither real numbers nor cells of them (class {kind})")
+        return values.reshape(shape, order="F")
 
-
-def _check(matrix: bytes, order: str, depth: int) -> None:
-    """Raise a ValueError if the matrix holds more or deeper than its bytes, or other things than numbers."""
-    kind, _, place = _parts(matrix, order)
-    if kind != _CELL and kind not in _PLAIN:
-        raise ValueError(f"a variable is neither numbers nor text (class {kind})")
-    if kind == _CELL and not depth:
-        raise ValueError("cells lie too deep in cells")
-    while place < len(matrix):
-        first, end, following = _element(matrix, place, order)
-        if kind == _CELL and end > first:
-            _check(matrix[place:end], order, depth - 1)
-        place = following
+    def _cells(self, depth: int) -> list[np.ndarray]:
+        cells, place = [], self._content
+        while place < len(self._data):
+            _, _, following = self._element(place)
+            cells.append(_Matrix(self._data[place:following], self._order).array(depth))
+            place = following
+        return cells

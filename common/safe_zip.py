@@ -32,6 +32,10 @@ def check_zip(archive: zipfile.ZipFile, path: Path, stored: bool = False) -> Non
     """
     members = archive.infolist()
     size, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    if packed > path.stat().st_size:
+        raise DuaError(
+            f"{path} is damaged: it says that its members take {packed} bytes, it has {path.stat().st_size}; get it again"
+        )
     if size > MAX_BYTES or size > max(_FREE, _MOST_RATIO * packed):
         raise DuaError(
             f"{path} says that its {packed} bytes unpack to {size}, which no poses do: it is damaged or made to fill the memory; "
@@ -57,6 +61,8 @@ def _problem(member: zipfile.ZipInfo, seen: set[str], stored: bool) -> str | Non
         return "is there twice"
     if member.flag_bits & 1:
         return "is encrypted"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA takes the file's word for its memory
+        return "is packed in a way that no file of the field is"
     if stored and (member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size):
         return "is compressed, which none is"
     return None

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.anomalies import check_not_mirrored
 from common.camera import Camera, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
@@ -34,7 +35,7 @@ from common.h36m_dataset import (
 from common.poses import Sequence, check_finite, check_metres, choose_actions, read_splits, renumber
 from common.safe_load import load_arrays
 from common.skeleton import H36M_32_TO_16, ROOT, SMPL_JOINT_NAMES, handedness
-from common.surreal_dataset import SMPL_SHOULDERS, check_not_mirrored
+from common.surreal_dataset import SMPL_SHOULDERS
 
 _MAKE = "python data/prepare_data_h36m_smpl.py (data/README.md); for the demo: python data/prepare_data_demo.py --out data/demo"
 _JOINTS = len(SMPL_JOINT_NAMES)
@@ -180,7 +181,7 @@ def check_same_person(h36m: np.ndarray, smpl: np.ndarray, where: str) -> None:
 def check_smpl_handedness(smpl: np.ndarray, where: str | Path) -> None:
     """Raise a `DuaError` if the bodies of (N, 16, 3) are mirror images."""
     sample = smpl[:: 1 + len(smpl) // _SAMPLE]
-    check_not_mirrored(float(np.mean(handedness(sample))), where, _MAKE)
+    check_not_mirrored(float(np.mean(handedness(sample))), where, f"make it anew with: {_MAKE}")
 
 
 def _seen(world: np.ndarray, camera: Camera) -> np.ndarray:

@@ -92,7 +92,8 @@ def brought_into_memory(poses: Poses | Streamed[Poses], what: str) -> Poses:
         return poses
     thinned = poses.thinned()
     if len(thinned) < len(poses):
-        print(f"{what}: every {-(-len(poses) // IN_MEMORY)}th of its {len(poses):,} poses, so that they fit into memory")
+        n = -(-len(poses) // IN_MEMORY)
+        print(f"{what}: one in {n} of its {len(poses):,} poses, evenly, so that they fit into memory", flush=True)
     return thinned
 
 

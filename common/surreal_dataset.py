@@ -20,12 +20,13 @@ import h5py
 import numpy as np
 import torch
 
+from common.anomalies import check_bodies, check_pixels, check_views
 from common.camera import Camera, normalize_screen_coordinates
 from common.errors import DuaError
 from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
 from common.safe_h5 import open_h5
 from common.safe_load import require_file
-from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES, handedness
+from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
 from common.streamed import Streamed
 
 SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
@@ -38,11 +39,11 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
 
 _MAKE = "python data/prepare_data_surreal.py (data/README.md)"
+_ANEW = f"prepare it anew with: {_MAKE}"
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
 _GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
-_SAMPLE = 20_000  # poses that the handedness is measured on
-# Real bodies in motion average 0.2 to 0.5, mirrored ones the negative; a few straight-legged frames come near 0.
-_MIRRORED_BELOW = -0.05
+_SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
+_FOCAL = 2 * SURREAL_CAMERA.focal_length[0] / SURREAL_CAMERA.resolution[0]  # in screen units
 
 
 def path_surreal(data_dir: str | Path, split: str) -> Path:
@@ -68,12 +69,15 @@ def load_surreal(
         actions: '*' or a comma list of motions ('01 01') or CMU subjects ('01').
 
     Raises:
-        DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, or bodies are mirrored.
+        DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, bodies are mirrored, or 2D is no view of
+            3D (`common.anomalies`).
     """
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
         starts, sequences = _choose(file, data_dir, split, downsample, actions)
-        return _poses(file, _rows(starts, sequences, downsample), sequences, joints)
+        poses = _poses(file, _rows(starts, sequences, downsample), sequences, joints)
+    _check_set(poses, path_surreal(data_dir, split))
+    return poses
 
 
 def load_surreal_2d(
@@ -83,7 +87,16 @@ def load_surreal_2d(
     joints = _joints(smpl_shoulders)
     with _open(data_dir, split) as file:
         starts, sequences = _choose(file, data_dir, split, downsample, actions)
-        return _inputs(file, _rows(starts, sequences, downsample), sequences, joints)
+        poses = _inputs(file, _rows(starts, sequences, downsample), sequences, joints)
+    check_pixels(poses, path_surreal(data_dir, split), _ANEW)
+    return poses
+
+
+def _check_set(poses: Poses, path: Path) -> None:
+    """What is told of a set as a whole, be it a sample of it."""
+    check_bodies(poses.targets_3d.numpy(), path, _ANEW)
+    check_pixels(poses, path, _ANEW)
+    check_views(poses, _FOCAL, f"{path}: 'joints_2d'", "'joints_3d'", _ANEW)
 
 
 STREAM_ABOVE = 2**21
@@ -120,7 +133,7 @@ def open_surreal(
     with _open(data_dir, split) as file:
         starts, sequences = _choose(file, data_dir, split, downsample, actions)
     poses = Streamed("surreal", sequences, starts, downsample, load)
-    poses.read(_sample(len(poses)))
+    _check_set(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
     return poses
 
 
@@ -151,7 +164,7 @@ def open_surreal_2d(
     with _open(data_dir, split) as file:
         starts, sequences = _choose(file, data_dir, split, downsample, actions)
     poses = Streamed("surreal", sequences, starts, downsample, load)
-    poses.read(_sample(len(poses)))
+    check_pixels(poses.read(_sample(len(poses))), path_surreal(data_dir, split), _ANEW)
     return poses
 
 
@@ -211,15 +224,6 @@ def motion_of(clip: str) -> str:
     sequence = path.parent.name or path.name
     cmu = re.fullmatch(r"(?:[A-Za-z]+_)?(\d+)_(\d+)", sequence)
     return f"{cmu[1]} {cmu[2]}" if cmu else sequence
-
-
-def check_not_mirrored(mean_handedness: float, where: str | Path, made_by: str = _MAKE) -> None:
-    """Raise a `DuaError` if bodies of this mean `common.skeleton.handedness` are mirror images; `made_by` is the remedy."""
-    if mean_handedness < _MIRRORED_BELOW:
-        raise DuaError(
-            f"{where}: the bodies are mirrored (mean handedness {mean_handedness:.2f}, above 0 was expected): left and right "
-            f"joints are exchanged, or an axis is turned round; prepare it anew with: {made_by}"
-        )
 
 
 def _joints(smpl_shoulders: str) -> list[int]:
@@ -342,11 +346,12 @@ def _read(
     result = np.empty((len(rows), len(joints), axes), dtype=np.float32)
     for low, high in _runs(rows):
         wanted = rows[low:high]
-        values = dataset[wanted[0] : wanted[-1] + 1][wanted - wanted[0]][:, joints]
-        finite = np.isfinite(values).all(axis=(1, 2))
-        if not finite.all():
+        values = dataset[wanted[0] : wanted[-1] + 1]
+        values = np.take(values if len(values) == len(wanted) else values[wanted - wanted[0]], joints, axis=1)
+        if not np.isfinite(values).all():
+            finite = np.isfinite(values).all(axis=(1, 2))
             _name_bad_clip(file, name, int(wanted[np.argmin(finite)]), joints)
-        result[low:high] = convert(values.astype(np.float64))
+        result[low:high] = convert(values)
     return result
 
 
@@ -373,7 +378,7 @@ def _poses(
     roots = targets[:, ROOT].copy()
     targets -= roots[:, None]
     if whole_set:
-        check_not_mirrored(float(np.mean(handedness(targets[:: 1 + len(targets) // _SAMPLE]))), file.filename)
+        check_bodies(targets, file.filename, _ANEW)
     return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
 
 
@@ -384,4 +389,4 @@ def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> N
 
 
 def _screen(pixels: np.ndarray) -> np.ndarray:
-    return normalize_screen_coordinates(pixels, *SURREAL_CAMERA.resolution)
+    return normalize_screen_coordinates(pixels.astype(np.float64), *SURREAL_CAMERA.resolution)

@@ -34,7 +34,7 @@ _JOINTS = len(SMPL_JOINT_NAMES)
 _PELVIS, _NECK = 0, 12
 _PELVIS_TO_NECK = (0.2, 1.0)  # metres; SMPL's bodies have 0.4 to 0.6
 
-_FARTHEST = 1e6  # millimetres: a kilometre from the camera is no place of a person in a picture
+_FARTHEST = 1e6  # millimetres or pixels: where no joint of a person in a picture is
 
 # World axes to camera axes as SURREAL publishes them (datageneration/misc/3Dto2D): the image's x is the world's -z, its
 # y the world's y, and the camera looks along the world's -x.
@@ -177,7 +177,8 @@ def _frames(values: np.ndarray, name: str, axes: int) -> np.ndarray:
         values = values[:, :, None]
     if values.dtype.kind not in "fiu" or values.ndim != 3 or values.shape[:2] != (axes, _JOINTS) or not values.size:
         raise DuaError(f"its {name} has shape {values.shape} and type {values.dtype}, numbers ({axes}, 24, T) were expected")
-    joints = values.transpose(2, 1, 0).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # what is not finite is reported next
+        joints = values.transpose(2, 1, 0).astype(np.float64)
     check_finite(joints, name)
     return joints
 
@@ -254,7 +255,7 @@ def _joint_cam(annotation: dict) -> np.ndarray:
     """(24, 3) float64, whatever unit the file has."""
     try:
         joints = np.array(annotation["joint_cam"], dtype=np.float64).reshape(-1, 3)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DuaError(f"it has no joint_cam of 24 x 3 numbers ({short_reason(error)})") from error
     if len(joints) != _JOINTS:
         raise DuaError(f"its joint_cam has {len(joints)} joints, 24 were expected")
@@ -373,7 +374,8 @@ def _clip(name: str, joints_2d: np.ndarray, joints_3d: np.ndarray) -> Clip:
     """
     width, height = SURREAL_CAMERA.resolution
     inside = np.all((joints_2d >= 0) & (joints_2d < (width, height)), axis=2)
-    keep = np.all(joints_3d[..., 2] > 0, axis=1) & np.any(inside, axis=1)
+    somewhere = np.all(np.abs(joints_2d) < _FARTHEST, axis=(1, 2))  # a joint beside the camera is seen nowhere
+    keep = np.all(joints_3d[..., 2] > 0, axis=1) & np.any(inside, axis=1) & somewhere
     return Clip(name, joints_2d[keep].astype(np.float32), joints_3d[keep].astype(np.float32), int(np.sum(~keep)))
 
 

@@ -10,11 +10,12 @@ from typing import IO, Any, Self, TypeVar
 import h5py
 import numpy as np
 
+from common.anomalies import check_not_mirrored
 from common.errors import DuaError
 from common.files import atomic_write
 from common.poses import check_finite
 from common.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness
-from common.surreal_dataset import FORMAT, camera_attributes, check_not_mirrored
+from common.surreal_dataset import FORMAT, camera_attributes
 
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ class SurrealWriter:
     def _finish(self) -> None:
         if not self.frames:
             raise DuaError(f"{self.path} was not written: there is no usable frame to put into it")
-        check_not_mirrored(self._handedness / self.frames, self.path)
+        check_not_mirrored(self._handedness / self.frames, self.path, "look at what its clips were made of")
         starts = np.array(list(self._starts.values()), dtype=np.int64)
         # Of fixed length: HDF5 keeps strings of varying length where no check sum guards them.
         names = np.array([name.encode() for name in self._starts])

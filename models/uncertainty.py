@@ -26,7 +26,18 @@ class UncertaintyEstimator(nn.Module):
         self.output = nn.Linear(feature_size if hid_dim is None else hid_dim, num_joints - 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return _with_hip(torch.sigmoid(self.output(self.hidden(features))))
+        return _with_hip(torch.sigmoid(self.scores(features)))
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(N, feature_size) -> (N, J - 1), before the sigmoid."""
+        if isinstance(self.hidden, nn.Identity):
+            return self.output(features)
+        # Nothing stands between the two layers, so they are one linear map, V (H f + h) + v = (V H) f + V h + v, and a narrow
+        # one: to multiply the layers with each other first takes a quarter of the work in a batch of 64, less in a larger one.
+        # As H' V' and not as V H, because the gradient of V is then a product that processors are twice as fast at.
+        weight = self.hidden.weight.T @ self.output.weight.T.contiguous()  # (feature_size, hid_dim) -> (feature_size, J - 1)
+        bias = torch.addmv(self.output.bias, self.output.weight, self.hidden.bias)
+        return torch.addmm(bias, features, weight)
 
 
 class GaussianEstimator(UncertaintyEstimator):
@@ -42,7 +53,7 @@ class GaussianEstimator(UncertaintyEstimator):
     unit = "metres"
 
     def forward(self, features: Tensor) -> Tensor:
-        share = torch.sigmoid(self.output(self.hidden(features)))  # (N, J - 1)
+        share = torch.sigmoid(self.scores(features))  # (N, J - 1)
         return _with_hip(_LEAST_SIGMA * torch.exp(_LOG_RANGE * share))
 
 

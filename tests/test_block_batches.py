@@ -121,7 +121,7 @@ def test_poses_of_a_batch_share_a_clip_as_often_as_is_said(clip, block):
     assert foreseen < min(clip, block) / buffer + full
     assert different > 64 - 64 * 63 / 2 * foreseen - 0.1
     assert (
-        f"{100 * foreseen:.2g} % are of one clip, {100 * full:.2g} %"
+        f"of one clip in {100 * foreseen:.2g} % of cases, {100 * full:.2g} %"
         in batches(poses, block=block, buffer=buffer, clip=clip).describe()
     )
 

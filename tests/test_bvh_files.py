@@ -56,15 +56,14 @@ def test_nothing_found_is_an_error(tmp_path: Path) -> None:
         find_bvh([tmp_path / "broken.zip"])
 
 
-def test_a_members_name_is_just_a_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../../outside.bvh", "/etc/absolute.bvh"])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "evil" / "clips.zip"
     path.parent.mkdir()
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("../../outside.bvh", SMALL)
-        archive.writestr("/etc/absolute.bvh", SMALL)
-    found = find_bvh([path])
-    assert [source.name for source in found] == ["absolute", "outside"]
-    assert all(source.read() == SMALL for source in found)
+        archive.writestr(name, SMALL)
+    with pytest.raises(DuaError, match=r"clips\.zip: its member .* leads out of the folder"):
+        find_bvh([path])
     assert sorted(tmp_path.rglob("*")) == [path.parent, path]
 
 
@@ -76,7 +75,7 @@ def test_a_member_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypa
     # The size that the archive's directory declares: 300 MiB.
     at = honest.index(b"PK\x01\x02") + 24
     path.write_bytes(honest[:at] + struct.pack("<I", 300 * 2**20) + honest[at + 4 :])
-    with pytest.raises(DuaError, match=r"bomb\.zip:clip\.bvh says it is 300 MiB large"):
+    with pytest.raises(DuaError, match=r"bomb\.zip says that its \d+ bytes unpack to 314572800"):
         find_bvh([path])[0].read()
     # And one that declares less than it holds is not read further than that.
     path.write_bytes(honest[:at] + struct.pack("<I", 10) + honest[at + 4 :])

@@ -203,3 +203,17 @@ def test_another_files_fault_is_not_called_a_writing_fault(target, tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_write(target) as file:
         file.write((tmp_path / "elsewhere").read_bytes())
     assert_untouched(target)
+
+
+def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
+    """Killed writers hold no locks any more; those of other machines cannot be known, nor are other programs' files ours."""
+    drawn = "abcdefgh"
+    mine, others = f".x.bin.{common.files.HOST}{drawn}.part", [f".x.bin.00000000{drawn}.part", ".x.bin.part", "x.part"]
+    for name in (mine, *others):
+        (tmp_path / name).write_bytes(b"half")
+    with atomic_write(tmp_path / "x.bin") as file:
+        assert not (tmp_path / mine).exists()
+        common.files._delete_leftovers.__wrapped__(tmp_path)  # as another process that begins to write
+        file.write(b"x")
+    assert sorted(os.listdir(tmp_path)) == sorted([*others, "x.bin"])
+    assert (tmp_path / "x.bin").read_bytes() == b"x"

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from common.metrics import auc, mpjpe, n_mpjpe, p_mpjpe, pck, procrustes_align
+from common.metrics import _rotation_closed, auc, mpjpe, n_mpjpe, p_mpjpe, pck, procrustes_align
 
 
 def numpy_mpjpe(predicted, target):
@@ -81,6 +83,58 @@ def test_degenerate_poses_stay_finite(pair, dimensions):
         spread = torch.linalg.vector_norm(target - target.mean(dim=1, keepdim=True), dim=-1).mean(dim=-1)
         assert (mpjpe(aligned, target) <= spread * 1.2).all()
     assert torch.isfinite(p_mpjpe(target, flat)).all()
+
+
+def by_svd(predicted, target):
+    """Rotation by SVD, for a batch: what the closed form must agree with."""
+    mean_p, mean_t = predicted.mean(dim=1, keepdim=True), target.mean(dim=1, keepdim=True)
+    p, t = predicted - mean_p, target - mean_t
+    u, d, vt = torch.linalg.svd(p.transpose(1, 2) @ t)
+    d[:, 2] *= torch.linalg.det(u) * torch.linalg.det(vt)
+    u[:, :, 2] *= (torch.linalg.det(u) * torch.linalg.det(vt))[:, None]
+    size = (p**2).sum(dim=(1, 2))
+    scale = torch.where(size > 1e-12, d.sum(dim=1) / size.clamp_min(1e-12), torch.zeros_like(size))
+    return scale[:, None, None] * (p @ u @ vt) + mean_t, d
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**31),
+    extent=st.tuples(*[st.sampled_from([0.0, 1e-9, 1e-6, 1e-3, 0.03, 0.3, 1.0])] * 3),
+    noise=st.sampled_from([0.0, 1e-7, 1e-3, 0.05, 1.0]),
+    mirrored=st.booleans(),
+    metres=st.sampled_from([1e-3, 1.0, 1e3]),
+)
+def test_alignment_is_the_svds(seed, extent, noise, mirrored, metres):
+    """Points, lines, planes, mirror images, near ones and far ones: as well aligned as by SVD, and where only one rotation is
+    best, by the same one."""
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randn(2, 30, 16, 3, generator=generator, dtype=torch.float64)
+    target = metres * draws[0] * torch.tensor(extent, dtype=torch.float64)
+    predicted = 0.7 * target * torch.tensor([-1.0 if mirrored else 1.0, 1.0, 1.0]) + metres * noise * draws[1]
+    aligned = procrustes_align(predicted, target)
+    expected, singular = by_svd(predicted, target)
+
+    def residual(poses):
+        return torch.linalg.vector_norm(poses - target, dim=(1, 2))
+
+    tolerance = 1e-6 * max(metres, 1e-3)
+    torch.testing.assert_close(residual(aligned), residual(expected), rtol=0, atol=tolerance)
+    unique = singular[:, 1] + singular[:, 2] > 1e-5 * singular[:, 0]
+    torch.testing.assert_close(aligned[unique], expected[unique], rtol=0, atol=tolerance)
+
+
+def test_the_closed_form_takes_ordinary_poses_and_leaves_the_others(pair):
+    predicted, target = pair
+    covariance = (predicted - predicted.mean(1, keepdim=True)).transpose(1, 2) @ (target - target.mean(1, keepdim=True))
+    rotation, _, certain = _rotation_closed(covariance.double())
+    assert certain.all()
+    torch.testing.assert_close(rotation @ rotation.transpose(1, 2), torch.eye(3).double().expand_as(rotation), rtol=0, atol=1e-10)
+    torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(len(rotation)).double(), rtol=0, atol=1e-10)
+    line = torch.zeros(1, 3, 3).double()
+    line[0, 0, 0] = 1
+    for matrix in (line, torch.zeros_like(line), torch.diag_embed(torch.tensor([[1.0, 1.0, -1.0]]).double())):
+        assert not _rotation_closed(matrix)[2].any()
 
 
 def test_n_mpjpe_takes_the_best_scale(pair):

@@ -138,6 +138,13 @@ def test_non_local_starts_as_identity() -> None:
     torch.testing.assert_close(other(inputs_2d)[0], plain(inputs_2d)[0], rtol=0, atol=0)
 
 
+def test_non_local_gradients_are_those_of_its_values() -> None:
+    """Some of the way back is written by hand. In evaluation, so that poses stay apart."""
+    layer = some_net(non_local=True).layers[1].eval()
+    x = torch.randn(2, NUM_JOINTS, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, (x,))
+
+
 def test_adjacency_is_the_skeleton() -> None:
     assert torch.equal(ADJACENCY, ADJACENCY.T)
     assert ADJACENCY.sum() == 2 * len(BONES)

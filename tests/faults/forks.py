@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from unittest import mock
 
 # What the scripts import, once, in the server that all processes are forked from.
 import h5py  # noqa: F401
@@ -43,8 +44,8 @@ class Fork:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.script, self.arguments = folder, script, [str(word) for word in arguments]
         self._process = _server.Process(target=_run, args=(str(folder), script, self.arguments, before, with_))
-        os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} if not _server_runs() else {}
-        self._process.start()
+        with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}):  # the first starts the server
+            self._process.start()
         self.pid = self._process.pid
 
     def send(self, number):
@@ -95,12 +96,6 @@ def _run(folder, script, arguments, before, with_):
     if before is not None:
         before(*with_)
     runpy.run_path(str(ROOT / script), run_name="__main__")
-
-
-def _server_runs():
-    from multiprocessing import forkserver
-
-    return forkserver._forkserver._forkserver_pid is not None
 
 
 def _group_lives(group):

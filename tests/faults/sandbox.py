@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,8 +101,15 @@ def _serve(pipe: Any, load: Callable[[Path], Any]) -> None:
 
 def _attempt(load: Callable[[Path], Any], path: Path) -> Outcome:
     try:
-        return Outcome("loaded", value=load(path))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            value = load(path)
+        if warned:  # whoever runs a script would see more than one clear line
+            return Outcome("raised", f"{warned[0].filename}:{warned[0].lineno}: {warned[0].message}")
+        return Outcome("loaded", value=value)
     except DuaError as error:
+        if warned:
+            return Outcome("raised", f"{warned[0].filename}:{warned[0].lineno}: {warned[0].message}")
         cause: BaseException | None = error
         while cause is not None:  # a refusal for want of memory has asked for it first
             if isinstance(cause, MemoryError):

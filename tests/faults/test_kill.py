@@ -10,6 +10,7 @@ Instants are drawn evenly over the time that the script takes when it is left al
 import csv
 import json
 import os
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -127,6 +128,32 @@ def test_training_killed_while_it_writes(demo, left_alone, tmp_path, attempt):
     killed = run(tmp_path / "log", *filled(command, tmp_path / "out"), before=die_at, with_=(function, call))
     assert killed.returncode == -9, killed.stderr
     ends_as_the_whole_run(command, whole, tmp_path)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_training_whose_terminal_is_closed(demo, left_alone, tmp_path, ignored):
+    """A hang-up saves and stops; under nohup it does nothing."""
+    command = (*TRAININGS["lifter"], "--data_dir", demo, "--checkpoint", "OUT")
+    whole = left_alone(*command)
+    process = run(tmp_path / "log", *filled(command, tmp_path / "out"), before=hang_up, with_=(ignored,))
+    assert process.returncode == (0 if ignored else 130), process.stderr
+    assert ("stopped in epoch 2" in process.stdout) is not ignored
+    ends_as_the_whole_run(command, whole, tmp_path)
+
+
+def hang_up(ignored):
+    """In a process: a hang-up comes with the third rename, which is of the first epoch's last checkpoint."""
+    if ignored:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    real, calls = os.replace, []
+
+    def counted(*arguments, **options):
+        real(*arguments, **options)
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    os.replace = counted
 
 
 def when_killed(process, out):

@@ -1,0 +1,210 @@
+"""How fast this project trains and evaluates, against published code and against what the arithmetic alone takes.
+
+    python benchmarks/speed.py --out benchmarks/results_speed      # about six minutes on two cores; the machine should be idle
+    python benchmarks/speed.py --quick                             # does it work?
+
+Three ways, each with networks of the same size, weights and loss on the same poses:
+
+- published: a transcription of how published code does it (`published_step.py` says what that is);
+- ours: the project's own loop, batches and evaluation;
+- floor: forward, backward and fused Adam on one batch in memory; for evaluation the forward pass alone.
+
+They take turns, so that a busy machine slows all of them, and each figure is the median of some rounds: read the ratios, not the
+rates. Evaluation holds MPJPE and P-MPJPE of every pose. The first step and the peak of memory (resident, or CUDA's) are those of a
+process of its own, from its start on.
+"""
+
+import argparse
+import copy
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
+
+import torch
+
+from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
+from common.demo import build_demo_if_missing
+from common.device import choose_device
+from common.errors import DuaError, run_script
+from common.files import write_text
+from common.h36m_dataset import TEST_SUBJECTS, load_h36m
+from common.poses import Poses
+from common.tables import as_text
+
+WAYS = ("published", "ours", "floor")
+MEASURES = {"training": "poses/s", "evaluation": "poses/s", "first step": "s", "memory": "MB"}
+COLUMNS = ("batch", "measure", "unit", *WAYS, "ours / published", "ours / floor")
+
+Result = dict[str, Any]
+"""{"network", "batch_size", "measure", "published", "ours", "floor"}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="(default: both)")
+    parser.add_argument("--batch_sizes", nargs="+", type=int, default=[64, 256, 1024], help="(default: 64 256 1024)")
+    parser.add_argument("--measures", nargs="+", choices=["rates", "start"], default=["rates", "start"], help="(default: both)")
+    parser.add_argument("--data_dir", default="data/demo", help="folder with Human3.6M's files (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="of the published loader (default: %(default)s, as published)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each way (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn (default: %(default)s)")
+    parser.add_argument(
+        "--quick", action="store_true", help="batch 64, one short turn each: shows that it works, measures nothing"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder for table.txt and speed.json")
+    args = parser.parse_args()
+    if args.quick:
+        args.batch_sizes, args.rounds, args.seconds = [64], 1, 0.0
+    if min(*args.batch_sizes, args.threads, args.rounds) < 1 or min(args.batch_sizes) < 2 or args.workers < 0:
+        raise DuaError("--batch_sizes must be 2 or more, --threads and --rounds 1 or more, --workers 0 or more")
+    build_demo_if_missing(args.data_dir)
+    device = choose_device(args.device)
+    torch.set_num_threads(args.threads)
+    train, test = load_h36m(args.data_dir), load_h36m(args.data_dir, subjects=TEST_SUBJECTS)
+    if max(args.batch_sizes) > len(train):
+        raise DuaError(
+            f"--batch_sizes {max(args.batch_sizes)} is larger than the {len(train)} training poses; choose smaller ones"
+        )
+
+    results, tables = [], [described(args, device)]
+    for network in args.networks:
+        for batch_size in args.batch_sizes:
+            if "rates" in args.measures:
+                results += rates(network, train, test, batch_size, device, args)
+            if "start" in args.measures:
+                results += starts(network, batch_size, device, args)
+        tables.append(f"{network}\n{as_text(COLUMNS, rows(result for result in results if result['network'] == network))}")
+        print("\n\n".join(tables) if len(tables) == 2 else f"\n{tables[-1]}", flush=True)
+    if args.out:
+        Path(args.out).mkdir(parents=True, exist_ok=True)
+        write_text(Path(args.out) / "table.txt", "\n\n".join(tables) + "\n")
+        write_text(Path(args.out) / "speed.json", json.dumps({"setting": tables[0], "results": results}, indent=2) + "\n")
+
+
+def described(args: argparse.Namespace, device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    return (
+        f"torch {torch.__version__} on {device} ({name}), {args.threads} of {os.cpu_count()} cores, {args.workers} loader workers; "
+        f"medians of {args.rounds} rounds"
+    )
+
+
+def processor() -> str:
+    """Its name where the system tells it."""
+    try:
+        names = [
+            line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+        ]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def rates(
+    network: str, train: Poses, test: Poses, batch_size: int, device: torch.device, args: argparse.Namespace
+) -> list[Result]:
+    """Training and evaluation."""
+    networks = new_networks(network, device)
+    settings = [Setting(network, copy.deepcopy(networks), train, test, batch_size, device) for _ in WAYS]
+    ways = dict(zip(WAYS, (published(settings[0], args.workers), ours(settings[1]), floor(settings[2])), strict=True))
+
+    def trains(way: Way) -> Callable[[int], int]:
+        def run(steps: int) -> int:
+            way.train(steps)
+            return steps * batch_size
+
+        return run
+
+    def evaluates(way: Way) -> Callable[[int], int]:
+        return lambda steps: way.evaluate(steps)[0]
+
+    return [
+        {"network": network, "batch_size": batch_size, "measure": measure}
+        | medians({name: function(way) for name, way in ways.items()}, device, args)
+        for measure, function in (("training", trains), ("evaluation", evaluates))
+    ]
+
+
+def medians(runs: dict[str, Callable[[int], int]], device: torch.device, args: argparse.Namespace) -> dict[str, float]:
+    """Poses per second of each of some functions of a number of steps, which return how many poses they did, by turns."""
+    steps = {}
+    for name, run in runs.items():
+        run(1)
+        seconds, _ = timed(run, 1, device)
+        run(2)  # what is prepared ahead is used up, what is reserved is there
+        steps[name] = max(1, round(args.seconds / seconds))
+    speeds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(args.rounds):
+        for name, run in runs.items():
+            if steps[name] > 1:
+                run(1)  # brings the weights back into the cache
+            seconds, poses = timed(run, steps[name], device)
+            speeds[name].append(poses / seconds)
+    return {name: statistics.median(values) for name, values in speeds.items()}
+
+
+def timed(run: Callable[[int], int], steps: int, device: torch.device) -> tuple[float, int]:
+    started = time.perf_counter()
+    poses = run(steps)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started, poses
+
+
+def starts(network: str, batch_size: int, device: torch.device, args: argparse.Namespace) -> list[Result]:
+    """First step and memory."""
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for _ in range(min(args.rounds, 3)):
+        for way in WAYS:
+            found[way].append(start(way, network, batch_size, device, args))
+    return [
+        {"network": network, "batch_size": batch_size, "measure": measure}
+        | {way: statistics.median(one[key] for one in found[way]) for way in WAYS}
+        for measure, key in (("first step", "first_step_s"), ("memory", "peak_mb"))
+    ]
+
+
+def start(way: str, network: str, batch_size: int, device: torch.device, args: argparse.Namespace) -> dict[str, float]:
+    """What `speed_start.py` says of a process."""
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "speed_start.py"),
+        way,
+        network,
+        str(batch_size),
+        args.data_dir,
+        str(device),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+    process = subprocess.run([*command, str(time.time())], capture_output=True, text=True, env=environment)
+    try:
+        return json.loads(process.stdout.splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        raise DuaError(f"{' '.join(command[1:])} ended without a step: {process.stderr.strip()[-300:]}") from error
+
+
+def rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
+    """Rows of `COLUMNS`."""
+    table = []
+    for result in results:
+        digits = 2 if result["measure"] == "first step" else 0
+        values = [f"{result[way]:.{digits}f}" for way in WAYS]
+        ratios = [f"{result['ours'] / result[way]:.2f}" for way in ("published", "floor")]
+        table.append((str(result["batch_size"]), result["measure"], MEASURES[result["measure"]], *values, *ratios))
+    return table
+
+
+if __name__ == "__main__":
+    run_script(main)
