@@ -197,7 +197,7 @@ def losses_of(run):
         ("main_prob.py",),
         ("main_gcn_prob.py", "--non_local", "--num_layers", 1),
         ("train_surreal.py", "--dua", "--no_converter", "--discrepancy", "mkmmd"),
-        ("train_surreal.py", "--no_dua"),
+        ("train_surreal.py", "--no_dua", "--stream", "on"),
         ("train_h36m_dan.py", "--no_converter", "--domain_bn", "--align", "gpa"),
     ],
 )
