@@ -30,6 +30,10 @@ _TIMEOUT = timedelta(hours=2)
 _store: dist.Store | None = None
 """Torchrun's own, which outlives the processes: those of a later attempt find in it what earlier ones left."""
 
+_groups: list[dist.ProcessGroup] = []
+"""Kept to the end: a group that ends with its last `DistributedDataParallel` waits for its threads without letting them have
+Python's lock, which they may be waiting for."""
+
 _CPU = torch.device("cpu")
 _FAILED = "dua/failed"
 
@@ -98,6 +102,8 @@ def joined(store: dist.Store, rank: int, world_size: int, name: str = "dua") -> 
     except (RuntimeError, ValueError) as error:
         raise DuaError(f"the run's processes do not reach each other: {str(error).splitlines()[0]}") from error
     _store = store
+    assert dist.group.WORLD is not None
+    _groups.append(dist.group.WORLD)
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stdout if is_main() else nowhere):
             yield

@@ -64,6 +64,7 @@ class Experiment:
             self._file = checkpoint_file(args.resume, LAST) if args.resume else checkpoint_file(args.evaluate, BEST)
             if args.resume:  # before it is read: until training goes on, no other process may put a later one in its place
                 self._lock.enter_context(run_lock(self._file.parent))
+                wait_for_all()
             self._checkpoint = load_checkpoint(self._file)
             check_experiment(self._checkpoint, self._file, name, role, network)
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))

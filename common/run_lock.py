@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from common.distributed import is_main
 from common.errors import DuaError
 from common.file_lock import try_lock
 
@@ -17,14 +18,14 @@ LOCK = ".lock"
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold `folder` while this is open. The system lets go of it with the process, `kill -9` included, so that a `.lock` that was
-    left behind locks nothing. Of several processes that train one run together (`RANK` is set), the first alone holds it.
+    left behind locks nothing. Of several processes that train one run together (`common.distributed`), the first alone holds it.
 
     Where the file system has no locks, a warning is printed and the run goes on.
 
     Raises:
         DuaError: another process holds the folder (the message names it), or nothing can be written there.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if not is_main():
         yield
         return
     path = folder / LOCK

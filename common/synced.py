@@ -64,8 +64,9 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         # Each share's mean and variance about it, put together in float64: no difference of large sums.
-        own = torch.stack(torch.var_mean(x.to(weight), dim=0, correction=0))  # (2, C)
-        variances, means = torch.stack(_gather(own)).double().unbind(1)  # (W, C) each
+        # (torch.var_mean takes twenty times as long over the rows of a matrix.)
+        own = torch.stack(torch.batch_norm_update_stats(x.to(weight), None, None, 0.0))  # (2, C)
+        means, variances = torch.stack(_gather(own)).double().unbind(1)  # (W, C) each
         mean = means.mean(0)
         variance = (variances + (means - mean).square()).mean(0).to(weight)
         mean = mean.to(weight)
@@ -85,10 +86,8 @@ class _Normalise(torch.autograd.Function):
         # What they owe to x: - w / s (mean dy + (x - m) / s mean dy (x - m) / s), the means being those of all shares.
         sums = torch.stack([dw, db])
         dist.all_reduce(sums)
-        mean_dw, mean_db = sums / (len(x) * world_size())
-        scale = (variance + ctx.eps).rsqrt()
-        factor = weight * scale
-        dx = torch.addcmul(dx - (factor * mean_db).to(dx), x - mean.to(x), (factor * scale * mean_dw).to(dx), value=-1)
+        factor = weight * (variance + ctx.eps).rsqrt() / (len(x) * world_size())
+        dx -= F.batch_norm(x, mean, variance, factor * sums[0], factor * sums[1], training=False, eps=ctx.eps)
         return dx, dw, db, None
 
 

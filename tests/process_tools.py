@@ -1,5 +1,6 @@
 """Several processes that share a run, forked from one that has imported everything: what `torchrun` starts, without its seconds."""
 
+import gc
 import io
 import multiprocessing
 import os
@@ -30,6 +31,8 @@ class Processes:
         self._pool = ProcessPoolExecutor(4, mp_context=context)
 
     def close(self):
+        for process in list(self._pool._processes.values()):
+            process.kill()  # they have nothing left to do, or wait for each other for ever
         self._pool.shutdown()
 
     def together(self, count, function, *arguments, store=None):
@@ -54,10 +57,21 @@ def new_store():
     return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
 
 
+@contextmanager
+def _left_afterwards():
+    """Hang up on the others, as the end of the process would."""
+    try:
+        yield
+    finally:
+        gc.collect()
+        distributed._groups.clear()
+
+
 def _join(port, rank, count, function, arguments):
     torch.set_num_threads(1)
     store = dist.TCPStore("127.0.0.1", port, is_master=False)
     with (
+        _left_afterwards(),
         mock.patch.object(distributed, "_TIMEOUT", _PATIENCE),
         mock.patch.dict(os.environ, LOCAL_RANK=str(rank)),
         distributed.joined(store, rank, count),
@@ -79,6 +93,7 @@ def _script(port, rank, count, attempt, words, change):
     torch.set_num_threads(1)
     output, errors, code = io.StringIO(), io.StringIO(), 0
     with (
+        _left_afterwards(),
         _torchruns_environment(port, rank, count, attempt),
         mock.patch.object(distributed, "_TIMEOUT", _PATIENCE),
         mock.patch.object(sys, "argv", words),
