@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import DuaError
+from common.errors import DuaError, one_line
 from common.poses import Poses, UnlabelledPoses
 from common.skeleton import JOINT_NAMES, JOINTS_LEFT, JOINTS_RIGHT, MIRROR, ROOT, handedness
 
@@ -37,7 +37,7 @@ _NEAREST = 0.1  # metres before the camera; what is nearer or behind has no imag
 
 def warn(message: str) -> None:
     """One line on stderr for what may well be, but should be looked at."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def check_not_mirrored(mean_handedness: float, where: str | Path, remedy: str) -> None:
@@ -146,7 +146,9 @@ def check_views(poses: Poses, focal: float, where_2d: str | Path, where_3d: str 
 
 def _warn_of_sequences(poses: Poses, rows: np.ndarray, seen: np.ndarray, projected: np.ndarray, both: str) -> None:
     edges = np.searchsorted(rows, [sequence.start for sequence in poses.sequences] + [len(poses)])
-    judged, exchanged, unlike = 0, [], []
+    judged = 0
+    exchanged: list[str] = []
+    unlike: list[str] = []
     for sequence, first, last in zip(poses.sequences, edges[:-1], edges[1:], strict=True):
         if last - first < _FEW:
             continue

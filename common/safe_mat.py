@@ -23,7 +23,7 @@ _CELL, _TEXT = 1, 4
 _COMPLEX = 0x800  # a flag
 _MAX_DEPTH = 3  # of cells in cells
 _MAX_AXES = 8
-_MAX_BYTES = 256 * 2**20
+_MAX_BYTES = 128 * 2**20
 """Of a variable, unpacked; the longest sequences of the field take 80 MB."""
 _NAME_BYTES = 1024  # of a compressed variable, in which its name is found
 

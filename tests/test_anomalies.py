@@ -119,7 +119,9 @@ def test_what_cannot_be_is_an_error(motions, kind):
     assert "get it anew" in str(caught.value)
 
 
-@pytest.mark.parametrize(("kind", "words"), [("sides", "left and right are exchanged in 1 of"), ("frames", "different poses in 1 of")])
+@pytest.mark.parametrize(
+    ("kind", "words"), [("sides", "left and right are exchanged in 1 of"), ("frames", "different poses in 1 of")]
+)
 def test_one_sequence_that_is_wrong_is_a_warning(demo, tmp_path, capsys, kind, words):
     def spoil(positions):
         views = positions["S1"][next(iter(positions["S1"]))]
