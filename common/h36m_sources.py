@@ -320,6 +320,8 @@ def _read_mat_file(path: Path) -> np.ndarray:
         data = load_mat(path, ["data"]).get("data")
     except DuaError:
         raise
+    except NotImplementedError as error:
+        raise DuaError(f"{path}: {error}; save it with '-v7', or use --from-cdf") from error
     except Exception as error:
         raise DuaError(
             f"{path} is damaged or no .mat file ({short_reason(error)}); convert it again, or use --from-cdf"

@@ -150,7 +150,10 @@ def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
 
 def _load_info(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(T, 24, 2) pixels, (T, 24, 3) world metres and (3,) the camera's place."""
-    fields = load_mat(path, _MAT_FIELDS)
+    try:
+        fields = load_mat(path, _MAT_FIELDS)
+    except NotImplementedError as error:
+        raise DuaError(f"{error}; get SURREAL's own file") from error
     missing = [name for name in _MAT_FIELDS if name not in fields]
     if missing:
         raise DuaError(f"it has no {', '.join(missing)}")
