@@ -18,7 +18,9 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from common.anomalies import check_bodies, pixels_problem
 from common.apart import run_apart
+from common.camera import normalize_screen_coordinates
 from common.errors import DuaError, short_reason
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import CORRUPT_CLIPS, TEST_SUBJECTS, TRAIN_SUBJECTS
@@ -27,8 +29,8 @@ from common.poses import check_finite, check_metres
 from common.safe_h5 import open_h5
 from common.safe_load import require_file
 from common.safe_mat import load_mat
-from common.safe_zip import check_zip
-from common.skeleton import HOURGLASS_TO_16
+from common.safe_zip import check_zip, read_member
+from common.skeleton import H36M_32_TO_16, HOURGLASS_TO_16
 
 SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
 CLIPS_PER_SUBJECT = 30
@@ -44,6 +46,8 @@ _HIP, _HEAD = 0, 15  # among the 32 recorded joints
 
 # Human3.6M's sequences last a few minutes at 50 Hz. Whatever claims more than these is damaged or hostile.
 _MAX_FRAMES = 100_000
+_EVERY = 10  # frame of those in which anomalies are looked for
+_RESOLUTION = (1000, 1000)  # of the cameras, two of which have two rows more
 _MAX_FILE_BYTES = 128 * 2**20
 
 
@@ -131,7 +135,7 @@ class H5Archive:
 
     def _bytes(self, member: str) -> bytes:
         if isinstance(self._archive, zipfile.ZipFile):
-            return self._archive.read(member)
+            return read_member(self._archive, member)
         file = self._archive.extractfile(member)
         if file is None:
             raise ValueError("it is no regular file")
@@ -223,6 +227,9 @@ def read_detections(archive: H5Archive, keypoints: str, allow_partial: bool = Fa
     with tqdm(files.items(), desc=keypoints, unit="file", disable=None) as bar:
         for key, member in bar:
             pixels[key] = _read_pixels(archive, member)
+    sample = np.concatenate([views[::_EVERY] for views in pixels.values()])
+    if problem := pixels_problem(normalize_screen_coordinates(sample, *_RESOLUTION), np.ones(len(sample))):
+        raise DuaError(f"{archive.path}: {folder}: {problem}; pixels of the whole image were expected, get the archive again")
     return {
         subject: {action: [pixels[subject, action, camera] for camera in cameras] for s, action in sorted(clips) if s == subject}
         for subject in SUBJECTS
@@ -259,6 +266,8 @@ def _read_clips(clips: list[_Clip], source: Path, pattern: str, allow_partial: b
     with tqdm(by_name.values(), desc="3D", unit="sequence", disable=None) as bar:
         for clip in bar:
             positions[clip.subject][clip.action] = _to_metres(clip.read(), clip.where)
+    sample = [world[::_EVERY, list(H36M_32_TO_16)] for actions in positions.values() for world in actions.values()]
+    check_bodies(np.concatenate(sample), source, "take D3_Positions of Human3.6M as they are")
     return {subject: dict(sorted(actions.items())) for subject, actions in positions.items() if actions}
 
 
@@ -311,6 +320,8 @@ def _read_mat_file(path: Path) -> np.ndarray:
         data = load_mat(path, ["data"]).get("data")
     except DuaError:
         raise
+    except NotImplementedError as error:
+        raise DuaError(f"{path}: {error}; save it with '-v7', or use --from-cdf") from error
     except Exception as error:
         raise DuaError(
             f"{path} is damaged or no .mat file ({short_reason(error)}); convert it again, or use --from-cdf"
