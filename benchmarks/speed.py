@@ -78,6 +78,7 @@ def main() -> None:
         raise DuaError("--batch_sizes must be 2 or more, --threads and --rounds 1 or more, --workers 0 or more")
     build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
+    torch.set_flush_denormal(True)  # as training has it, and for all: no way is to lose by numbers below 1e-38
     torch.set_num_threads(args.threads)
     train, test = load_h36m(args.data_dir), load_h36m(args.data_dir, subjects=TEST_SUBJECTS)
     if max(args.batch_sizes) > len(train):
