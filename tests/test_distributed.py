@@ -15,6 +15,7 @@ from common.checkpoint import load_checkpoint
 from common.device import choose_device, random_state, seed_everything
 from common.distributed import rank
 from common.dua import add_dua_arguments, dua_descriptions, dua_loss
+from common.errors import DuaError
 from common.evaluation import predict
 from common.networks import add_network_arguments
 from common.optimisation import Optimisation
@@ -326,3 +327,21 @@ def test_torchrun_goes_on_from_the_last_checkpoint_when_a_process_is_killed(proc
     run, expected = only_run(tmp_path / "runs"), only_run(tmp_path / "whole")
     assert_same_bits(run / "ckpt_last.pth.tar", expected / "ckpt_last.pth.tar")
     assert (run / "results.json").exists()
+
+
+def test_each_process_has_a_gpu_of_its_own_or_none_has(monkeypatch):
+    chosen = []
+    monkeypatch.setattr("common.device.world_size", lambda: 4)
+    monkeypatch.setattr("common.device.local_rank", lambda: 1)
+    assert str(choose_device("cpu")) == "cpu"
+    with pytest.raises(DuaError, match="--device cuda:1: each of 4 processes"):
+        choose_device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for count in (2, 1):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        if count == 2:
+            assert [str(choose_device(name)) for name in ("auto", "cuda")] == ["cuda:1"] * 2 == chosen
+        else:
+            with pytest.raises(DuaError, match="more processes than GPUs"):
+                choose_device("auto")
