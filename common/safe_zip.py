@@ -61,9 +61,14 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     return b"".join(pieces)
 
 
+def leads_out(name: str) -> bool:
+    """Whether a member of that name would be unpacked elsewhere than into the folder where an archive is unpacked."""
+    name = name.replace("\\", "/")
+    return name.startswith("/") or name[1:3] == ":/" or ".." in PurePosixPath(name).parts
+
+
 def _problem(member: zipfile.ZipInfo, seen: set[str], stored: bool) -> str | None:
-    name = member.filename.replace("\\", "/")
-    if name.startswith("/") or name[1:3] == ":/" or ".." in PurePosixPath(name).parts:
+    if leads_out(member.filename):
         return "leads out of the folder that it is unpacked in"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link"

@@ -7,7 +7,7 @@ One HDF5 file holds one split, frames of all clips in a row:
 - `clip` (N,) int32: the frame's place in the tables `clips` (C,) utf-8 names, `clip_start`, `clip_stop` (C,) rows;
 - attributes `format`, `skeleton`, `width`, `height`, `focal_length`, `center`, `source`, and `complete`, set last.
 
-`common.surreal_writer` writes them.
+`common.surreal_writer` writes them, with check sums of data (Fletcher32) and structure; older files have none and load as well.
 """
 
 import re
