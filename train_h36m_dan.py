@@ -22,7 +22,7 @@ from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
 from common.networks import add_network_arguments
 from common.poses import UnlabelledPoses
 from common.streamed import Streamed
-from common.surreal_dataset import open_surreal_2d, open_surreal_test
+from common.surreal_stream import open_surreal_2d, open_surreal_test
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ from common.in_domain import train_in_domain
 from common.losses import UNCERTAINTY_LOSSES
 from common.networks import add_network_arguments
 from common.poses import UnlabelledPoses
-from common.surreal_dataset import open_surreal, open_surreal_test
+from common.surreal_stream import open_surreal, open_surreal_test
 
 
 def main() -> None:

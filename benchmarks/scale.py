@@ -43,7 +43,8 @@ from common.figures import COLOURS, MARKERS, PAPER, WIDTHS, save, subplots
 from common.files import write_text
 from common.poses import Poses, split_validation
 from common.streamed import Streamed
-from common.surreal_dataset import open_surreal, path_surreal
+from common.surreal_dataset import path_surreal
+from common.surreal_stream import open_surreal
 from common.tables import as_csv, as_text
 
 SMALL = ("--hid_dim", "16", "--num_layers", "1", "--batch_size", "256")

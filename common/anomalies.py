@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import DuaError
+from common.errors import DuaError, one_line
 from common.poses import Poses, UnlabelledPoses
 from common.skeleton import JOINT_NAMES, JOINTS_LEFT, JOINTS_RIGHT, MIRROR, ROOT, handedness
 
@@ -37,7 +37,7 @@ _NEAREST = 0.1  # metres before the camera; what is nearer or behind has no imag
 
 def warn(message: str) -> None:
     """One line on stderr for what may well be, but should be looked at."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def check_not_mirrored(mean_handedness: float, where: str | Path, remedy: str) -> None:

@@ -76,7 +76,7 @@ class ShuffledBatches:
             order = torch.randperm(len(self.tensors[0]), generator=generator)
             self._order = epoch, order.to(self.tensors[0].device)
         rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]
-        return tuple(tensor[rows] for tensor in self.tensors)
+        return tuple(tensor.index_select(0, rows) for tensor in self.tensors)
 
 
 class DomainBatches:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from common.errors import DuaError
-from common.safe_zip import check_zip
+from common.safe_zip import check_zip, read_member
 
 _MAX_BYTES = 256 * 2**20
 """Ten minutes of a body with all its fingers take half of that; a file that says it is larger is damaged or hostile."""
@@ -50,8 +50,7 @@ class BvhSource:
                 with zipfile.ZipFile(self.path) as archive:
                     check_zip(archive, self.path)
                     size = archive.getinfo(self.member).file_size
-                    # zipfile never unpacks more than the archive declares.
-                    data = b"" if size > _MAX_BYTES else archive.read(self.member)
+                    data = b"" if size > _MAX_BYTES else read_member(archive, self.member)
         # RuntimeError: a member that wants a password.
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, NotImplementedError) as error:
             raise DuaError(f"cannot read {self}: {error}") from error

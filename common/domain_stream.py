@@ -71,21 +71,25 @@ class _Studio:
 
     Attributes:
         splits: {split: its clips}.
+        before: clips of the other file, whose actions are numbered first: an action is of one split alone.
         apart: whether takes of a clip have actions of their own, as in a test, where each is reported.
     """
 
     motions: Mapping[str, Motion]
     splits: Mapping[str, tuple[str, ...]]
     seed: tuple[int, int]
-    apart: bool
+    before: tuple[str, ...] = ()
+    apart: bool = False
 
     def perform(self, take: int) -> list[_Film]:
         """The films of take `take`, counted from 0."""
         clips = [(name, split) for split, names in self.splits.items() for name in names]
         number, place = divmod(take, len(clips))
         name, split = clips[np.random.default_rng([*self.seed, number]).permutation(len(clips))[place]]
-        alike = [other for other, _ in clips if self.motions[other].action == self.motions[name].action]
-        action = numbered(self.motions[name].action, alike.index(name) + (number * len(alike) if self.apart else 0))
+        action = self.motions[name].action
+        alike = [other for other, _ in clips if self.motions[other].action == action]
+        first = sum(self.motions[other].action == action for other in self.before)
+        action = numbered(action, first + alike.index(name) + (number * len(alike) if self.apart else 0))
         rng = np.random.default_rng([*self.seed, number, place])
         made = draw_take(rng, self.motions, name, self.splits[split], number, action, split)
         return [
@@ -106,8 +110,8 @@ def build_surreal_stream(
         DuaError: `poses` are too few for a clip of each split, or a process died.
     """
     learnt = {split: names for split, names in clips.splits().items() if split != "test"}
-    train = _Studio(motions, learnt, (seed, 3), apart=False)
-    test = _Studio(motions, {"test": clips.test}, (seed, 4), apart=True)
+    train = _Studio(motions, learnt, (seed, 3))
+    test = _Studio(motions, {"test": clips.test}, (seed, 4), before=sum(learnt.values(), ()), apart=True)
     entries = _write(train, workers, count(), out, "train", poses)
     entries += _write(test, workers, range(test_takes * len(clips.test)), out, "test")
     how = f"--poses {poses}: an entry sums up an action's films; bodies and distances are drawn anew for each"

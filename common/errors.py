@@ -16,6 +16,11 @@ def short_reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:120].rstrip(": ")
 
 
+def one_line(text: str) -> str:
+    """What a terminal shows as one line, and takes for no command: names in a file may be of anybody's choosing."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else c.encode("unicode_escape").decode() for c in text)
+
+
 def run_script(main: Callable[[], None], together: bool = False) -> None:
     """Run a script's `main`; a `DuaError` ends it with one line on stderr and exit code 2, without a traceback.
 
@@ -40,7 +45,7 @@ def run_script(main: Callable[[], None], together: bool = False) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk or a reader that has left is dealt with
     except DuaError as error:
-        print(f"error: {' '.join(str(error).split(chr(10)))}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

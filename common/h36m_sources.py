@@ -1,34 +1,30 @@
 """Human3.6M from what people have of it: 3d-pose-baseline's archive, `.mat` or `.cdf` files, hourglass detections.
 
-All readers return what `common.h36m_writer` writes. Archives are read member by member in memory and never extracted, so
-the paths inside them can do no harm; every size is checked before memory is asked for.
+All readers return what `common.h36m_writer` writes. Archives are never extracted
+(`common.h5_archive`); every size is checked before memory is asked for.
 """
 
-import tarfile
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
+from common.anomalies import check_bodies, pixels_problem
 from common.apart import run_apart
+from common.camera import normalize_screen_coordinates
 from common.errors import DuaError, short_reason
+from common.h5_archive import H5Archive, check_frames, check_size
 from common.h36m_cameras import h36m_cameras
 from common.h36m_dataset import CORRUPT_CLIPS, TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.h36m_writer import Positions2D, Positions3D
 from common.poses import check_finite, check_metres
-from common.safe_h5 import open_h5
-from common.safe_load import require_file
 from common.safe_mat import load_mat
-from common.safe_zip import check_zip
-from common.skeleton import HOURGLASS_TO_16
+from common.skeleton import H36M_32_TO_16, HOURGLASS_TO_16
 
 SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
 CLIPS_PER_SUBJECT = 30
@@ -42,9 +38,8 @@ _RENAMED = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
 
 _HIP, _HEAD = 0, 15  # among the 32 recorded joints
 
-# Human3.6M's sequences last a few minutes at 50 Hz. Whatever claims more than these is damaged or hostile.
-_MAX_FRAMES = 100_000
-_MAX_FILE_BYTES = 128 * 2**20
+_EVERY = 10  # frame of those in which anomalies are looked for
+_RESOLUTION = (1000, 1000)  # of the cameras, two of which have two rows more
 
 
 @dataclass(frozen=True)
@@ -55,87 +50,6 @@ class _Clip:
     action: str
     where: str
     read: Callable[[], np.ndarray]
-
-
-class H5Archive:
-    """The .h5 members of a .zip or .tar.gz archive.
-
-    Raises:
-        DuaError: the archive is missing, cut off, or neither of the two.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        require_file(self.path)
-        self._sizes: dict[str, int]
-        self._archive: zipfile.ZipFile | tarfile.TarFile
-        try:
-            with ExitStack() as stack:
-                if zipfile.is_zipfile(self.path):
-                    self._archive = stack.enter_context(zipfile.ZipFile(self.path))
-                    check_zip(self._archive, self.path)
-                    self._sizes = {member.filename: member.file_size for member in self._archive.infolist()}
-                else:
-                    self._archive = stack.enter_context(tarfile.open(self.path))
-                    self._sizes = {member.name: member.size for member in self._archive.getmembers() if member.isfile()}
-                stack.pop_all()  # all went well: it stays open until `__exit__`
-        except DuaError:
-            raise
-        except Exception as error:
-            problem = error.strerror if isinstance(error, OSError) else None
-            raise DuaError(
-                f"{self.path} cannot be read ({problem or 'damaged, cut off, or no .zip or .tar.gz archive'}); get it again"
-            ) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._archive.close()
-
-    def members(self, folder: str) -> Iterator[tuple[str, str, str]]:
-        """(subject, file name without .h5, member) of each `S*/{folder}/*.h5`, in the archive's order.
-
-        The order matters: going back in a .tar.gz means decompressing it from its start.
-        """
-        inner = PurePosixPath(folder).parts
-        for member in self._sizes:
-            path = PurePosixPath(member)
-            parents = path.parts[:-1]
-            # macOS packs a "._" file of attributes beside every file
-            if path.suffix != ".h5" or path.name.startswith(".") or parents[-len(inner) :] != inner:
-                continue
-            subject = parents[-len(inner) - 1] if len(parents) > len(inner) else ""
-            if subject in SUBJECTS:
-                yield subject, path.stem, member
-
-    def read(self, member: str, dataset: str, values_per_frame: int) -> np.ndarray:
-        """The array `dataset` of the HDF5 file `member`.
-
-        Raises:
-            DuaError: the member is damaged, too large, or has no such dataset.
-        """
-        where = f"{self.path}: {member}"
-        _check_size(self._sizes[member], where)
-        try:
-            with open_h5(self._bytes(member), where) as file:
-                found = file.get(dataset)
-                if not isinstance(found, h5py.Dataset):
-                    raise DuaError(f"{where} has no dataset '{dataset}', it holds: {', '.join(file) or 'nothing'}; get it again")
-                _check_frames((found.size or 0) // values_per_frame, where)
-                return np.asarray(found[()])
-        except DuaError:
-            raise
-        except Exception as error:  # h5py, zipfile and zlib raise nearly anything on damaged bytes
-            raise DuaError(f"{where} is damaged or no HDF5 file ({short_reason(error)}); get the archive again") from error
-
-    def _bytes(self, member: str) -> bytes:
-        if isinstance(self._archive, zipfile.ZipFile):
-            return self._archive.read(member)
-        file = self._archive.extractfile(member)
-        if file is None:
-            raise ValueError("it is no regular file")
-        return file.read()
 
 
 def read_archive(archive: H5Archive, allow_partial: bool = False) -> Positions3D:
@@ -223,6 +137,9 @@ def read_detections(archive: H5Archive, keypoints: str, allow_partial: bool = Fa
     with tqdm(files.items(), desc=keypoints, unit="file", disable=None) as bar:
         for key, member in bar:
             pixels[key] = _read_pixels(archive, member)
+    sample = np.concatenate([views[::_EVERY] for views in pixels.values()])
+    if problem := pixels_problem(normalize_screen_coordinates(sample, *_RESOLUTION), np.ones(len(sample))):
+        raise DuaError(f"{archive.path}: {folder}: {problem}; pixels of the whole image were expected, get the archive again")
     return {
         subject: {action: [pixels[subject, action, camera] for camera in cameras] for s, action in sorted(clips) if s == subject}
         for subject in SUBJECTS
@@ -259,6 +176,8 @@ def _read_clips(clips: list[_Clip], source: Path, pattern: str, allow_partial: b
     with tqdm(by_name.values(), desc="3D", unit="sequence", disable=None) as bar:
         for clip in bar:
             positions[clip.subject][clip.action] = _to_metres(clip.read(), clip.where)
+    sample = [world[::_EVERY, list(H36M_32_TO_16)] for actions in positions.values() for world in actions.values()]
+    check_bodies(np.concatenate(sample), source, "take D3_Positions of Human3.6M as they are")
     return {subject: dict(sorted(actions.items())) for subject, actions in positions.items() if actions}
 
 
@@ -307,10 +226,12 @@ def _read_h5(archive: H5Archive, member: str) -> np.ndarray:
 def _read_mat_file(path: Path) -> np.ndarray:
     """(T, 32, 3) of the variable `data`: the 1 x 1 cell that MATLAB's `cdfread` returns, with (T, 96) in it."""
     try:
-        _check_size(path.stat().st_size, str(path))
+        check_size(path.stat().st_size, str(path))
         data = load_mat(path, ["data"]).get("data")
     except DuaError:
         raise
+    except NotImplementedError as error:
+        raise DuaError(f"{path}: {error}; save it with '-v7', or use --from-cdf") from error
     except Exception as error:
         raise DuaError(
             f"{path} is damaged or no .mat file ({short_reason(error)}); convert it again, or use --from-cdf"
@@ -329,7 +250,7 @@ def _read_cdf_file(path: Path) -> np.ndarray:
     except ImportError as error:
         raise DuaError(f"reading {path} needs the package cdflib: pip install cdflib") from error
     try:
-        _check_size(path.stat().st_size, str(path))
+        check_size(path.stat().st_size, str(path))
         data = run_apart(partial(_read_pose, path))  # cdflib follows a damaged file's words to any size and round in circles
     except DuaError:
         raise
@@ -347,7 +268,7 @@ def _read_pose(path: Path) -> np.ndarray:
         raise DuaError(
             f"{path} has no variable 'Pose', it holds: {', '.join(names) or 'nothing'}; take D3_Positions of Human3.6M"
         )
-    _check_frames(int(np.prod(cdf.varinq("Pose").Dim_Sizes, dtype=object)) // 96, str(path))
+    check_frames(int(np.prod(cdf.varinq("Pose").Dim_Sizes, dtype=object)) // 96, str(path))
     return np.asarray(cdf.varget("Pose"))
 
 
@@ -385,13 +306,3 @@ def _read_pixels(archive: H5Archive, member: str) -> np.ndarray:
 def _check_numbers(values: np.ndarray, where: str) -> None:
     if values.dtype.kind not in "fiu":
         raise DuaError(f"{where} holds no real numbers (dtype {values.dtype}); get it again")
-
-
-def _check_size(size: int, where: str) -> None:
-    if size > _MAX_FILE_BYTES:
-        raise DuaError(f"{where} is {size} bytes, no sequence of Human3.6M takes more than {_MAX_FILE_BYTES}; get it again")
-
-
-def _check_frames(frames: int, where: str) -> None:
-    if frames > _MAX_FRAMES:
-        raise DuaError(f"{where} claims {frames} frames, no sequence of Human3.6M has more than {_MAX_FRAMES}; get it again")

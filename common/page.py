@@ -58,7 +58,8 @@ def page(scene: Scene, inches: float) -> str:
     # No '<' in the data, so that no name can end the script element or begin another.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     title = html.escape(" - ".join(filter(None, (scene.subtitle, scene.title))))
-    fields = {"title": title, "data": text}
+    # ASCII alone: a name of a file may hold what no encoding does.
+    fields = {"title": title.encode("ascii", "xmlcharrefreplace").decode(), "data": text}
     return re.sub(r"{{(\w+)}}", lambda match: fields[match[1]], _TEMPLATE.read_text(encoding="utf-8"))
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DuaError
-
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15  # types of elements
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -23,7 +21,7 @@ _CELL, _TEXT = 1, 4
 _COMPLEX = 0x800  # a flag
 _MAX_DEPTH = 3  # of cells in cells
 _MAX_AXES = 8
-_MAX_BYTES = 256 * 2**20
+_MAX_BYTES = 128 * 2**20
 """Of a variable, unpacked; the longest sequences of the field take 80 MB."""
 _NAME_BYTES = 1024  # of a compressed variable, in which its name is found
 
@@ -32,12 +30,12 @@ def load_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """{name: array} of those of `names` that a .mat file has: numbers, cells (of dtype object) of numbers, or text.
 
     Raises:
-        DuaError: the file is of MATLAB 7.3 (or older than 5), which is not read.
-        ValueError, zlib.error, struct.error: it is damaged, or a variable is none of these.
+        NotImplementedError: the file is of MATLAB 7.3, which is HDF5.
+        ValueError, zlib.error, struct.error: it is damaged, of MATLAB 4, or a variable is none of these.
     """
     content = path.read_bytes()
     if content[124:126] in (b"\0\2", b"\2\0"):
-        raise DuaError(f"{path} was saved as MATLAB 7.3, which is not read; save it with '-v7', or get the original file")
+        raise NotImplementedError("it was saved as MATLAB 7.3, which is not read")
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise ValueError("it does not begin as a file of MATLAB 5 to 7 does")

@@ -17,8 +17,8 @@ import numpy as np
 _PLAIN_DTYPE = re.compile(r"[<>=|]?[biufcSUO]\d{1,9}")
 _PLAIN_KEYS = (str, bytes, int, float, bool, type(None), np.generic)
 
-MAX_STEPS = 10_000_000
-"""Of one pickle; each makes at most one object of some 100 bytes. Human3.6M takes 30,000, a Detectron2 file of hours a million."""
+MAX_STEPS = 5_000_000
+"""Of one pickle; each makes at most one object of some 100 bytes. Human3.6M takes 30,000, an hour of Detectron2's detections 3 million."""
 _MAX_DEPTH = 50
 _MAX_OBJECTS = 50_000_000  # counted as if none were shared
 _MAX_BITS = 128  # of a whole number

@@ -16,7 +16,7 @@ import torch
 
 from common.errors import DuaError
 from common.safe_pickle import Forbidden, RestrictedUnpickler
-from common.safe_zip import check_zip
+from common.safe_zip import check_zip, read_member
 
 
 def load_tensors(path: Path) -> Any:
@@ -51,7 +51,7 @@ def _copied(archive: zipfile.ZipFile) -> io.BytesIO:
     copy = io.BytesIO()
     with zipfile.ZipFile(copy, "w") as ours:
         for member in archive.infolist():
-            ours.writestr(zipfile.ZipInfo(member.filename), archive.read(member))
+            ours.writestr(zipfile.ZipInfo(member.filename), read_member(archive, member.filename))
     copy.seek(0)
     return copy
 
@@ -59,7 +59,7 @@ def _copied(archive: zipfile.ZipFile) -> io.BytesIO:
 def _look_through(archive: zipfile.ZipFile) -> None:
     (name,) = (name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl"))
     sizes = {member.filename: member.file_size for member in archive.infolist()}
-    _Reader(io.BytesIO(archive.read(name)), sizes, name.removesuffix("data.pkl")).load()
+    _Reader(io.BytesIO(read_member(archive, name)), sizes, name.removesuffix("data.pkl")).load()
 
 
 class _Storage:

@@ -15,6 +15,7 @@ MAX_BYTES = 64 * 2**30
 
 _MOST_RATIO = 200
 """Poses deflate to a tenth at best, rows of NaN among them to a hundredth; zeros deflate to a thousandth."""
+_PIECE = 2**20
 _FREE = 256 * 2**20
 """What an archive may unpack to, however small it is."""
 
@@ -51,9 +52,23 @@ def check_zip(archive: zipfile.ZipFile, path: Path, stored: bool = False) -> Non
         seen.add(member.filename)
 
 
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes, no more than its directory says: `ZipFile.read` unpacks two gigabytes before it looks."""
+    pieces = []
+    with archive.open(name) as file:
+        while piece := file.read(_PIECE):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def leads_out(name: str) -> bool:
+    """Whether a member of that name would be unpacked elsewhere than into the folder where an archive is unpacked."""
+    name = name.replace("\\", "/")
+    return name.startswith("/") or name[1:3] == ":/" or ".." in PurePosixPath(name).parts
+
+
 def _problem(member: zipfile.ZipInfo, seen: set[str], stored: bool) -> str | None:
-    name = member.filename.replace("\\", "/")
-    if name.startswith("/") or name[1:3] == ":/" or ".." in PurePosixPath(name).parts:
+    if leads_out(member.filename):
         return "leads out of the folder that it is unpacked in"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link"

@@ -7,7 +7,7 @@ One HDF5 file holds one split, frames of all clips in a row:
 - `clip` (N,) int32: the frame's place in the tables `clips` (C,) utf-8 names, `clip_start`, `clip_stop` (C,) rows;
 - attributes `format`, `skeleton`, `width`, `height`, `focal_length`, `center`, `source`, and `complete`, set last.
 
-`common.surreal_writer` writes them.
+`common.surreal_writer` writes them, with check sums of data (Fletcher32) and structure; older files have none and load as well.
 """
 
 import re
@@ -27,7 +27,6 @@ from common.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_
 from common.safe_h5 import open_h5
 from common.safe_load import require_file
 from common.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
-from common.streamed import Streamed
 
 SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
 """Every image of SURREAL is taken with it; SURREAL has no lens distortion."""
@@ -42,7 +41,7 @@ _MAKE = "python data/prepare_data_surreal.py (data/README.md)"
 _ANEW = f"prepare it anew with: {_MAKE}"
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
 _GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
-_SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
+SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
 _FOCAL = 2 * SURREAL_CAMERA.focal_length[0] / SURREAL_CAMERA.resolution[0]  # in screen units
 
 
@@ -72,11 +71,11 @@ def load_surreal(
         DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, bodies are mirrored, or 2D is no view of
             3D (`common.anomalies`).
     """
-    joints = _joints(smpl_shoulders)
-    with _open(data_dir, split) as file:
-        starts, sequences = _choose(file, data_dir, split, downsample, actions)
-        poses = _poses(file, _rows(starts, sequences, downsample), sequences, joints)
-    _check_set(poses, path_surreal(data_dir, split))
+    joints = joints_of(smpl_shoulders)
+    with open_split(data_dir, split) as file:
+        starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
+        poses = read_poses(file, _rows(starts, sequences, downsample), sequences, joints)
+    check_set(poses, path_surreal(data_dir, split))
     return poses
 
 
@@ -84,113 +83,29 @@ def load_surreal_2d(
     data_dir: str | Path, split: str = "train", smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
 ) -> UnlabelledPoses:
     """The 2D joints alone, for a target domain: `joints_3d` is not opened. Arguments and errors as `load_surreal`."""
-    joints = _joints(smpl_shoulders)
-    with _open(data_dir, split) as file:
-        starts, sequences = _choose(file, data_dir, split, downsample, actions)
-        poses = _inputs(file, _rows(starts, sequences, downsample), sequences, joints)
-    check_pixels(poses, path_surreal(data_dir, split), _ANEW)
+    joints = joints_of(smpl_shoulders)
+    with open_split(data_dir, split) as file:
+        starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
+        poses = read_inputs(file, _rows(starts, sequences, downsample), sequences, joints)
+    check_set_2d(poses, path_surreal(data_dir, split))
     return poses
 
 
-def _check_set(poses: Poses, path: Path) -> None:
-    """What is told of a set as a whole, be it a sample of it."""
+def check_set(poses: Poses, path: Path) -> None:
+    """Raise a `DuaError` or warn of what is told of a whole set, or of a sample of it, but not of a single pose (`common.anomalies`)."""
     check_bodies(poses.targets_3d.numpy(), path, _ANEW)
     check_pixels(poses, path, _ANEW)
     check_views(poses, _FOCAL, f"{path}: 'joints_2d'", "'joints_3d'", _ANEW)
 
 
-STREAM_ABOVE = 2**21
-"""Poses in a file that 'auto' does not take into memory any more: 0.7 GB of tensors, and as much again while they are split."""
-TEST_STREAM_ABOVE = 2**19
-"""The same of a test, whose errors take five times as much memory as its poses."""
-
-
-def open_surreal(
-    data_dir: str | Path,
-    split: str = "train",
-    smpl_shoulders: str = "shoulder",
-    downsample: int = 1,
-    actions: str = "*",
-    stream: str = "auto",
-    above: int = STREAM_ABOVE,
-) -> Poses | Streamed[Poses]:
-    """`load_surreal`, or poses that stay in the file and are checked whenever they are read; a line says so.
-
-    Args:
-        stream: 'on', 'off', or 'auto': if the file holds more than `above` poses.
-
-    Raises:
-        DuaError: as `load_surreal`; of streamed poses, header, tables and a sample from all over the file are looked at now.
-    """
-    if not _streams(data_dir, split, stream, above):
-        return load_surreal(data_dir, split, smpl_shoulders, downsample, actions)
-
-    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> Poses:
-        with _open(data_dir, split) as file:
-            return _poses(file, rows, sequences, joints)
-
-    joints = _joints(smpl_shoulders)
-    with _open(data_dir, split) as file:
-        starts, sequences = _choose(file, data_dir, split, downsample, actions)
-    poses = Streamed("surreal", sequences, starts, downsample, load)
-    _check_set(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
-    return poses
-
-
-def open_surreal_test(
-    data_dir: str | Path, smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
-) -> Poses | Streamed[Poses]:
-    """The test split; a large one stays in its file, which changes no error: a test needs no shuffle. Errors as `load_surreal`."""
-    return open_surreal(data_dir, "test", smpl_shoulders, downsample, actions, above=TEST_STREAM_ABOVE)
-
-
-def open_surreal_2d(
-    data_dir: str | Path,
-    split: str = "train",
-    smpl_shoulders: str = "shoulder",
-    downsample: int = 1,
-    actions: str = "*",
-    stream: str = "auto",
-) -> UnlabelledPoses | Streamed[UnlabelledPoses]:
-    """`load_surreal_2d`, or 2D joints that stay in the file: nothing that is returned can open `joints_3d`. As `open_surreal`."""
-    if not _streams(data_dir, split, stream, STREAM_ABOVE):
-        return load_surreal_2d(data_dir, split, smpl_shoulders, downsample, actions)
-
-    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> UnlabelledPoses:
-        with _open(data_dir, split) as file:
-            return _inputs(file, rows, sequences, joints)
-
-    joints = _joints(smpl_shoulders)
-    with _open(data_dir, split) as file:
-        starts, sequences = _choose(file, data_dir, split, downsample, actions)
-    poses = Streamed("surreal", sequences, starts, downsample, load)
-    check_pixels(poses.read(_sample(len(poses))), path_surreal(data_dir, split), _ANEW)
-    return poses
-
-
-def _sample(poses: int) -> np.ndarray:
-    """Numbers of about `_SAMPLE` poses: stretches of a few clips, from all over the file."""
-    stretch = 1000
-    firsts = np.linspace(0, max(0, poses - stretch), min(_SAMPLE // stretch, -(-poses // stretch)), dtype=np.int64)
-    return np.unique(firsts[:, None] + np.arange(min(stretch, poses)))
-
-
-def _streams(data_dir: str | Path, split: str, stream: str, above: int) -> bool:
-    """Whether the file of a split is streamed; if so, a line says why."""
-    if stream == "off":
-        return False
-    with _open(data_dir, split) as file:
-        poses = len(file["joints_2d"])
-        if stream == "on" or poses > above:
-            why = "--stream on" if stream == "on" else f"more than {above:,}"
-            print(f"streams {file.filename}: {poses:,} poses ({why}) stay in the file and are read by blocks", flush=True)
-            return True
-    return False
+def check_set_2d(poses: UnlabelledPoses, path: Path) -> None:
+    """`check_set` of 2D alone."""
+    check_pixels(poses, path, _ANEW)
 
 
 def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
     """Names of the clips of a split, in the file's order. Errors as `load_surreal`."""
-    with _open(data_dir, split) as file:
+    with open_split(data_dir, split) as file:
         return _tables(file)[0]
 
 
@@ -201,8 +116,8 @@ def load_surreal_clip(
 
     Which way round the bodies are is not looked at: that shows in the mean over a set, not in a clip of straight legs.
     """
-    joints = _joints(smpl_shoulders)
-    with _open(data_dir, split) as file:
+    joints = joints_of(smpl_shoulders)
+    with open_split(data_dir, split) as file:
         names, starts, stops = _tables(file)
         if clip not in names:
             raise DuaError(f"no clip '{clip}' in {file.filename}")
@@ -211,7 +126,7 @@ def load_surreal_clip(
         sequence = Sequence(
             "surreal", motion_of(clip), SURREAL_CAMERA.name, 0, len(rows), SURREAL_CAMERA.resolution, SPLITS[split]
         )
-        return _poses(file, rows, (sequence,), joints, whole_set=False)
+        return read_poses(file, rows, (sequence,), joints, whole_set=False)
 
 
 def motion_of(clip: str) -> str:
@@ -226,14 +141,15 @@ def motion_of(clip: str) -> str:
     return f"{cmu[1]} {cmu[2]}" if cmu else sequence
 
 
-def _joints(smpl_shoulders: str) -> list[int]:
+def joints_of(smpl_shoulders: str) -> list[int]:
+    """The 16 of SMPL's joints that are read, with 'shoulder' or 'collar' for the shoulders."""
     if smpl_shoulders not in SMPL_SHOULDERS:
         raise DuaError(f"smpl_shoulders is '{smpl_shoulders}', it can be: {', '.join(SMPL_SHOULDERS)}")
     return list(SMPL_SHOULDERS[smpl_shoulders])
 
 
 @contextmanager
-def _open(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
+def open_split(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
     """The file of a split, once it is known to be whole and of this format."""
     if split not in SPLITS:
         raise DuaError(f"SURREAL has no split '{split}'; it has: {', '.join(SPLITS)}")
@@ -276,7 +192,7 @@ def camera_attributes() -> dict[str, int | list[float]]:
     }
 
 
-def _choose(
+def choose_sequences(
     file: h5py.File, data_dir: str | Path, split: str, downsample: int, actions: str
 ) -> tuple[np.ndarray, tuple[Sequence, ...]]:
     """The sequences that are wanted, laid one after the other, and the rows of the file at which they start, (S,) increasing."""
@@ -365,14 +281,15 @@ def _runs(rows: np.ndarray) -> Iterator[tuple[int, int]]:
             low = high
 
 
-def _inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> UnlabelledPoses:
+def read_inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> UnlabelledPoses:
+    """2D joints of rows of a file, (N,) increasing; `joints_3d` is not opened."""
     return UnlabelledPoses("surreal", torch.from_numpy(_read(file, "joints_2d", 2, rows, joints, _screen)), sequences)
 
 
-def _poses(
+def read_poses(
     file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int], whole_set: bool = True
 ) -> Poses:
-    """Poses of some rows; unless they are of one clip alone, it is checked that they are not mirrored."""
+    """Poses of rows of a file, (N,) increasing; unless they are of one clip alone, it is checked that they are not mirrored."""
     inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
     targets = _read(file, "joints_3d", 3, rows, joints, np.asarray)
     roots = targets[:, ROOT].copy()

@@ -140,6 +140,9 @@ def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
         return Problem(str(path), str(error))
     except Exception as error:  # scipy raises nearly anything on damaged bytes, and may return any type
         return Problem(str(path), f"damaged or cut off ({short_reason(error)})")
+    length, (low, high) = _trunk(world), _PELVIS_TO_NECK
+    if not low <= length <= high:
+        return Problem(str(path), f"its pelvis and neck are {length:.3g} m apart, {low} to {high} m were expected: other units")
     joints_3d = (world - camera_place) @ _WORLD_TO_CAMERA.T
     seen = np.all(joints_3d[..., 2] > 0, axis=1)
     off = pixels_off(joints_3d[seen], joints_2d[seen])
@@ -158,7 +161,10 @@ def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
 
 def _load_info(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(T, 24, 2) pixels, (T, 24, 3) world metres and (3,) the camera's place."""
-    fields = load_mat(path, _MAT_FIELDS)
+    try:
+        fields = load_mat(path, _MAT_FIELDS)
+    except NotImplementedError as error:
+        raise DuaError(f"{error}; get SURREAL's own file") from error
     missing = [name for name in _MAT_FIELDS if name not in fields]
     if missing:
         raise DuaError(f"it has no {', '.join(missing)}")
@@ -381,8 +387,7 @@ def _clip(name: str, joints_2d: np.ndarray, joints_3d: np.ndarray) -> Clip:
 
 def _metres(joints: np.ndarray, where: str) -> np.ndarray:
     """(N, 24, 3) in metres or millimetres to metres, by the length of the trunk."""
-    length = float(np.median(np.linalg.norm(joints[:, _NECK] - joints[:, _PELVIS], axis=-1)))
-    low, high = _PELVIS_TO_NECK
+    length, (low, high) = _trunk(joints), _PELVIS_TO_NECK
     for unit in (1.0, 1000.0):
         if low * unit <= length <= high * unit:
             return joints / unit
@@ -390,6 +395,10 @@ def _metres(joints: np.ndarray, where: str) -> np.ndarray:
         f"{where}: pelvis and neck are {length:.3g} apart, {low} to {high} m or {low * 1000:.0f} to {high * 1000:.0f} mm were "
         "expected; the 24 joints of SMPL, in metres or millimetres, are needed"
     )
+
+
+def _trunk(joints: np.ndarray) -> float:
+    return float(np.median(np.linalg.norm(joints[:, _NECK] - joints[:, _PELVIS], axis=-1)))
 
 
 def _mirrored(joints_3d: np.ndarray) -> bool:

@@ -3,7 +3,8 @@
 from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.poses import Poses
 from common.streamed import Streamed
-from common.surreal_dataset import load_surreal, open_surreal_test
+from common.surreal_dataset import load_surreal
+from common.surreal_stream import open_surreal_test
 
 
 def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses, str]:

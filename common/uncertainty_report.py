@@ -18,7 +18,8 @@ from common.experiment import describe, domain_of
 from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.mc_dropout import spread_under_dropout
 from common.poses import Poses, UnlabelledPoses, split_validation
-from common.surreal_dataset import load_surreal, load_surreal_2d
+from common.streamed import Streamed, brought_into_memory
+from common.surreal_stream import open_surreal, open_surreal_2d
 from common.test_time import TestTime
 from common.uncertainty_scores import BINS, Scores, score
 from common.views import canonical
@@ -206,11 +207,12 @@ def source_validation(
 def _validation(source: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> Poses:
     if source == "h36m":
         return split_validation(load_h36m(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample))[1]
-    return split_validation(load_surreal(data_dir, "train", shoulders, downsample, actions))[1]
+    return brought_into_memory(split_validation(open_surreal(data_dir, "train", shoulders, downsample, actions))[1], "validation")
 
 
 @cache
 def _target(target: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> UnlabelledPoses:
     if target == "h36m":
         return load_h36m_2d(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample)
-    return load_surreal_2d(data_dir, "train", shoulders, downsample)
+    poses = open_surreal_2d(data_dir, "train", shoulders, downsample)
+    return poses.thinned() if isinstance(poses, Streamed) else poses

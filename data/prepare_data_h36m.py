@@ -22,10 +22,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import DuaError, run_script
+from common.h5_archive import H5Archive
 from common.h36m_dataset import path_2d, path_3d
 from common.h36m_sources import (
     SUBJECTS,
-    H5Archive,
     clips_expected,
     detections_in,
     read_archive,

@@ -1,6 +1,7 @@
 """BatchNorm with statistics of its own for each domain (Li et al. 2016, "Revisiting Batch Normalization for Practical
 Domain Adaptation"; Chang et al., "Domain-Specific Batch Normalization", CVPR 2019)."""
 
+import torch
 from torch import Tensor, nn
 
 DOMAINS = ("source", "target")
@@ -43,3 +44,19 @@ def select_domain(network: nn.Module, domain: str) -> None:
     for module in network.modules():
         if isinstance(module, DomainBatchNorm1d):
             module.domain = domain
+
+
+def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """What a BatchNorm of either kind does in evaluation, y = x * scale + shift with (C,) each, for the layer before it to do at
+    once; None in training, where it depends on the batch."""
+    affine, statistics = norm, norm
+    if isinstance(norm, DomainBatchNorm1d):
+        affine, statistics = norm.source, norm.source if norm.domain == "source" else norm.target
+    assert isinstance(affine, nn.BatchNorm1d)
+    assert isinstance(statistics, nn.BatchNorm1d)
+    if statistics.training:
+        return None
+    assert statistics.running_mean is not None
+    assert statistics.running_var is not None
+    scale = affine.weight * torch.rsqrt(statistics.running_var + statistics.eps)
+    return scale, affine.bias - statistics.running_mean * scale

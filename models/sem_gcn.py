@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.domain_norm import scale_and_shift
 from models.dropout import Dropout
 
 JOINT_PAIRS = ((2, 3), (5, 6), (1, 4), (0, 7), (8, 9), (14, 15), (11, 12), (10, 13))
@@ -68,14 +69,19 @@ class SemanticGraphConv(nn.Module):
         scores = self.mask.new_full((self.num_joints**2,), -math.inf).scatter(0, self.edges, self.mask)
         return torch.softmax(scores.view(self.num_joints, self.num_joints), dim=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, then: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """`then`: scale and shift of each number that goes out, as a normalisation after this layer has them."""
         # Neighbours are summed first and transformed afterwards: then W_0 and W_1 stand in one product, b included.
         # The batch size is taken as shape[0]: len() would fix it in an exported network.
         shares = (self.attention()[:, None] * self.own_and_others).flatten(0, 1)  # (J, J) -> (J, 2, J) -> (J * 2, J)
         gathered = torch.bmm(shares.expand(x.shape[0], -1, -1), x)  # (N, J, in) -> (N, J * 2, in)
         gathered = gathered.reshape(x.shape[0] * self.num_joints, -1)  # (N * J, 2 * in)
-        weight = self.weight.flatten(0, 1)  # (2 * in, out)
-        y = gathered @ weight if self.bias is None else torch.addmm(self.bias, gathered, weight)  # (N * J, out)
+        weight: Tensor = self.weight.flatten(0, 1)  # (2 * in, out)
+        bias: Tensor | None = self.bias
+        if then is not None:
+            scale, shift = then
+            weight, bias = weight * scale, shift if bias is None else torch.addcmul(shift, bias, scale)
+        y = gathered @ weight if bias is None else torch.addmm(bias, gathered, weight)  # (N * J, out)
         return y.unflatten(0, (x.shape[0], self.num_joints))
 
 
@@ -90,6 +96,9 @@ class GraphLayer(nn.Module):
             self.activation.append(Dropout(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
+        normalisation = scale_and_shift(self.activation[0])
+        if normalisation is not None:
+            return self.activation[1:](self.conv(x, normalisation))  # (N, J, in) -> (N, J, out)
         y = self.conv(x)  # (N, J, in) -> (N, J, out)
         return self.activation(y.flatten(0, 1)).view_as(y)  # one row a joint: BatchNorm needs no transposed copy
 
@@ -157,20 +166,27 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        poses, width = x.shape[0], x.shape[2]
         joints: Tensor = _Reordered.apply(self.phi_and_g(x), self.firsts_and_seconds)  # (N, J, width)
         firsts, seconds = joints.unflatten(1, (2, -1)).unbind(1)  # (N, P, width) each, the two joints of every pair
         pairs = seconds + torch.relu(firsts - seconds)  # the maximum, whose own gradient takes thrice as long: it shares out ties
-        phi, g = pairs.split(pairs.shape[2] // 2, dim=2)  # (N, P, half) each
+        phi, g = pairs.flatten(0, 1).split(width // 2, dim=1)  # (N * P, half) each
 
         # w . [theta, phi] is a sum of one number a joint and one number a pair, so the J * P concatenations need not exist;
         # and as nothing else reads theta, w is moved through it: w . (T x + t) = (w T) . x + w . t.
         w_theta, w_phi = self.projection.weight[0].chunk(2)
-        joint_score = x @ (w_theta @ self.theta.weight) + w_theta @ self.theta.bias  # (N, J)
-        pair_score = phi @ w_phi  # (N, P)
-        attention = torch.relu(joint_score[:, :, None] + pair_score[:, None, :]) / pairs.shape[1]  # (N, J, P)
+        joint_score = x.flatten(0, 1) @ (w_theta @ self.theta.weight) + w_theta @ self.theta.bias  # (N * J,)
+        pair_score = phi @ w_phi  # (N * P,)
+        attention = torch.relu(joint_score.view(poses, -1, 1) + pair_score.view(poses, 1, -1)) / pairs.shape[1]  # (N, J, P)
 
-        # W goes through the sum as well, to the pairs, which are half as many as the joints.
-        y = torch.bmm(attention, g @ self.output.weight.T) + self.output.bias  # (N, P, width) -> (N, J, width)
+        # W goes through the sum as well, to the pairs, which are half as many as the joints; in evaluation with what BatchNorm does.
+        weight, bias = self.output.weight.T, self.output.bias  # (half, width), (width,)
+        normalisation = scale_and_shift(self.norm)
+        if normalisation is not None:
+            scale, shift = normalisation
+            values = (g @ (weight * scale)).view(poses, -1, width)
+            return torch.baddbmm(x + torch.addcmul(shift, bias, scale), attention, values)
+        y = torch.bmm(attention, (g @ weight).view(poses, -1, width)) + bias  # (N, P, width) -> (N, J, width)
         return x + self.norm(y.flatten(0, 1)).view_as(x)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from scipy.spatial.transform import Rotation
 
@@ -9,10 +10,13 @@ from common.anomalies import check_bodies, check_pixels, check_views, pixels_pro
 from common.body import BodyShape, draw_shape, pose_body
 from common.errors import DuaError
 from common.h36m_dataset import load_h36m, load_h36m_2d
+from common.h36m_sources import read_mat
 from common.motion import load_deepmimic_clips
 from common.poses import Poses, Sequence
 from common.skeleton import H36M_32_TO_16, MIRROR
 from common.surreal_dataset import load_surreal, load_surreal_2d
+from common.surreal_sources import Problem, read_info
+from tests import h36m_files, surreal_files
 from tests.conftest import ROOT
 from tests.script_tools import change_positions
 
@@ -165,3 +169,27 @@ def test_keypoints_of_another_size_of_image():
     assert pixels_problem(pose, np.full(5, 0.6)) is None
     assert "outside" in pixels_problem(pose * 3 + 1.5, np.full(5, 0.6))
     assert "normalised" in pixels_problem(pose / 1000 - 1, np.full(5, 0.6))
+
+
+def test_sources_are_looked_at_before_they_are_prepared(tmp_path):
+    world = surreal_files.world_body(frames=3)
+    path = surreal_files.write_info(
+        tmp_path / "run0/a/a_info.mat", surreal_files.info(world * 1000, surreal_files.camera_place(world) * 1000)
+    )
+    problem = read_info(tmp_path, 1, path)
+    assert isinstance(problem, Problem)
+    assert "m apart" in problem.reason
+    for spoil, words in ((np.array([-1, 1, 1]), "mirrored"), (np.array([1, 1, 1]), None)):
+        body = h36m_files.moving_body(30, 0) * spoil * 1000
+        scipy.io.savemat(mat := tree_file(tmp_path), {"data": body.reshape(30, 96)}, appendmat=False)
+        if words is None:
+            assert read_mat(tmp_path, allow_partial=True)["S1"]["Walking"].shape == (30, 32, 3)
+        else:
+            with pytest.raises(DuaError, match=words):
+                read_mat(mat.parents[3], allow_partial=True)
+
+
+def tree_file(root):
+    path = root / "S1" / "MyPoseFeatures" / "D3_Positions" / "Walking.cdf.mat"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

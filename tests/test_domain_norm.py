@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from common.skeleton import PARENTS
+from common.test_time import adapt_batchnorm
 from models import build
-from models.domain_norm import DomainBatchNorm1d, select_domain, separate_domains
+from models.domain_norm import DomainBatchNorm1d, scale_and_shift, select_domain, separate_domains
 from models.sem_gcn import skeleton_adjacency
 
 MARTINEZ = {"name": "martinez", "num_joints": 16, "hid_dim": 8, "num_layers": 1, "dropout": 0.0}
@@ -132,3 +133,31 @@ def test_a_network_with_one_kind_of_statistics_is_left_alone():
 def test_unknown_domains_are_refused():
     with pytest.raises(ValueError, match="'h36m'"):
         select_domain(build(MARTINEZ), "h36m")
+
+
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, DomainBatchNorm1d])
+def test_scale_and_shift_are_what_the_norm_does_in_evaluation(kind):
+    torch.manual_seed(0)
+    norm = kind(5).double()
+    kinds = [norm] if isinstance(norm, nn.BatchNorm1d) else [norm.source, norm.target]
+    for kind in kinds:
+        kind.running_mean.normal_()
+        kind.running_var.uniform_(0.5, 2)
+    nn.init.normal_(kinds[0].weight)
+    nn.init.normal_(kinds[0].bias)
+    x = torch.randn(7, 5).double()
+    for domain in ("source", "target"):
+        select_domain(norm.eval(), domain)
+        scale, shift = scale_and_shift(norm)
+        torch.testing.assert_close(x * scale + shift, norm(x))
+    kinds[-1].train()  # statistics alone, as `--test_bn` takes them
+    assert scale_and_shift(norm) is None
+
+
+def test_statistics_of_the_test_reach_every_norm_of_semgcn():
+    network = build(SEMGCN | {"domain_bn": True}).eval()
+    select_domain(network, "target")
+    adapted = adapt_batchnorm(network, torch.randn(64, 16, 2), "cpu")
+    norms = [module for module in adapted.modules() if isinstance(module, DomainBatchNorm1d)]
+    assert norms
+    assert all((norm.target.running_var != 1).any() for norm in norms)

@@ -28,6 +28,7 @@ def ran(body, **options):
     ("body", "code", "line"),
     [
         ("raise DuaError('file.npz is\\nbad')", 2, "error: file.npz is bad"),
+        ("raise DuaError('a\\x1b[31m.npz\\u2028')", 2, "error: a\\x1b[31m.npz "),
         ("raise KeyboardInterrupt", 130, "interrupted"),
         ("open('/tmp/' + 'x' * 300)", 2, "File name too long"),
         ("open('/')", 2, "error: /: Is a directory"),

@@ -18,7 +18,7 @@ import pytest
 import scipy.io
 from cdflib.cdfwrite import CDF
 
-from common import h36m_sources
+from common import h5_archive, h36m_sources
 from common.camera import image_coordinates, project_to_2d, world_to_camera
 from common.errors import DuaError
 from common.h36m_cameras import h36m_cameras
@@ -544,7 +544,7 @@ def test_bad_member(tmp_path: Path, prepare: Callable[..., Outcome], data: bytes
 
 
 def test_member_too_large_is_not_read(tmp_path: Path, prepare: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(h36m_sources, "_MAX_FILE_BYTES", 100_000)
+    monkeypatch.setattr(h5_archive, "_MAX_FILE_BYTES", 100_000)
     name = position_member("S1", "Walking")
     archive = write_zip(tmp_path / "h36m.zip", {name: bytes(200_000)})
     outcome = prepare("--from-archive", archive, "--out", tmp_path / "out", "--allow-partial")
@@ -676,7 +676,7 @@ def test_file_cut_anywhere_is_an_error_of_ours(tmp_path: Path) -> None:
     whole_h5 = positions_h5(clips["S1", "Walking"])
     for length in range(0, len(whole_h5) - 1, len(whole_h5) // 25):
         write_zip(archive, {position_member("S1", "Walking"): whole_h5[:length]})
-        with h36m_sources.H5Archive(archive) as opened, pytest.raises(DuaError, match="damaged"):
+        with h5_archive.H5Archive(archive) as opened, pytest.raises(DuaError, match="damaged"):
             h36m_sources.read_archive(opened, allow_partial=True)
     for suffix, read in ((".cdf.mat", h36m_sources.read_mat), (".cdf", h36m_sources.read_cdf)):
         path = tree_file(write_tree(tmp_path / suffix, clips, suffix), "S1", "Walking", suffix)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from unittest import mock
 
 import h5py
@@ -9,14 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from common import domain_stream, evaluation, streamed, surreal_dataset
+from common import domain_stream, evaluation, streamed, surreal_stream
 from common.block_batches import BlockBatches
+from common.domain_builder import FPS, Clips
 from common.errors import DuaError
 from common.evaluation import evaluate
+from common.motion import load_deepmimic_clips
 from common.poses import split_validation
-from common.surreal_dataset import load_surreal, open_surreal, open_surreal_2d
+from common.surreal_dataset import load_surreal
+from common.surreal_stream import open_surreal, open_surreal_2d
 from common.test_time import TestTime
 from models import build
+from tests.conftest import ROOT
 from tests.script_tools import QUICK, SMALL, assert_one_line, assert_same_bits, attempt, copy_data, only_run, run_here
 
 MANY = 9000
@@ -59,6 +64,23 @@ def test_a_made_domain_is_split_by_clip_and_looks_like_the_demo(large, demo):
     assert torch.allclose(ours.inputs_2d.std(0), plain.inputs_2d.std(0), rtol=0.5)
     assert torch.allclose(ours.targets_3d.std(0), plain.targets_3d.std(0), rtol=0.5)
     assert ours.targets_3d.unique(dim=0).shape[0] > 0.99 * MANY  # no take comes twice
+
+
+def test_clips_that_share_an_action_stay_on_their_side(tmp_path):
+    """As BVH files do: many clips of walking in training, validation and test."""
+    motions = load_deepmimic_clips(ROOT / "data" / "demo" / "motion.h5", FPS)
+    motions = {name: replace(motion, action="Move") for name, motion in motions.items()}
+    clips = Clips(train=("walk", "spin", "kick"), validation=("roll", "run"), test=("jump", "crawl"))
+    described = domain_stream.build_surreal_stream(motions, clips, 3000, 3, 0, tmp_path, workers=1)
+    (tmp_path / "dataset.json").write_text(json.dumps({"surreal": described}))
+    names = [entry["action"] for entry in described["sequences"]]
+    assert len(names) == len(set(names)) == 5 + 2 * 3
+    train, validation = split_validation(load_surreal(tmp_path))
+    assert len(train) + len(validation) == 3000
+    frames = {entry["action"]: entry["frames"] for entry in described["sequences"]}
+    for poses, split in ((train, "train"), (validation, "validation"), (load_surreal(tmp_path, "test"), "test")):
+        assert {s.action for s in poses.sequences} == {e["action"] for e in described["sequences"] if e["split"] == split}
+        assert len(poses) == sum(frames[action] for action in {s.action for s in poses.sequences})
 
 
 @pytest.mark.parametrize(
@@ -106,7 +128,7 @@ def test_what_is_streamed_is_what_memory_holds(large):
 def test_auto_streams_what_is_large(large, capsys):
     assert not isinstance(open_surreal(large), streamed.Streamed)
     assert capsys.readouterr().out == ""
-    with mock.patch.object(surreal_dataset, "STREAM_ABOVE", MANY - 1):
+    with mock.patch.object(surreal_stream, "STREAM_ABOVE", MANY - 1):
         assert isinstance(open_surreal_2d(large), streamed.Streamed)
     assert isinstance(open_surreal(large, above=MANY - 1), streamed.Streamed)
     assert f"{MANY:,} poses (more than {MANY - 1:,}) stay in the file" in capsys.readouterr().out
@@ -126,7 +148,7 @@ def test_streamed_poses_are_checked_when_they_are_read(large, tmp_path):
         file["joints_3d"][5000, 4, 1] = np.nan
 
     folder = damaged(large, tmp_path / "nan", put_nan)
-    with mock.patch.object(surreal_dataset, "_SAMPLE", 1000):  # which looks elsewhere
+    with mock.patch.object(surreal_stream, "SAMPLE", 1000):  # which looks elsewhere
         stream = open_surreal(folder, stream="on")
         made = BlockBatches(stream, lambda p: (p.inputs_2d, p.targets_3d), 64, 0, block=100, buffer=1000)
     with pytest.raises(DuaError) as streaming:
@@ -215,7 +237,7 @@ def test_a_streamed_run_is_taken_up_to_the_same_bits(large, tmp_path):
     ],
 )
 def test_adaptation_streams(large, converter, tmp_path, script, options):
-    with mock.patch.object(surreal_dataset, "TEST_STREAM_ABOVE", 100):
+    with mock.patch.object(surreal_stream, "TEST_STREAM_ABOVE", 100):
         process = run_here(
             script, *QUICK, "--data_dir", large, "--stream", "on", "--converter", converter, "--checkpoint", tmp_path, *options
         )

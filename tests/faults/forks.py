@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
@@ -27,8 +29,8 @@ from tests.conftest import ROOT
 
 _default = multiprocessing.get_start_method()
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload([__name__])
-torch.use_deterministic_algorithms(True)  # imports more
+for _on in (True, False):
+    torch.use_deterministic_algorithms(_on)  # imports what it needs when it is first used
 PATIENCE = 120
 """Seconds that nothing here takes; a process that hangs fails its test."""
 
@@ -44,7 +46,8 @@ class Fork:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.script, self.arguments = folder, script, [str(word) for word in arguments]
         self._process = _server.Process(target=_run, args=(str(folder), script, self.arguments, before, with_))
-        with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}):  # the first starts the server
+        _prepare_server()
+        with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}):
             self._process.start()
         self.pid = self._process.pid
 
@@ -67,6 +70,13 @@ class Fork:
             (self.folder / name).read_text(errors="replace") if (self.folder / name).exists() else "" for name in ("out", "err")
         )
         return subprocess.CompletedProcess([self.script, *self.arguments], code, output, errors)
+
+
+@cache
+def _prepare_server():
+    """Prepare for a server with the modules above; the first process starts it."""
+    forkserver._forkserver._stop()  # another test's, which has other modules; it knows no way to have two
+    _server.set_forkserver_preload([__name__])
 
 
 def run(folder, script, *arguments, **options):

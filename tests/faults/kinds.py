@@ -18,8 +18,9 @@ from common.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from common.clips import _fps
 from common.errors import DuaError
 from common.finished_runs import read_log, read_run
+from common.h5_archive import H5Archive
 from common.h36m_dataset import load_h36m
-from common.h36m_sources import H5Archive, read_archive, read_cdf, read_mat
+from common.h36m_sources import read_archive, read_cdf, read_mat
 from common.keypoint_files import read_keypoints
 from common.keypoints import to_our_joints
 from common.poses import read_splits

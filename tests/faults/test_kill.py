@@ -120,11 +120,10 @@ def test_training(demo, left_alone, hits, tmp_path, attempt):
 def test_training_killed_while_it_writes(demo, left_alone, tmp_path, attempt):
     command = (*TRAININGS["lifter"], "--data_dir", demo, "--checkpoint", "OUT")
     whole = left_alone(*command)
-    places = [(function, n + 1) for n in range(whole.renames) for function in ("fsync", "replace", "replaced")]
-    function, call = (
-        places[(attempt * len(places)) // len(attempts(5))] if len(attempts(5)) < len(places) else places[attempt % len(places)]
-    )
-    print(f"killed at {function} number {call}")
+    function = ("fsync", "replace", "replaced")[attempt % 3]
+    calls = whole.renames * (2 if function == "fsync" else 1)  # a file is brought to the disk, then its name
+    call = int(np.random.default_rng([SEED, attempt]).integers(calls)) + 1
+    print(f"killed at {function} number {call} of {calls}")
     killed = run(tmp_path / "log", *filled(command, tmp_path / "out"), before=die_at, with_=(function, call))
     assert killed.returncode == -9, killed.stderr
     ends_as_the_whole_run(command, whole, tmp_path)

@@ -17,7 +17,9 @@ from tests.faults.mutations import damaged, edits
 from tests.faults.sandbox import Sandbox
 
 ASKED = int(os.environ.get("DUA_MUTATED_FILES", "0"))
-EACH = (ASKED or 2300) // len(KINDS) + 1
+EACH = (ASKED or 2500) // len(KINDS) + 1
+SLOW = {"surreal h5": 2, "surreal h5, old": 2, "h36m cdf": 4}
+"""Kinds that are read in a process of their own, a new one for each file, get so many times fewer."""
 
 
 def same(left: Any, right: Any) -> bool:
@@ -49,9 +51,15 @@ def test_damaged(tmp_path: Path, kind: str) -> None:
     content = path.read_bytes()
     with Sandbox(of.load, path.parent) as sandbox:
         whole = sandbox.load(path.name, content)
-        assert whole.kind == "loaded", whole.said
+        assert whole.kind == ("refused" if kind == "info mat 7.3" else "loaded"), whole.said
 
-        @settings(max_examples=EACH, deadline=None, derandomize=not ASKED, database=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=EACH // SLOW.get(kind, 1),
+            deadline=None,
+            derandomize=not ASKED,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(edits=edits())
         def check(edits: list) -> None:
             spoilt = damaged(content, edits)
