@@ -14,7 +14,7 @@ from common.errors import DuaError, short_reason
 
 T = TypeVar("T")
 
-_SECONDS = 5
+_SECONDS = 3
 """Of computing; what is done here takes milliseconds."""
 _SPARE = 2**30
 """Bytes that it may ask for."""

@@ -4,7 +4,9 @@ Members are only ever read into memory; nothing of an archive is unpacked to the
 a link, has no business in any file that is read here, so it is refused all the same.
 """
 
+import io
 import stat
+import struct
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +17,7 @@ MAX_BYTES = 64 * 2**30
 
 _MOST_RATIO = 200
 """Poses deflate to a tenth at best, rows of NaN among them to a hundredth; zeros deflate to a thousandth."""
+_END = struct.Struct("<4s4H2LH")  # signature, two numbers of disks, members here, members in all, ...
 _PIECE = 2**20
 _FREE = 256 * 2**20
 """What an archive may unpack to, however small it is."""
@@ -33,6 +36,8 @@ def check_zip(archive: zipfile.ZipFile, path: Path, stored: bool = False) -> Non
     """
     members = archive.infolist()
     size, packed = sum(member.file_size for member in members), sum(member.compress_size for member in members)
+    if len(members) != _count(archive, path, len(members)):  # a flipped length hides an entry in the one before
+        raise DuaError(f"{path} is damaged: its directory lists {len(members)} members, another number was packed; get it again")
     if packed > path.stat().st_size:
         raise DuaError(
             f"{path} is damaged: it says that its members take {packed} bytes, it has {path.stat().st_size}; get it again"
@@ -50,6 +55,16 @@ def check_zip(archive: zipfile.ZipFile, path: Path, stored: bool = False) -> Non
                 "get it from a source that you trust"
             )
         seen.add(member.filename)
+
+
+def _count(archive: zipfile.ZipFile, path: Path, unknown: int) -> int:
+    """How many members the archive's last record counts, which zipfile does not look at; `unknown` if there are more than it can."""
+    with open(path, "rb") as file:
+        file.seek(-_END.size - len(archive.comment), io.SEEK_END)
+        signature, _, _, _, count, *_ = _END.unpack(file.read(_END.size))
+    if signature != b"PK\5\6":
+        return -1
+    return unknown if count == 0xFFFF else count
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -37,7 +37,7 @@ class Sandbox:
         seconds: until a load counts as hung.
     """
 
-    def __init__(self, load: Callable[[Path], Any], folder: Path, seconds: float = 15.0) -> None:
+    def __init__(self, load: Callable[[Path], Any], folder: Path, seconds: float = 40.0) -> None:
         self._load, self._folder, self._seconds = load, folder, seconds
         self._process: Any = None
 
