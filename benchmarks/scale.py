@@ -1,6 +1,6 @@
 """Time per epoch and memory of training on data sets from 10^4 to 10^7 poses, read from their file by blocks.
 
-    python benchmarks/scale.py                                            # 4.8 GB of data, hours on two cores
+    python benchmarks/scale.py                                            # 5.4 GB of data, most of an hour on two cores
     python benchmarks/scale.py --sizes 10000 100000 1000000
     python benchmarks/scale.py --sizes 6500000 --paper 6500000            # SURREAL's size; Martinez as in its paper as well
 

@@ -6,7 +6,7 @@ time are read and shuffled together; batches are cut from that. What a block shu
 batch are neighbours more often. Two poses of a batch are of the same block with probability (block - 1) / (buffer - 1), and then
 often of the same clip; of different blocks, they are of the same clip as seldom as any two poses. With blocks longer than a clip
 of L poses, that makes about L / buffer, where a full shuffle has L / N: batches are drawn as from a data set of the buffer's size,
-another one for every `BUFFER` / batch_size steps. Of 64 poses, all but two or three are then of different clips.
+another one for every `BUFFER` / batch_size steps. Of 64 poses, all but one or two are then of clips of their own.
 `shared_clips` counts it exactly for the clips at hand, `BlockBatches.describe` says it in the log, and
 `tests/test_block_batches.py` counts it in batches.
 
