@@ -90,7 +90,7 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool
         "--schedule",
         choices=SCHEDULES,
         default="published",
-        help="published: batch 64, Adam, decay by step; fast: large batches, warm-up and cosine over fewer epochs, averaged weights, "
+        help="published: batch 64, Adam, decay by step; fast: larger batches for Martinez, warm-up and cosine over fewer epochs, averaged weights, "
         "bfloat16 where the processor has it (default: %(default)s)",
     )
     training.add_argument(

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from common.errors import DuaError
@@ -26,18 +26,18 @@ def written_together(folder: str | Path) -> Iterator[Path]:
         DuaError: `folder` cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _delete_leftovers(folder)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-    except OSError as error:
-        raise DuaError(f"cannot write into {folder}: {error.strerror or error}; choose another folder") from error
-    try:
-        with _locked(staging):  # says that somebody works in it
-            yield staging
-            _move_all(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder):  # nobody may take the new folder for a leftover before it is locked
+                _delete_leftovers(folder)
+                staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+                stack.callback(shutil.rmtree, staging, ignore_errors=True)
+                stack.enter_context(_locked(staging))  # says that somebody works in it
+        except OSError as error:
+            raise DuaError(f"cannot write into {folder}: {error.strerror or error}; choose another folder") from error
+        yield staging
+        _move_all(staging, folder)
 
 
 def _move_all(staging: Path, folder: Path) -> None:
@@ -54,7 +54,10 @@ def _move_all(staging: Path, folder: Path) -> None:
 
 def _delete_leftovers(folder: Path) -> None:
     for path in folder.glob(f"{_STAGING}*"):
-        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # its maker has just deleted it
+            continue
         try:
             if try_lock(descriptor):  # whoever made it was killed
                 shutil.rmtree(path, ignore_errors=True)

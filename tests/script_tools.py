@@ -35,6 +35,7 @@ def run_here(script, *arguments):
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(False)
+        torch.set_flush_denormal(False)  # hypothesis wants every float
     return subprocess.CompletedProcess([script, *arguments], code, output.getvalue(), errors.getvalue())
 
 
