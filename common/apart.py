@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import pickle
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 _SECONDS = 3
 """Of computing; what is done here takes milliseconds."""
+_SECONDS_OF_WAITING = 60
+"""For a disk that is slow; and a process that was forked beside threads may wait for one that it does not have."""
 _SPARE = 2**30
 """Bytes that it may ask for."""
 
@@ -25,7 +28,7 @@ def run_apart(work: Callable[[], T]) -> T:
 
     Raises:
         DuaError: as `work` does.
-        OSError: `work` raised something else, crashed, computed for seconds or asked for a gigabyte.
+        OSError: `work` raised something else, crashed, computed for seconds, waited for a minute or asked for a gigabyte.
     """
     if not sys.platform.startswith("linux"):  # elsewhere a forked process may not use what its parent has loaded
         return work()
@@ -58,6 +61,8 @@ def _limit() -> None:
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_SECONDS_OF_WAITING)
     space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + _SPARE
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (space if most == resource.RLIM_INFINITY else min(space, most), most))

@@ -102,7 +102,7 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool
     training.add_argument(
         "--compile",
         action="store_true",
-        help="networks through torch.compile, on CUDA as captured graphs; see the README where it pays",
+        help="networks through torch.compile, on CUDA as captured graphs; see docs/running.md where it pays",
     )
     training.add_argument(
         "--on_nan",
@@ -192,10 +192,13 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
     """
     recorded = _OLDER_RUNS | recorded
     free = _FREE_ON_RESUME - ({"epochs"} if recorded["schedule"] == "fast" else set())  # it is laid over the whole run
+    # 'auto' is recorded as what it came to, which torchrun's next attempt, or a job that is queued again, must not contradict.
+    given = args.given - ({"precision"} if args.precision == "auto" else set())
     for name, value in recorded.items():
-        if name not in vars(args) or (name in ("checkpoint", "device") and not resume):
+        # Tests are in float32 whatever the training was in, and on devices that have no tf32.
+        if name not in vars(args) or (name in ("checkpoint", "device", "precision") and not resume):
             continue
-        if name not in args.given:
+        if name not in given:
             setattr(args, name, value)
         elif not resume and name in _ALWAYS_THE_CHECKPOINTS and getattr(args, name) != value:
             raise DuaError(f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; leave it out")

@@ -188,7 +188,7 @@ def check_batch_size(batch_size: int) -> None:
 
 def map_rows(function: Callable[[Tensor], Mapping[str, Tensor]], rows: Tensor) -> dict[str, Tensor]:
     """`function(rows)`, a tensor on the CPU with as many rows by each name, of which every process computes a share."""
-    if world_size() == 1:
+    if len(rows) < world_size() or world_size() == 1:  # no share is empty: layers need a row
         return dict(function(rows))
     most = -(-len(rows) // world_size())
     gathered = {}

@@ -6,10 +6,7 @@ their number changes nothing. Takes come round by round: a round performs every 
 they stay on one side of a split and `dataset.json` has a line for each motion, not for each of 65,000 clips.
 """
 
-import os
 import shutil
-import signal
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, count, islice
-from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +22,7 @@ from tqdm import tqdm
 from common.domain_builder import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_take, film_take, numbered
 from common.errors import DuaError
 from common.motion import Motion
-from common.signals import watch_for_stop
+from common.signals import end_with_parent, watch_for_stop
 from common.skeleton import SMPL_JOINT_NAMES
 from common.surreal_dataset import path_surreal
 from common.surreal_writer import SurrealWriter
@@ -180,17 +176,7 @@ _studio: _Studio
 def _enter(studio: _Studio) -> None:
     global _studio
     _studio = studio
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the main one ends the others
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A main process that is killed leaves nobody behind who waits for it."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _perform(takes: list[int]) -> list[_Film]:

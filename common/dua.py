@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -147,7 +148,10 @@ def dua_loss(
         terms["uncertainty_loss"] = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_s, targets_s)
         terms["loss"] = terms["loss"] + weight * terms["uncertainty_loss"]
     if args.discrepancy and features_t is not None:
-        terms["discrepancy"] = DISCREPANCIES[args.discrepancy](gathered(features_s.flatten(1)), gathered(features_t.flatten(1)))
+        # In float32 whatever --precision says: small differences of large sums, of which bfloat16 leaves nothing.
+        with torch.autocast(features_s.device.type, enabled=False):
+            everything = (gathered(features.float().flatten(1)) for features in (features_s, features_t))
+            terms["discrepancy"] = DISCREPANCIES[args.discrepancy](*everything)
         terms["loss"] = terms["loss"] + args.discrepancy_weight * terms["discrepancy"]
     elif poses_t is not None:
         warm = warm_start(step, alpha=args.grl_alpha, max_steps=args.grl_steps)

@@ -55,7 +55,6 @@ def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
 
 
 @main_only
-@main_only
 def forget_results(folder: Path) -> None:
     """Delete the report of fewer epochs when a run goes on: beside later checkpoints it would pass for theirs."""
     for name in ("results.json", "conversion.json"):

@@ -1,6 +1,9 @@
 """Stopping at a place of our choosing, when a person or a scheduler asks for it."""
 
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -28,3 +31,18 @@ def watch_for_stop() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """In a process of a pool: Ctrl-C reaches every process of a terminal, and the main one ends the others. Killed it cannot, and they
+    would wait for ever, so they end when it does. What the main one does at SIGTERM is not theirs to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

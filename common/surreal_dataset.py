@@ -38,7 +38,7 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
 
 _MAKE = "python data/prepare_data_surreal.py (data/README.md)"
-_ANEW = f"prepare it anew with: {_MAKE}"
+ANEW = f"prepare it anew with: {_MAKE}"
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
 _GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
 SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
@@ -93,14 +93,14 @@ def load_surreal_2d(
 
 def check_set(poses: Poses, path: Path) -> None:
     """Raise a `DuaError` or warn of what is told of a whole set, or of a sample of it, but not of a single pose (`common.anomalies`)."""
-    check_bodies(poses.targets_3d.numpy(), path, _ANEW)
-    check_pixels(poses, path, _ANEW)
-    check_views(poses, _FOCAL, f"{path}: 'joints_2d'", "'joints_3d'", _ANEW)
+    check_bodies(poses.targets_3d.numpy(), path, ANEW)
+    check_pixels(poses, path, ANEW)
+    check_views(poses, _FOCAL, f"{path}: 'joints_2d'", "'joints_3d'", ANEW)
 
 
 def check_set_2d(poses: UnlabelledPoses, path: Path) -> None:
     """`check_set` of 2D alone."""
-    check_pixels(poses, path, _ANEW)
+    check_pixels(poses, path, ANEW)
 
 
 def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
@@ -126,7 +126,7 @@ def load_surreal_clip(
         sequence = Sequence(
             "surreal", motion_of(clip), SURREAL_CAMERA.name, 0, len(rows), SURREAL_CAMERA.resolution, SPLITS[split]
         )
-        return read_poses(file, rows, (sequence,), joints, whole_set=False)
+        return read_poses(file, rows, (sequence,), joints)
 
 
 def motion_of(clip: str) -> str:
@@ -286,16 +286,12 @@ def read_inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ..
     return UnlabelledPoses("surreal", torch.from_numpy(_read(file, "joints_2d", 2, rows, joints, _screen)), sequences)
 
 
-def read_poses(
-    file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int], whole_set: bool = True
-) -> Poses:
-    """Poses of rows of a file, (N,) increasing; unless they are of one clip alone, it is checked that they are not mirrored."""
+def read_poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> Poses:
+    """Poses of rows of a file, (N,) increasing; whose bodies they are is the caller's to look at (`check_set`)."""
     inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
     targets = _read(file, "joints_3d", 3, rows, joints, np.asarray)
     roots = targets[:, ROOT].copy()
     targets -= roots[:, None]
-    if whole_set:
-        check_bodies(targets, file.filename, _ANEW)
     return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
 
 

@@ -4,11 +4,7 @@ All readers give clips as `common.surreal_writer` takes them: camera space, metr
 """
 
 import json
-import multiprocessing
-import os
 import re
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +20,7 @@ from common.errors import DuaError, short_reason
 from common.poses import check_finite
 from common.safe_load import load_npy, require_file
 from common.safe_mat import load_mat
+from common.signals import end_with_parent
 from common.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, SMPL_MIRROR, handedness
 from common.surreal_dataset import SPLITS, SURREAL_CAMERA
 
@@ -112,24 +109,11 @@ def _read_files(folder: Path, paths: list[Path], stride: int, workers: int) -> I
         return
     batch = 64 * workers  # readers must not run ahead of the writer: all results of a batch may wait in memory
     try:
-        with ProcessPoolExecutor(workers, initializer=_begin_reader) as pool:
+        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
             for first in range(0, len(paths), batch):
                 yield from pool.map(read, paths[first : first + batch], chunksize=8)
     except BrokenProcessPool as error:
         raise DuaError(f"a process that read {folder} died, perhaps for want of memory; try fewer --workers") from error
-
-
-def _begin_reader() -> None:
-    """Ctrl-C reaches every process of a terminal; the main one ends the others. Killed it cannot, and they would wait for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
@@ -138,7 +122,7 @@ def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
         joints_2d, world, camera_place = _load_info(path)
     except DuaError as error:
         return Problem(str(path), str(error))
-    except Exception as error:  # scipy raises nearly anything on damaged bytes, and may return any type
+    except Exception as error:  # damaged bytes raise nearly anything
         return Problem(str(path), f"damaged or cut off ({short_reason(error)})")
     length, (low, high) = _trunk(world), _PELVIS_TO_NECK
     if not low <= length <= high:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from common.anomalies import check_bodies
 from common.poses import Poses, Sequence, UnlabelledPoses
 from common.streamed import Streamed
 from common.surreal_dataset import (
+    ANEW,
     SAMPLE,
     check_set,
     check_set_2d,
@@ -24,6 +26,9 @@ STREAM_ABOVE = 2**21
 """Poses in a file that 'auto' does not take into memory any more: 0.7 GB of tensors, and as much again while they are split."""
 TEST_STREAM_ABOVE = 2**19
 """The same of a test, whose errors take five times as much memory as its poses."""
+
+_MANY = 10_000
+"""Poses that are read together and too many for their mean handedness to be that of a clip: the last of a file may be one pose."""
 
 
 def open_surreal(
@@ -48,7 +53,10 @@ def open_surreal(
 
     def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> Poses:
         with open_split(data_dir, split) as file:
-            return read_poses(file, rows, sequences, joints)
+            read = read_poses(file, rows, sequences, joints)
+        if len(read) >= _MANY:
+            check_bodies(read.targets_3d.numpy(), path_surreal(data_dir, split), ANEW)
+        return read
 
     joints = joints_of(smpl_shoulders)
     with open_split(data_dir, split) as file:

@@ -85,7 +85,7 @@ class Trainer:
             set_random_state(state["random"], self.device)
             self.epoch, self.batch = state["epoch"], state["batch"]
             self.sums, self.best, self.history = dict(state["sums"]), state["best"], list(state["history"])
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise DuaError(f"{path} cannot be resumed: its training state is incomplete ({error!r})") from error
         if self.batch > self.steps:
             raise DuaError(
