@@ -86,10 +86,9 @@ def train(args: argparse.Namespace, network: str, seed: int, schedule: str) -> P
 
 
 def curve(run: Path) -> Curve:
-    checkpoint = json.loads((run / "config.json").read_text())
-    batch_size = checkpoint["arguments"]["batch_size"]
+    batch_size = json.loads((run / "config.json").read_text())["arguments"]["batch_size"]
     seconds, steps, points = 0.0, 0, []
-    for entry in csv.DictReader((run / "log.csv").open()):
+    for entry in csv.DictReader((run / "log.csv").read_text().splitlines()):
         seconds += (int(entry["step"]) - steps) * batch_size / float(entry["poses_per_s"])
         steps = int(entry["step"])
         points.append((seconds, float(entry["val_mpjpe_mm"])))

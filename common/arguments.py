@@ -11,7 +11,19 @@ from common.precision import PRECISIONS
 from common.schedule import SCHEDULES, fast_options
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
-_FREE_ON_RESUME = {"resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint", "on_nan"}
+_FREE_ON_RESUME = {
+    "resume",
+    "evaluate",
+    "epochs",
+    "device",
+    "data_dir",
+    "snapshot",
+    "num_workers",
+    "checkpoint",
+    "on_nan",
+    "compile",
+    "precision",
+}
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
 _ALWAYS_THE_CHECKPOINTS = {
@@ -103,6 +115,9 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool
         "--compile",
         action="store_true",
         help="networks through torch.compile, on CUDA as captured graphs; see docs/running.md where it pays",
+    )
+    training.add_argument(
+        "--no_compile", dest="compile", action="store_false", default=False, help="go on with a compiled run without it"
     )
     training.add_argument(
         "--on_nan",

@@ -25,7 +25,7 @@ from common.distributed import check_batch_size, from_main, remember, remembered
 from common.errors import DuaError
 from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
-from common.precision import choose_precision, set_tf32
+from common.precision import choose_precision
 from common.run_lock import run_lock
 from common.run_log import forget_results, new_run_folder, write_config, write_results
 from common.streamed import Streamed
@@ -70,7 +70,6 @@ class Experiment:
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))
         self.device = choose_device(args.device)
         args.precision = choose_precision(args.precision, self.device)
-        set_tf32(args.precision)
         seed_everything(args.seed)
 
     @property

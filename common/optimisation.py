@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from common.arguments import Arguments
 from common.distributed import share, world_size
 from common.errors import DuaError, short_reason
-from common.precision import autocast
+from common.precision import autocast, tf32_products
 from common.schedule import learning_rate
 from common.synced import mean_of_shares, parallel
 
@@ -84,10 +84,11 @@ class Optimisation:
         if self.args.compile and self.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()
         before = self._buffers() if self.args.on_nan == "skip" else []
-        with autocast(self.device, self.args.precision):
-            losses = self._in_shares(share(batch), self.count)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()
+        with tf32_products(self.args.precision):
+            with autocast(self.device, self.args.precision):
+                losses = self._in_shares(share(batch), self.count)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()
         losses = mean_of_shares(losses)
         norm = get_total_norm([parameter.grad for parameter in self.parameters if parameter.grad is not None])
         finite = torch.isfinite(losses["loss"] + norm)

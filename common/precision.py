@@ -1,6 +1,7 @@
 """Numbers of fewer bits, where the processor computes faster with them. Weights, sums and tests stay in float32."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -39,7 +40,12 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def set_tf32(precision: str) -> None:
-    """Let an NVIDIA GPU multiply float32 matrices with 10 bits of mantissa, or forbid it."""
+@contextmanager
+def tf32_products(precision: str) -> Iterator[None]:
+    """Around a forward and backward pass: with 'tf32', an NVIDIA GPU multiplies float32 matrices with 10 bits of mantissa."""
+    before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
