@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="of the published loader (default: %(default)s, as published)")
+    parser.add_argument("--compile", action="store_true", help="our way with --compile, for 'rates' alone")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each way (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn (default: %(default)s)")
     parser.add_argument(
@@ -125,7 +126,8 @@ def rates(
 ) -> list[Result]:
     """Training and evaluation."""
     networks = new_networks(network, device)
-    settings = [Setting(network, copy.deepcopy(networks), train, test, batch_size, device) for _ in WAYS]
+    options = {"ours": ("--compile",)} if args.compile else {}
+    settings = [Setting(network, copy.deepcopy(networks), train, test, batch_size, device, options.get(way, ())) for way in WAYS]
     ways = dict(zip(WAYS, (published(settings[0], args.workers), ours(settings[1]), floor(settings[2])), strict=True))
 
     def trains(way: Way) -> Callable[[int], int]:

@@ -47,6 +47,8 @@ class Setting(NamedTuple):
     test: Poses
     batch_size: int
     device: torch.device
+    options: tuple[str, ...] = ()
+    """Of the training scripts, for our own way."""
 
     def objective(self, poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> Tensor:
         """The loss of `main_prob.py` and `main_gcn_prob.py`."""
@@ -143,7 +145,7 @@ def ours(setting: Setting) -> Way:
 
 def trainer_steps(setting: Setting, batches: ShuffledBatches, loss: Callable) -> Callable[[int], float]:
     """The training loop as a function of a number of steps: the one place that knows the `Trainer` from inside."""
-    args = arguments(setting.network, setting.batch_size)
+    args = arguments(setting.network, setting.batch_size, *setting.options)
     trainer = Trainer(setting.networks, {}, batches, loss, lambda: Validation({}), args, setting.device, Path(), {})
 
     def train(steps: int) -> float:
