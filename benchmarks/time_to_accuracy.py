@@ -120,6 +120,7 @@ def mean(network: str, rows: list[list[str]]) -> list[str]:
 def plot(curves: dict[tuple[str, int], dict[str, Curve]], out: Path) -> None:
     """`curves.png` and `.pdf`: validation error over training time, a line for each run."""
     import matplotlib
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     networks = list(dict.fromkeys(network for network, _ in curves))
     with matplotlib.rc_context(PAPER):
@@ -132,6 +133,10 @@ def plot(curves: dict[tuple[str, int], dict[str, Curve]], out: Path) -> None:
                         label = schedule if seed == min(s for n, s in curves if n == network) else None
                         axis.plot(seconds, errors, line, color=colour, label=label, alpha=0.8)
             axis.set(title=network, xlabel="seconds of training", ylabel="validation MPJPE (mm)", xscale="log", yscale="log")
+            for numbers in (axis.xaxis, axis.yaxis):
+                numbers.set_major_locator(LogLocator(subs=(1, 2, 5) if numbers is axis.xaxis else (1, 2, 3, 4, 5, 6, 8)))
+                numbers.set_major_formatter(FormatStrFormatter("%d"))
+                numbers.set_minor_formatter(NullFormatter())
             axis.legend()
         save(figure, out / "curves.png", out / "curves.pdf")
 
