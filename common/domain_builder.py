@@ -1,72 +1,32 @@
 """Open motion, turned into two domains: the Human3.6M layout with its cameras, and SURREAL's with its own.
 
-`data/prepare_data_demo.py` and `data/prepare_data_bvh.py` say which clips; this module says how a clip becomes takes and
-files. Both domains are drawn from one seed, each from a stream of its own.
+`data/prepare_data_demo.py` and `data/prepare_data_bvh.py` say which clips, `common.takes` how they are performed and filmed; this
+module makes files of it. Both domains are drawn from one seed, each from a stream of its own.
 """
 
 import argparse
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from common.body import JOINT_TABLES, draw_shape, pose_body
-from common.camera import project_to_2d
 from common.demo import DATASET_FORMAT
+from common.domain_stream import build_surreal_stream, check_disk
 from common.errors import DuaError
 from common.file_sets import written_together
 from common.files import write_text
 from common.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
-from common.motion import Motion, mirror, mix, resample
-from common.surreal_dataset import SURREAL_CAMERA, path_surreal
+from common.motion import Motion
+from common.surreal_dataset import path_surreal
 from common.surreal_writer import SurrealWriter
-
-FPS = 50
-"""Human3.6M's frame rate."""
+from common.takes import FPS, LEAST_FRAMES, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_takes, film_take
 
 # Who wore the markers in Human3.6M (Ionescu et al. 2014): the bodies of ours are of the same sex.
 _SEX = {"S1": "female", "S5": "female", "S6": "male", "S7": "female", "S8": "male", "S9": "male", "S11": "male"}
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Which clips play which part in a domain. A test body never performs a clip of a training body, nor does a clip of the
-    validation split occur in the training split."""
-
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-
-    def splits(self) -> dict[str, tuple[str, ...]]:
-        return {"train": self.train, "validation": self.validation, "test": self.test}
-
-
-@dataclass(frozen=True)
-class Take:
-    """One performance of a clip: how it was varied. `heading` (radians) and `place` (metres) are where it happens."""
-
-    action: str
-    split: str
-    motion: Motion
-    mirrored: bool
-    speed: float
-    heading: float
-    place: tuple[float, float]
-
-    def describe(self, subject: str) -> dict:
-        return {
-            "subject": subject,
-            "action": self.action,
-            "split": self.split,
-            "clips": list(self.motion.clips),
-            "frames": len(self.motion),
-            "mirrored": self.mirrored,
-            "speed": round(self.speed, 4),
-        }
 
 
 def add_size_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,8 +74,6 @@ def build_domains(
     Returns:
         What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
     """
-    from common.domain_stream import build_surreal_stream, check_disk  # here, not above: it is made of this module's takes
-
     if workers < 1:
         raise DuaError(f"--workers {workers}: at least 1 is needed")
     if poses is not None:
@@ -149,7 +107,7 @@ def _build_h36m(
     for subject, take in tqdm(performances, desc="Human3.6M domain", unit="take", disable=None):
         joints = pose_body(take.motion, shapes[subject], take.heading, take.place)
         inside = _longest_stay(np.linalg.norm(joints["h36m"][:, 0, :2], axis=-1) < _ROOM)
-        if inside.stop - inside.start < _LEAST_FRAMES:
+        if inside.stop - inside.start < LEAST_FRAMES:
             continue
         positions_3d[subject][take.action] = joints["h36m"][inside].astype(np.float32)
         positions_smpl[subject][take.action] = joints["smpl"][inside].astype(np.float32)
@@ -163,7 +121,6 @@ def _build_h36m(
 
 _ROOM = 1.7
 """Metres from the middle of the room that Human3.6M's four cameras see whole; recordings in the open run out of it."""
-_LEAST_FRAMES = 10
 
 
 def _longest_stay(inside: np.ndarray) -> slice:
@@ -174,14 +131,6 @@ def _longest_stay(inside: np.ndarray) -> slice:
     starts, stops = edges[::2], edges[1::2]
     longest = int(np.argmax(stops - starts))
     return slice(int(starts[longest]), int(stops[longest]))
-
-
-# As SURREAL's public renderer does it: a level camera, this far away (metres, mean and deviation), that is moved to where the
-# pelvis stands in the first frame of a clip; clips of 100 frames at 30 Hz; joints2D in whole pixels.
-_DISTANCE = (7.0, 1.0)
-_CLIP = round(100 * FPS / 30)
-_SURREAL_SPREAD = 1.5
-"""SURREAL draws bodies from all of its shape space: wider than seven subjects."""
 
 
 def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int, out: Path) -> dict:
@@ -196,93 +145,6 @@ def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clip
                     writer.add(f"{take.action}/c{writer.clips:05d}", film.joints_2d, film.joints_3d)
                     sequences.append(take.describe("surreal") | film.described)
     return {"fps": FPS, "camera": SURREAL_FACTS, "sequences": sequences}
-
-
-SURREAL_SOURCE = "open motion, common/domain_builder.py"
-SURREAL_FACTS = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURREAL_CAMERA.resolution}
-
-
-@dataclass(frozen=True)
-class Film:
-    """What SURREAL's camera saw of a part of a take: joints_2d (T, 24, 2) pixels, joints_3d (T, 24, 3) metres in its axes."""
-
-    joints_2d: np.ndarray
-    joints_3d: np.ndarray
-    described: dict
-
-
-def film_take(rng: np.random.Generator, take: Take) -> Iterator[Film]:
-    """A take before SURREAL's camera, by a body of its own, in clips that are at most as long as SURREAL's."""
-    shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
-    joints = pose_body(take.motion, shape, take.heading, (0.0, 0.0), ("smpl",))["smpl"]
-    for first in range(0, len(joints), _CLIP):
-        distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
-        in_camera, pixels = _film(joints[first : first + _CLIP], distance)
-        visible = _visible(in_camera, pixels)
-        if (frames := int(visible.sum())) >= _LEAST_FRAMES:
-            described = {"frames": frames, "distance_m": round(distance, 3), "body": shape.describe()}
-            yield Film(pixels[visible], in_camera[visible], described)
-
-
-def _film(joints: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 24, 3) world metres before SURREAL's camera: metres in its axes, and whole pixels (T, 24, 2).
-
-    The first frame's pelvis lies in the middle of the picture; the person may then walk off.
-    """
-    x, y, z = np.moveaxis(joints - joints[0, 0], -1, 0)
-    in_camera = np.stack([x, -z, y + distance], axis=-1)  # looking along the world's y: x right, y down, z forward
-    return in_camera, np.round(project_to_2d(in_camera, SURREAL_CAMERA))
-
-
-def _visible(in_camera: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """(T,): frames whose body is in the picture, but for an arm or a leg."""
-    in_image = np.all((pixels >= 0) & (pixels < SURREAL_CAMERA.resolution) & (in_camera[..., 2:] > 1), axis=-1)
-    return in_image.mean(axis=1) > 0.8
-
-
-def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int) -> Iterator[Take]:
-    """Performances of each clip, in order: plain and mirrored by turns, and from the third on with the upper body of another
-    clip of the same split, where there is one. Clips that share an action ('walk_1', 'walk_2') are numbered through."""
-    numbers: dict[str, int] = {}
-    for split, names in clips.splits().items():
-        for name in names:
-            for number in range(takes):
-                action = motions[name].action
-                count = numbers[action] = numbers.get(action, -1) + 1
-                yield draw_take(rng, motions, name, names, number, numbered(action, count), split)
-
-
-def numbered(action: str, count: int) -> str:
-    """'Walk', 'Walk 1', 'Walk 2', ..."""
-    return f"{action} {count}" if count else action
-
-
-def draw_take(
-    rng: np.random.Generator,
-    motions: Mapping[str, Motion],
-    name: str,
-    names: tuple[str, ...],
-    number: int,
-    action: str,
-    split: str,
-) -> Take:
-    """The performance `number` of clip `name`, as `draw_takes` says; `names` are all clips of the split."""
-    others = [other for other in names if other != name]
-    speed = float(rng.uniform(0.8, 1.25))
-    motion = resample(motions[name], FPS, speed)
-    if number >= 2 and others:
-        motion = mix(motion, motions[others[rng.integers(len(others))]])
-    mirrored = number % 2 == 1
-    return Take(
-        action=action,
-        split=split,
-        motion=mirror(motion) if mirrored else motion,
-        mirrored=mirrored,
-        speed=speed,
-        heading=float(rng.uniform(0, 2 * np.pi)),
-        # Human3.6M's subjects stay within the middle of the room, where all four cameras see them.
-        place=(float(rng.uniform(-0.6, 0.6)), float(rng.uniform(-0.6, 0.6))),
-    )
 
 
 def summarise(description: dict) -> str:

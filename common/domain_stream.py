@@ -2,7 +2,7 @@
 
 Takes are numbered. Each draws from a generator of its own, seeded by (seed, file, number), so processes can make them apart, and
 their number changes nothing. Takes come round by round: a round performs every clip once, in a new order, as
-`common.domain_builder.draw_take` varies it. All takes of a clip bear its action, as SURREAL's clips bear that of their motion, so
+`common.takes.draw_take` varies it. All takes of a clip bear its action, as SURREAL's clips bear that of their motion, so
 they stay on one side of a split and `dataset.json` has a line for each motion, not for each of 65,000 clips.
 """
 
@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.domain_builder import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_take, film_take, numbered
 from common.errors import DuaError
 from common.motion import Motion
 from common.signals import end_with_parent, watch_for_stop
 from common.skeleton import SMPL_JOINT_NAMES
 from common.surreal_dataset import path_surreal
 from common.surreal_writer import SurrealWriter
+from common.takes import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_take, film_take, numbered
 
 _BYTES = len(SMPL_JOINT_NAMES) * (2 + 3) * 4 + 4
 """Of a pose in the file: joints in 2D and 3D, and the number of its clip."""

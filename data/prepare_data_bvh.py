@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from common.bvh import load_bvh
 from common.bvh_files import find_bvh
-from common.domain_builder import FPS, Clips, add_size_arguments, build_domains, summarise
+from common.domain_builder import add_size_arguments, build_domains, summarise
 from common.errors import DuaError, run_script
 from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
+from common.takes import FPS, Clips
 
 # Shares of the clips: a sixth for the tests of both domains, the rest for the two trainings, a tenth of each validates.
 _TEST, _H36M = 1 / 6, 5 / 12

@@ -12,13 +12,13 @@ import torch
 
 from common import domain_stream, evaluation, streamed, surreal_stream
 from common.block_batches import BlockBatches
-from common.domain_builder import FPS, Clips
 from common.errors import DuaError
 from common.evaluation import evaluate
 from common.motion import load_deepmimic_clips
 from common.poses import split_validation
 from common.surreal_dataset import load_surreal
 from common.surreal_stream import open_surreal, open_surreal_2d
+from common.takes import FPS, Clips
 from common.test_time import TestTime
 from models import build
 from tests.conftest import ROOT
