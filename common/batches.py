@@ -1,7 +1,7 @@
 """Mini-batches cut straight from tensors: no per-sample Python, and the same order whenever a run is taken up again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -9,19 +9,26 @@ from torch import Tensor
 from common.errors import DuaError
 
 
-class StepBatches(Protocol):
+class StepBatches(ABC):
     """Batches of one data set, any of which can be had by its step (`ShuffledBatches`, `common.block_batches.BlockBatches`)."""
 
     batch_size: int
     steps: int
-    quality: str
+    quality = ""
     """How good the shuffle is, where it is no full one."""
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
+    @abstractmethod
+    def at(self, step: int) -> tuple[Tensor, ...]:
+        """The batch of a step, counted from the first epoch on."""
 
-    def describe(self) -> str: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """Batches `start`, `start` + 1, ... of an epoch."""
+        for step in range(start, self.steps):
+            yield self.at(epoch * self.steps + step)
 
-    def at(self, step: int) -> tuple[Tensor, ...]: ...
+    def describe(self) -> str:
+        """What a log says of the length, and of the shuffle's quality."""
+        return "; ".join(filter(None, (f"{self.steps} batches an epoch", self.quality)))
 
 
 def check_batch_size(batch_size: int, poses: int) -> None:
@@ -32,7 +39,7 @@ def check_batch_size(batch_size: int, poses: int) -> None:
         raise DuaError(f"--batch_size {batch_size} is larger than the {poses} training poses; choose a smaller one")
 
 
-class ShuffledBatches:
+class ShuffledBatches(StepBatches):
     """Every epoch, all rows of some tensors in a new order, `batch_size` at a time.
 
     The order depends on (seed, stream, epoch) alone, so an epoch can be entered again in its middle. What is left over
@@ -53,22 +60,10 @@ class ShuffledBatches:
         self.tensors = tensors
         self.batch_size = batch_size
         self.steps = len(tensors[0]) // batch_size
-        self.quality = ""
         self._seed = (seed, stream)
-
         self._order: tuple[int, Tensor] | None = None
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
-        """Batches `start`, `start` + 1, ... of an epoch."""
-        for step in range(start, self.steps):
-            yield self.at(epoch * self.steps + step)
-
-    def describe(self) -> str:
-        """What a log says of the length."""
-        return f"{self.steps} batches an epoch"
-
     def at(self, step: int) -> tuple[Tensor, ...]:
-        """The batch of a step, counted from the first epoch on."""
         epoch, place = divmod(step, self.steps)
         if self._order is None or self._order[0] != epoch:
             seed, stream = self._seed

@@ -15,7 +15,7 @@ refilled pose by pose mixes no better for the same memory, and cannot be entered
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.batches import ShuffledBatches, check_batch_size
+from common.batches import ShuffledBatches, StepBatches, check_batch_size
 from common.poses import Poses, Sequence, UnlabelledPoses
 from common.streamed import Streamed
 
@@ -43,8 +43,8 @@ class _Buffer:
     order: Tensor
 
 
-class BlockBatches(Generic[P]):
-    """Every epoch, all poses of a file by a block shuffle, `batch_size` at a time; an interface as `ShuffledBatches` has.
+class BlockBatches(StepBatches, Generic[P]):
+    """Every epoch, all poses of a file by a block shuffle, `batch_size` at a time.
 
     The order depends on (seed, stream, epoch) alone. A batch that begins at the end of a buffer ends in the next one; what is left
     over after the last full batch of an epoch is left out. While batches of one buffer are handed out, a thread reads the next.
@@ -94,17 +94,7 @@ class BlockBatches(Generic[P]):
         self._ahead: tuple[tuple[int, int], Future[P]] | None = None
         self._edges: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
-        """Batches `start`, `start` + 1, ... of an epoch."""
-        for step in range(start, self.steps):
-            yield self.at(epoch * self.steps + step)
-
-    def describe(self) -> str:
-        """What a log says of the length, and of the shuffle's quality."""
-        return f"{self.steps} batches an epoch; {self.quality}"
-
     def at(self, step: int) -> tuple[Tensor, ...]:
-        """The batch of a step, counted from the first epoch on."""
         epoch, place = divmod(step, self.steps)
         first, stop = place * self.batch_size, (place + 1) * self.batch_size
         edges = self._order(epoch)[1]
@@ -154,7 +144,7 @@ def make_batches(
     args: argparse.Namespace,
     device: torch.device | str,
     stream: int = 0,
-) -> ShuffledBatches | BlockBatches:
+) -> StepBatches:
     """Batches of the tensors that `tensors` makes of poses: from memory, or by blocks if the poses are a file's."""
     options: dict[str, Any] = {"batch_size": args.batch_size, "seed": args.seed, "stream": stream}
     if isinstance(poses, Streamed):

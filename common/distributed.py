@@ -176,11 +176,11 @@ def any_of(flag: bool) -> bool:
 
 
 def share(batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """This process's rows of every tensor of a batch; `check_batch_size` saw to it that all have as many."""
+    """This process's rows of every tensor of a batch; `check_shares` saw to it that all have as many."""
     return tuple(tensor[slice(*_bounds(len(tensor)))] for tensor in batch)
 
 
-def check_batch_size(batch_size: int) -> None:
+def check_shares(batch_size: int) -> None:
     """Raise a `DuaError` unless the processes get equal shares of a batch."""
     if batch_size % world_size():
         raise DuaError(f"--batch_size {batch_size} is not shared evenly by {world_size()} processes; choose a multiple of that")

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -132,7 +131,7 @@ def lift(
 
 def _adapted(
     networks: Mapping[str, nn.Module],
-    poses: Poses | UnlabelledPoses,
+    poses: Poses | UnlabelledPoses | Streamed[Poses],
     device: torch.device,
     domain: str,
     test_time: TestTime,
@@ -141,7 +140,9 @@ def _adapted(
     select_domain(networks["lifter"], domain)
     if not (test_time.batchnorm and domain == "target"):
         return networks
-    return {**networks, "lifter": adapt_batchnorm(networks["lifter"], _inputs(poses, test_time)[0], device)}
+    # They are of a whole set, so they are taken before the first chunk of one that stays in a file.
+    shown = brought_into_memory(poses, "--test_bn") if isinstance(poses, Streamed) else poses
+    return {**networks, "lifter": adapt_batchnorm(networks["lifter"], _inputs(shown, test_time)[0], device)}
 
 
 def _inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple[Tensor, Tensor | None]:
@@ -173,15 +174,8 @@ def evaluate(
     `test_time.batchnorm`, poses of the target give their own. Poses that stay in a file are gone through chunk by chunk, and
     nothing but their errors is kept.
     """
-    if isinstance(poses, Streamed):
-        # BatchNorm's statistics are of a whole set, so they are taken before the first chunk.
-        shown = (
-            brought_into_memory(poses, "--test_bn") if test_time.batchnorm and domain == "target" else poses.read(np.arange(1))
-        )
-        networks = _adapted(networks, shown, device, domain, test_time)
-        chunks: Iterable[Poses] = poses.chunks()
-    else:
-        networks, chunks = _adapted(networks, poses, device, domain, test_time), (poses,)
+    networks = _adapted(networks, poses, device, domain, test_time)
+    chunks: Iterable[Poses] = poses.chunks() if isinstance(poses, Streamed) else (poses,)
 
     found: dict[str, list[Tensor]] = {}
     of_joints, judged = torch.zeros(len(JOINT_NAMES), dtype=torch.float64), dict[str, float]()

@@ -21,7 +21,7 @@ from common.checkpoint import (
     skeleton_entry,
 )
 from common.device import choose_device, seed_everything
-from common.distributed import check_batch_size, from_main, remember, remembered, wait_for_all, world_size
+from common.distributed import check_shares, from_main, remember, remembered, wait_for_all, world_size
 from common.errors import DuaError
 from common.evaluation import Evaluation, Validation, evaluate
 from common.poses import Poses
@@ -122,7 +122,7 @@ class Experiment:
             target: data set that is adapted to, if any.
             sizes: numbers of poses, for the log and `config.json`.
         """
-        check_batch_size(self.args.batch_size)
+        check_shares(self.args.batch_size)
         folder = self._file.parent if self._checkpoint else remembered("folder")
         if folder is None:
             folder = from_main(lambda: new_run_folder(self.args.checkpoint))

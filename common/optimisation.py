@@ -163,7 +163,6 @@ class Average:
     def __init__(self, module: nn.Module) -> None:
         self._live = [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
         self._average = [tensor.detach().clone() for tensor in self._live]
-        self._module = module
         self._swapped = False
 
     @torch.no_grad()

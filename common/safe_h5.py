@@ -16,11 +16,11 @@ import h5py
 
 from common.apart import run_apart
 from common.errors import DuaError
+from common.safe_zip import MOST_RATIO
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 """Others are plugins: libraries that HDF5 would load because a file names them."""
 
-_MOST_RATIO = 200  # of poses that deflate, see `common.safe_zip`
 _FREE = 2**20
 _MAX_CHUNK = 64 * 2**20  # bytes; HDF5 takes the memory of a whole chunk to read one number of it
 _MAX_NAMES = 10_000
@@ -71,7 +71,7 @@ def _problem(entry: h5py.Dataset | h5py.Group | h5py.Datatype) -> str | None:
     if unknown := filters - _FILTERS:
         return f"is packed by a plugin (HDF5 filter {min(unknown)})"
     size, stored = math.prod(entry.shape or (0,)) * entry.dtype.itemsize, entry.id.get_storage_size()
-    if size > (_MOST_RATIO * stored + _FREE if h5py.h5z.FILTER_DEFLATE in filters else stored):
+    if size > (MOST_RATIO * stored + _FREE if h5py.h5z.FILTER_DEFLATE in filters else stored):
         return f"says that it holds {size} bytes, of which {stored} are there"
     chunk = math.prod(entry.chunks or (0,)) * entry.dtype.itemsize
     if chunk > _MAX_CHUNK:

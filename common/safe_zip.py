@@ -15,7 +15,7 @@ from common.errors import DuaError
 MAX_BYTES = 64 * 2**30
 """No data set of the field is larger; a file that says it holds more is damaged or hostile."""
 
-_MOST_RATIO = 200
+MOST_RATIO = 200
 """Poses deflate to a tenth at best, rows of NaN among them to a hundredth; zeros deflate to a thousandth."""
 _END = struct.Struct("<4s4H2LH")  # signature, two numbers of disks, members here, members in all, ...
 _PIECE = 2**20
@@ -42,7 +42,7 @@ def check_zip(archive: zipfile.ZipFile, path: Path, stored: bool = False) -> Non
         raise DuaError(
             f"{path} is damaged: it says that its members take {packed} bytes, it has {path.stat().st_size}; get it again"
         )
-    if size > MAX_BYTES or size > max(_FREE, _MOST_RATIO * packed):
+    if size > MAX_BYTES or size > max(_FREE, MOST_RATIO * packed):
         raise DuaError(
             f"{path} says that its {packed} bytes unpack to {size}, which no poses do: it is damaged or made to fill the memory; "
             "get it from a source that you trust"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -45,6 +46,12 @@ SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
 _FOCAL = 2 * SURREAL_CAMERA.focal_length[0] / SURREAL_CAMERA.resolution[0]  # in screen units
 
 
+P = TypeVar("P", bound=Poses | UnlabelledPoses)
+
+Read = Callable[[h5py.File, np.ndarray, tuple[Sequence, ...], list[int]], P]
+"""`read_poses` or `read_inputs`."""
+
+
 def path_surreal(data_dir: str | Path, split: str) -> Path:
     return Path(data_dir) / f"surreal_{split}.h5"
 
@@ -71,10 +78,7 @@ def load_surreal(
         DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, bodies are mirrored, or 2D is no view of
             3D (`common.anomalies`).
     """
-    joints = joints_of(smpl_shoulders)
-    with open_split(data_dir, split) as file:
-        starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
-        poses = read_poses(file, _rows(starts, sequences, downsample), sequences, joints)
+    poses = _load(read_poses, data_dir, split, smpl_shoulders, downsample, actions)
     check_set(poses, path_surreal(data_dir, split))
     return poses
 
@@ -83,12 +87,16 @@ def load_surreal_2d(
     data_dir: str | Path, split: str = "train", smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
 ) -> UnlabelledPoses:
     """The 2D joints alone, for a target domain: `joints_3d` is not opened. Arguments and errors as `load_surreal`."""
+    poses = _load(read_inputs, data_dir, split, smpl_shoulders, downsample, actions)
+    check_set_2d(poses, path_surreal(data_dir, split))
+    return poses
+
+
+def _load(read: Read[P], data_dir: str | Path, split: str, smpl_shoulders: str, downsample: int, actions: str) -> P:
     joints = joints_of(smpl_shoulders)
     with open_split(data_dir, split) as file:
         starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
-        poses = read_inputs(file, _rows(starts, sequences, downsample), sequences, joints)
-    check_set_2d(poses, path_surreal(data_dir, split))
-    return poses
+        return read(file, _rows(starts, sequences, downsample), sequences, joints)
 
 
 def check_set(poses: Poses, path: Path) -> None:

@@ -10,6 +10,8 @@ from common.streamed import Streamed
 from common.surreal_dataset import (
     ANEW,
     SAMPLE,
+    P,
+    Read,
     check_set,
     check_set_2d,
     choose_sequences,
@@ -51,17 +53,12 @@ def open_surreal(
     if not _streams(data_dir, split, stream, above):
         return load_surreal(data_dir, split, smpl_shoulders, downsample, actions)
 
-    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> Poses:
-        with open_split(data_dir, split) as file:
-            read = read_poses(file, rows, sequences, joints)
+    def checked(read: Poses) -> Poses:
         if len(read) >= _MANY:
             check_bodies(read.targets_3d.numpy(), path_surreal(data_dir, split), ANEW)
         return read
 
-    joints = joints_of(smpl_shoulders)
-    with open_split(data_dir, split) as file:
-        starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
-    poses = Streamed("surreal", sequences, starts, downsample, load)
+    poses = _open(read_poses, data_dir, split, smpl_shoulders, downsample, actions).then(checked)
     check_set(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
     return poses
 
@@ -85,16 +82,22 @@ def open_surreal_2d(
     if not _streams(data_dir, split, stream, STREAM_ABOVE):
         return load_surreal_2d(data_dir, split, smpl_shoulders, downsample, actions)
 
-    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> UnlabelledPoses:
+    poses = _open(read_inputs, data_dir, split, smpl_shoulders, downsample, actions)
+    check_set_2d(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
+    return poses
+
+
+def _open(read: Read[P], data_dir: str | Path, split: str, smpl_shoulders: str, downsample: int, actions: str) -> Streamed[P]:
+    """Poses of a split that `read` reads of its file, whenever they are wanted."""
+
+    def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> P:
         with open_split(data_dir, split) as file:
-            return read_inputs(file, rows, sequences, joints)
+            return read(file, rows, sequences, joints)
 
     joints = joints_of(smpl_shoulders)
     with open_split(data_dir, split) as file:
         starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
-    poses = Streamed("surreal", sequences, starts, downsample, load)
-    check_set_2d(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
-    return poses
+    return Streamed("surreal", sequences, starts, downsample, load)
 
 
 def _sample(poses: int) -> np.ndarray:
