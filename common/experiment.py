@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -154,6 +155,8 @@ class Experiment:
             forget_results(folder)
             print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
             trainer.fit()
+            held = self._lock.pop_all()
+        weakref.finalize(self, held.close)  # not yet: the report is of this run's epochs, nobody may train on before it
         wait_for_all()  # what comes next reads what process 0 wrote
         del trainer
         gc.collect()  # torch leaves cycles, which would keep the training data in memory while the test is read

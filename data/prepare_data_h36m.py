@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common.errors import DuaError, run_script
+from common.file_sets import written_together
 from common.h5_archive import H5Archive
 from common.h36m_dataset import path_2d, path_3d
 from common.h36m_sources import (
@@ -142,11 +143,16 @@ def main() -> None:
         # Everything is read before anything is written: a bad file leaves no new output behind.
         positions_3d = read_source(args, archive) if args.has_source else {}
         positions_2d = {kind: read_detections(source, kind, args.allow_partial) for kind, source in to_read}
-    if positions_3d:
-        report(write_positions_3d(args.out, positions_3d), positions_3d, "3D joints")
-        report(write_ground_truth_2d(args.out, positions_3d), positions_3d, "their projections into 4 cameras")
-    for kind, positions in positions_2d.items():
-        report(write_positions_2d(args.out, kind, positions, _METADATA_16), positions, "2D detections in 4 cameras")
+    written: list[tuple[Path, Positions3D | Positions2D, str]] = []
+    with written_together(args.out) as folder:  # projections never lie beside another source's joints
+        if positions_3d:
+            written.append((write_positions_3d(folder, positions_3d), positions_3d, "3D joints"))
+            written.append((write_ground_truth_2d(folder, positions_3d), positions_3d, "their projections into 4 cameras"))
+        for kind, positions in positions_2d.items():
+            path = write_positions_2d(folder, kind, positions, _METADATA_16)
+            written.append((path, positions, "2D detections in 4 cameras"))
+    for path, content, what in written:
+        report(args.out / path.name, content, what)
 
 
 if __name__ == "__main__":

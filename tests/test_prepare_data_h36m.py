@@ -719,6 +719,20 @@ def test_bad_source_keeps_what_was_to_be_overwritten(tmp_path: Path, prepare: Ca
     assert [path.read_bytes() for path in out.iterdir()] == [b"dear to its owner"]
 
 
+def test_joints_that_cannot_be_projected_leave_the_pair_that_was_there(tmp_path: Path, prepare: Callable[..., Outcome]) -> None:
+    out = tmp_path / "out"
+    clips = some_clips(("S1",))
+    good = write_zip(tmp_path / "good.zip", archive_members(clips))
+    assert prepare("--from-archive", good, "--allow-partial", "--out", out).code == 0
+    pair = {path.name: path.read_bytes() for path in out.iterdir()}
+    far = {key: clip + np.float32([0, 40_000, 0]) for key, clip in clips.items()}  # mm: outside the room, behind two cameras
+    bad = write_zip(tmp_path / "bad.zip", archive_members(far))
+    outcome = prepare("--from-archive", bad, "--allow-partial", "--overwrite", "--out", out)
+    assert outcome.code == 2
+    assert "behind Human3.6M's cameras" in outcome.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == pair
+
+
 def test_full_disk_leaves_nothing(tmp_path: Path, prepare: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     archive = write_zip(tmp_path / "h36m.zip", archive_members(some_clips(("S1",))))
 

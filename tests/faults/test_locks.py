@@ -9,14 +9,15 @@ import time
 
 import pytest
 
+import common.experiment
 import common.run_lock
 from common.checkpoint import load_checkpoint
 from common.errors import DuaError
 from common.file_sets import written_together
 from common.run_lock import LOCK, run_lock
-from common.run_log import new_run_folder
+from common.run_log import new_run_folder, write_results
 from tests.faults.forks import Fork, run
-from tests.script_tools import QUICK, assert_one_line, only_run, wait_for
+from tests.script_tools import QUICK, assert_one_line, only_run, run_here, wait_for
 from tests.surreal_files import write_tree
 
 
@@ -58,6 +59,21 @@ def test_a_run_that_is_resumed_twice(demo, tmp_path):
     resumed = run(tmp_path / "second", "main_prob.py", "--resume", folder, "--epochs", done + 1)
     assert resumed.returncode == 0, resumed.stderr
     assert not (folder / LOCK).exists()
+
+
+def test_a_run_is_held_until_it_has_reported(demo, tmp_path, monkeypatch):
+    """Or another process could train on between its last epoch and its test, which would then be of both."""
+    held = []
+
+    def write(path, results):
+        held.append((path.parent / LOCK).exists())
+        write_results(path, results)
+
+    monkeypatch.setattr(common.experiment, "write_results", write)
+    process = run_here("main_prob.py", "--data_dir", demo, *QUICK, "--checkpoint", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert held == [True]
+    assert not (only_run(tmp_path) / LOCK).exists()
 
 
 def test_one_at_a_time(tmp_path):
