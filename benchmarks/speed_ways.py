@@ -71,7 +71,8 @@ def new_networks(network: str, device: torch.device, *options: str) -> dict[str,
     lifter = lifter_description(arguments(network, 2, *options), network)
     return {
         "lifter": build(lifter).to(device),
-        "uncertainty": build(uncertainty_description(lifter)).to(device),
+        # Weights kept as they act, as published, so that all ways go the same way; it costs nothing either way.
+        "uncertainty": build(uncertainty_description(lifter) | {"hidden_scale": 1.0}).to(device),
     }
 
 

@@ -80,4 +80,5 @@ def uncertainty_description(lifter: dict[str, Any], loss: str = "relative") -> d
         "feature_size": NUM_JOINTS * lifter["hid_dim"],
         "num_joints": NUM_JOINTS,
         "hid_dim": _SEMGCN_ESTIMATOR_WIDTH,
+        "hidden_scale": _SEMGCN_ESTIMATOR_WIDTH**-0.5,
     }
