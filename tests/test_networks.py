@@ -94,3 +94,24 @@ def test_the_estimator_fits_its_network(network):
     estimator = uncertainty_description(description)
     assert build(estimator).eval()(features).shape == (3, 16)
     assert ("hid_dim" in estimator) == (network == "semgcn")
+
+
+@pytest.mark.parametrize(("scale", "learns"), [({}, True), ({"hidden_scale": 1.0}, False)], ids=["ours", "kept as they act"])
+def test_semgcns_estimator_is_not_lost_in_its_first_steps(scale, learns):
+    """Its weights and those of so many features move a score by tens in a step, to where a sigmoid has no gradient."""
+    torch.manual_seed(0)
+    _, args = parse()
+    lifter = lifter_description(args, "semgcn")
+    estimator = build(uncertainty_description(lifter) | scale)
+    optimizer = torch.optim.Adam(estimator.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(60):
+        features = torch.relu(torch.randn(32, estimator.hidden.in_features))
+        wrong = 0.05 + 0.1 * torch.sigmoid(features[:, :15])
+        loss = torch.mean(torch.abs(estimator(features)[:, 1:] - wrong))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    last = sum(losses[-10:]) / 10
+    assert (last < 0.03) == learns, last
