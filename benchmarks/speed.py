@@ -39,6 +39,7 @@ from common.errors import DuaError, run_script
 from common.files import write_text
 from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.poses import Poses
+from common.precision import PRECISIONS
 from common.tables import as_text
 
 WAYS = ("published", "ours", "floor")
@@ -60,6 +61,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="of the published loader (default: %(default)s, as published)")
     parser.add_argument("--compile", action="store_true", help="our way with --compile, for 'rates' alone")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="our way trains so, for 'rates' alone (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each way (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn (default: %(default)s)")
     parser.add_argument(
@@ -106,7 +110,7 @@ def described(args: argparse.Namespace, device: torch.device) -> str:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return (
         f"torch {torch.__version__} on {device} ({name}), {args.threads} of {os.cpu_count()} cores, {args.workers} loader workers; "
-        f"medians of {args.rounds} rounds, {args.clock} time"
+        f"medians of {args.rounds} rounds, {args.clock} time; ours in {args.precision}"
     )
 
 
@@ -126,7 +130,7 @@ def rates(
 ) -> list[Result]:
     """Training and evaluation."""
     networks = new_networks(network, device)
-    options = {"ours": ("--compile",)} if args.compile else {}
+    options = {"ours": ("--precision", args.precision, *(["--compile"] if args.compile else []))}
     settings = [Setting(network, copy.deepcopy(networks), train, test, batch_size, device, options.get(way, ())) for way in WAYS]
     ways = dict(zip(WAYS, (published(settings[0], args.workers), ours(settings[1]), floor(settings[2])), strict=True))
 

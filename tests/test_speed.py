@@ -78,8 +78,9 @@ def test_the_loop_goes_on_over_the_end_of_an_epoch():
 
 def test_it_measures_and_writes(demo, tmp_path):
     process = run_here(
-        "benchmarks/speed.py", "--quick", "--measures", "rates", "--data_dir", demo, "--out", tmp_path, "--workers", 0
-    )
+        "benchmarks/speed.py", "--quick", "--measures", "rates", "--data_dir", demo, "--out", tmp_path, "--workers", 0,
+        "--precision", "bfloat16",
+    )  # fmt: skip
     assert process.returncode == 0, process.stderr
     results = json.loads((tmp_path / "speed.json").read_text())["results"]
     assert [(result["network"], result["measure"]) for result in results] == [
@@ -87,6 +88,7 @@ def test_it_measures_and_writes(demo, tmp_path):
     ]
     assert all(result[way] > 0 for result in results for way in ("published", "ours", "floor"))
     assert (tmp_path / "table.txt").read_text().strip() == process.stdout.strip()
+    assert "ours in bfloat16" in process.stdout
 
 
 def test_a_training_script_says_when_its_first_step_is_done(demo):
