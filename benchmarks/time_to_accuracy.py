@@ -5,8 +5,9 @@
 
 Each seed trains the published schedule for `--epochs`, and then the fast one for its share of them, with `main_prob.py` or
 `main_gcn_prob.py --non_local`, one thread a run. The goal is the published run's validation MPJPE, in its last epoch and in its best.
-What is counted is the time that the epochs' batches took, from `log.csv`; starting, validating and testing are not in it. Runs
-that are done are left as they are, so a long comparison can be made in several sittings; but time them on a machine that does nothing else.
+What is counted is the time that the epochs' batches take at the run's median speed, from `log.csv`, so that a moment in which the
+machine was busy is not; starting, validating and testing are not in it. Runs that are done are left as they are, so a long comparison
+can be made in several sittings; but time them on a machine that does little else.
 """
 
 import argparse
@@ -87,12 +88,9 @@ def train(args: argparse.Namespace, network: str, seed: int, schedule: str) -> P
 
 def curve(run: Path) -> Curve:
     batch_size = json.loads((run / "config.json").read_text())["arguments"]["batch_size"]
-    seconds, steps, points = 0.0, 0, []
-    for entry in csv.DictReader((run / "log.csv").read_text().splitlines()):
-        seconds += (int(entry["step"]) - steps) * batch_size / float(entry["poses_per_s"])
-        steps = int(entry["step"])
-        points.append((seconds, float(entry["val_mpjpe_mm"])))
-    return points
+    epochs = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
+    poses_per_s = statistics.median(float(epoch["poses_per_s"]) for epoch in epochs)
+    return [(int(epoch["step"]) * batch_size / poses_per_s, float(epoch["val_mpjpe_mm"])) for epoch in epochs]
 
 
 def row(network: str, seed: int, runs: dict[str, Path]) -> list[str]:
