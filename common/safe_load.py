@@ -54,6 +54,19 @@ def load_npy(path: str | Path, made_by: str = "") -> Any:
         raise DuaError(f"{path} is damaged or no .npy file ({_reason(error)}); get it again{_hint(made_by)}") from error
 
 
+def load_pickle(path: str | Path, unpickler: type[RestrictedUnpickler] = RestrictedUnpickler) -> Any:
+    """The object of a file that is one pickle, read by an `unpickler` that runs nothing. Raises as `load_arrays`."""
+    path = Path(path)
+    require_file(path)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return _read_object(file, path.stat().st_size, path, unpickler)
+    except DuaError:
+        raise
+    except Exception as error:
+        raise DuaError(f"{path} is damaged or no pickle ({_reason(error)}); get it again") from error
+
+
 def require_file(path: Path, made_by: str = "") -> None:
     """Raise a `DuaError` that says how to get `path` if it is not there."""
     if os.path.isdir(path):
@@ -104,11 +117,11 @@ class _Bounded:
         return self._file.read(size)
 
 
-def _read_object(file: Any, size: int, path: Path) -> Any:
+def _read_object(file: Any, size: int, path: Path, unpickler: type[RestrictedUnpickler] = RestrictedUnpickler) -> Any:
     buffered = io.BufferedReader(file)
     try:
         # latin1 is how numpy arrays pickled by Python 2 (Human3.6M's older files) keep their bytes
-        loaded = RestrictedUnpickler(_Bounded(buffered, size), encoding="latin1").load()
+        loaded = unpickler(_Bounded(buffered, size), encoding="latin1").load()
     except Forbidden as error:
         raise DuaError(
             f"{path} holds '{_printable(str(error))}', which is neither an array nor a plain container, and was not loaded: "

@@ -4,16 +4,13 @@ All readers give what `common.h36m_writer.write_smpl_3d` writes: every sequence 
 there is no usable fit.
 """
 
-import contextlib
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from common.errors import DuaError, short_reason
@@ -24,9 +21,7 @@ from common.poses import base_action, check_finite
 from common.safe_load import load_arrays, load_npy, require_file
 from common.skeleton import H36M_32_TO_16, H36M_32_TO_17, SMPL_24_TO_16, SMPL_JOINT_NAMES
 from common.smpl_dataset import check_same_person, check_smpl, check_smpl_handedness, has_fit
-
-BodyModel = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""(B, 72) axis-angle radians, (B, 10) shape, (B, 3) metres -> (B, 24, 3) joints and (B, V, 3) vertices, world metres."""
+from common.smpl_model import NUM_BETAS, BodyModel
 
 MAX_ERROR_MM = 25.0
 """I2L-MeshNet and Pose2Mesh leave out fits that are worse."""
@@ -41,8 +36,7 @@ ACTIONS = {
 
 _FITS = ("smpl_param", "SMPL_NeuralAnnot")
 """Two releases of the same form: SMPLify-X on some frames, NeuralAnnot on all; the first that is there is taken."""
-_PARAMETERS = {"pose": 72, "shape": 10, "trans": 3}
-_VERTICES = 6890
+_PARAMETERS = {"pose": 72, "shape": NUM_BETAS, "trans": 3}
 _BATCH = 256  # bodies posed at once: 21 MB of vertices
 _MAX_FILE_BYTES = 4 * 2**30  # the largest of the releases has some 100 MB
 _SAME_TAKE = 0.001  # metres: files that round to millimetres still agree, neighbouring frames of a moving person do not
@@ -77,63 +71,6 @@ class Fits:
         self.frames += len(joints)
         self.dropped += dropped
         self.missing += int(np.sum(~has_fit(joints))) - dropped
-
-
-# ------------------------------------------------------------------------------------------------------- SMPL's own model
-
-
-def load_body_model(path: str | Path) -> BodyModel:
-    """SMPL through the package `smplx`.
-
-    Args:
-        path: SMPL's neutral model, a .pkl file, or the folder that holds `SMPL_NEUTRAL.pkl`. It is a pickle that `smplx`
-            reads as it is.
-
-    Raises:
-        DuaError: the package or the file is missing, or the file is no SMPL model.
-    """
-    path = Path(path)
-    try:
-        import smplx  # here, because nothing else needs it
-    except ImportError as error:
-        raise DuaError("posing SMPL needs the package smplx: pip install smplx") from error
-    file = path / "SMPL_NEUTRAL.pkl" if path.is_dir() else path
-    require_file(file)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # it prints a warning about models of ten coefficients, which suffice
-            model = smplx.SMPL(str(file), gender="neutral", num_betas=_PARAMETERS["shape"])
-        ok = tuple(model.v_template.shape) == (_VERTICES, 3) and model.J_regressor.shape[0] == len(SMPL_JOINT_NAMES)
-    except ModuleNotFoundError as error:
-        raise DuaError(
-            f"{file} needs the package {error.name}, as the original files do; install it or convert the file"
-        ) from error
-    except Exception as error:  # a pickle of anything may raise anything
-        raise DuaError(f"{file} is no SMPL model that smplx reads ({short_reason(error)}); get SMPL's neutral model") from error
-    if not ok:
-        raise DuaError(f"{file} is no SMPL model: {_VERTICES} vertices and 24 joints were expected; get SMPL's neutral model")
-
-    def pose_bodies(pose: np.ndarray, shape: np.ndarray, trans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        pose_t, shape_t, trans_t = (torch.from_numpy(values.astype(np.float32)) for values in (pose, shape, trans))
-        with torch.no_grad():
-            body = model(betas=shape_t, global_orient=pose_t[:, :3], body_pose=pose_t[:, 3:], transl=trans_t)
-        # smplx appends points of the face, hands and feet to the 24 joints
-        return body.joints[:, : len(SMPL_JOINT_NAMES)].numpy(), body.vertices.numpy()
-
-    return pose_bodies
-
-
-def load_joint_regressor(path: str | Path) -> np.ndarray:
-    """(17, 6890): Human3.6M's joints as weighted sums of SMPL's vertices. Raises a `DuaError` if the file is no such array."""
-    regressor = load_npy(path)
-    if (
-        not isinstance(regressor, np.ndarray)
-        or regressor.shape != (len(H36M_32_TO_17), _VERTICES)
-        or regressor.dtype.kind not in "fiu"
-        or not np.isfinite(regressor).all()
-    ):
-        what = f"shape {regressor.shape}" if isinstance(regressor, np.ndarray) else f"a {type(regressor).__name__}"
-        raise DuaError(f"{path} holds {what}, finite numbers (17, {_VERTICES}) were expected: the joint regressor of Human3.6M")
-    return regressor.astype(np.float64)
 
 
 # ---------------------------------------------------------------------------------------------------------- fits as .json
@@ -177,7 +114,7 @@ def read_fits(
 
     Args:
         h36m: `positions_3d` of `data_3d_h36m.npz`, the (T, 32, 3) world metres that the fits are compared with.
-        body: poses SMPL, see `load_body_model`.
+        body: poses SMPL, see `common.smpl_model.load_body_model`.
         regressor: (17, V) from SMPL's vertices to Human3.6M's joints. With it a fit is good if the 17 joints, brought
             to the same mean, lie within `max_error_mm` in the mean. Without it only gross misfits are found, by eight joints
             of the limbs.

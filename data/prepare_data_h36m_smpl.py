@@ -20,12 +20,11 @@ from common.errors import DuaError, run_script
 from common.h36m_dataset import MAKE_3D, path_3d, path_smpl, subjects_of
 from common.h36m_writer import write_smpl_3d
 from common.safe_load import load_arrays
+from common.smpl_model import load_body_model, load_joint_regressor
 from common.smpl_sources import (
     MAX_ERROR_MM,
     Fits,
     find_fits,
-    load_body_model,
-    load_joint_regressor,
     read_fits,
     read_joint_file,
 )
@@ -53,8 +52,7 @@ def parse_args() -> argparse.Namespace:
         "--smpl_model",
         type=Path,
         metavar="PATH",
-        help="SMPL's neutral model, a .pkl file or the folder of SMPL_NEUTRAL.pkl; needs the package smplx, which unpickles it: "
-        "take it from SMPL's own site, since such a file can run code",
+        help="SMPL's neutral model, a .pkl file or the folder of SMPL_NEUTRAL.pkl; needs the package smplx",
     )
     parser.add_argument(
         "--joint_regressor",

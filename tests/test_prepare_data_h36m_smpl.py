@@ -3,16 +3,14 @@
 import importlib.util
 import json
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from common.errors import DuaError, run_script
 from common.safe_load import load_arrays
 from common.smpl_dataset import load_pairs
-from common.smpl_sources import find_fits, fit_errors, load_body_model, load_joint_regressor, read_fits, read_joint_file
+from common.smpl_sources import find_fits, fit_errors, read_fits, read_joint_file
 from tests import conftest
 from tests.test_smpl_dataset import SMPL_SIDES, changed, make_bodies, write
 
@@ -237,57 +235,6 @@ def test_files_that_are_cut_or_missing_are_named(case, tmp_path):
         find_fits(path)
 
 
-# --- SMPL's model -----------------------------------------------------------------------------------------------------
-
-
-class FakeSmplx(torch.nn.Module):
-    """Looks like `smplx.SMPL`: 45 joints come out, and translation is added to everything."""
-
-    def __init__(self, path, gender, num_betas):
-        super().__init__()
-        assert (gender, num_betas) == ("neutral", 10)
-        self.v_template, self.J_regressor = torch.zeros(6890, 3), torch.zeros(24, 6890)
-
-    def forward(self, betas, global_orient, body_pose, transl):
-        joints = torch.cat([global_orient, body_pose, torch.full((len(betas), 63), 9.0)], dim=1).reshape(-1, 45, 3)
-        return SimpleNamespace(joints=joints + transl[:, None], vertices=betas[:, :1, None] + transl[:, None].expand(-1, 6890, 3))
-
-
-def test_smplx_gets_the_parameters_where_they_belong(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "smplx", SimpleNamespace(SMPL=FakeSmplx))
-    (tmp_path / "SMPL_NEUTRAL.pkl").write_bytes(b"")
-    pose, shape, trans = np.arange(144.0).reshape(2, 72), np.ones((2, 10)), np.array([[1.0, 2, 3], [4, 5, 6]])
-    joints, vertices = load_body_model(tmp_path)(pose, shape, trans)
-    np.testing.assert_array_equal(joints, pose.reshape(2, 24, 3) + trans[:, None])
-    assert vertices.shape == (2, 6890, 3)
-    np.testing.assert_array_equal(vertices[:, 5], trans + 1)
-
-
-def test_a_missing_package_or_model_is_said(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "smplx", None)
-    with pytest.raises(DuaError, match="pip install smplx"):
-        load_body_model(tmp_path)
-
-    def broken(*_, **__):
-        raise KeyError("v_template")
-
-    monkeypatch.setitem(sys.modules, "smplx", SimpleNamespace(SMPL=broken))
-    with pytest.raises(DuaError, match=r"SMPL_NEUTRAL\.pkl does not exist"):
-        load_body_model(tmp_path)
-    (tmp_path / "model.pkl").write_bytes(b"")
-    with pytest.raises(DuaError, match=r"model\.pkl is no SMPL model that smplx reads"):
-        load_body_model(tmp_path / "model.pkl")
-
-
-def test_a_joint_regressor_of_another_shape_is_refused(tmp_path):
-    path = tmp_path / "regressor.npy"
-    np.save(path, np.zeros((24, 6890)))
-    with pytest.raises(DuaError, match=r"holds shape \(24, 6890\), finite numbers \(17, 6890\) were expected"):
-        load_joint_regressor(path)
-    np.save(path, np.ones((17, 6890), dtype=np.float32))
-    assert load_joint_regressor(path).dtype == np.float64
-
-
 # --- files of joints --------------------------------------------------------------------------------------------------
 
 
@@ -326,8 +273,8 @@ def test_joint_files_that_do_not_belong_are_refused(bodies, tmp_path):
 
 
 def test_json_to_pairs_through_the_script(case, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("common.smpl_sources.load_body_model", lambda path: case.body)
-    monkeypatch.setattr("common.smpl_sources.load_joint_regressor", lambda path: EYE)
+    monkeypatch.setattr("common.smpl_model.load_body_model", lambda path: case.body)
+    monkeypatch.setattr("common.smpl_model.load_joint_regressor", lambda path: EYE)
     case.fits["S1"]["14"]["1"]["5"]["shape"][1] = 1.0
     case.write(tmp_path / "json")
     write(tmp_path, case.h36m)
