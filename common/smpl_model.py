@@ -163,7 +163,10 @@ def _array(value: Any, depth: int = 0) -> np.ndarray:
     if isinstance(value, _Array):
         return _array(state["x"], depth + 1)
     if isinstance(value, _Selection):
-        return _array(state["a"], depth + 1).ravel()[np.asarray(state["idxs"])].reshape(state["preferred_shape"])
+        source, places = _array(state["a"], depth + 1), _array(state["idxs"], depth + 1)
+        if source.dtype.kind not in "fiu" or places.size > source.size:  # what comes out is no larger than what the file holds
+            raise ValueError(f"a selection of {places.size} out of {source.size} numbers")
+        return source.ravel()[places].reshape(state["preferred_shape"])
     if tuple(state["_shape"]) != _SHAPES["J_regressor"]:  # before so much memory is asked for
         raise ValueError(f"a sparse matrix has shape {tuple(state['_shape'])}")
     matrix = scipy.sparse.csc_matrix((state["data"], state["indices"], state["indptr"]), shape=_SHAPES["J_regressor"])

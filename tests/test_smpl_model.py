@@ -131,6 +131,10 @@ def forged(matrix, **state):
         (lambda m: {"weights": np.full((6890, 24), np.nan)}, "finite numbers"),
         (lambda m: {"shapedirs": m["shapedirs"][..., :9]}, "9 shapes, at least 10"),
         (lambda m: {"shapedirs": Select(a=Ch(x=np.zeros(3)), idxs=np.array([5]), preferred_shape=(1,))}, "out of bounds"),
+        (
+            lambda m: {"shapedirs": Select(a=Ch(x=np.zeros(3)), idxs=np.zeros(10**6, dtype=np.int8), preferred_shape=(10**6,))},
+            "a selection of 1000000 out of 3",
+        ),
         (lambda m: {"shapedirs": Ch(x=Ch(x=Ch(x=Ch(x=Ch(x=Ch(x=m["shapedirs"]))))))}, "an entry is a _Array"),
         (lambda m: {"weights": "lbs"}, "an entry is a str"),
         (lambda m: {"kintree_table": m["kintree_table"][:, ::-1]}, "comes before its parent"),
