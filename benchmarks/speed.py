@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
 from common.demo import build_demo_if_missing
@@ -40,6 +41,7 @@ from common.files import write_text
 from common.h36m_dataset import TEST_SUBJECTS, load_h36m
 from common.poses import Poses
 from common.precision import PRECISIONS
+from common.skeleton import NUM_JOINTS
 from common.tables import as_text
 
 WAYS = ("published", "ours", "floor")
@@ -98,7 +100,8 @@ def main() -> None:
                 results += rates(network, train, test, batch_size, device, args)
             if "start" in args.measures:
                 results += starts(network, batch_size, device, args)
-        tables.append(f"{network}\n{as_text(COLUMNS, rows(result for result in results if result['network'] == network))}")
+        table = as_text(COLUMNS, rows(result for result in results if result["network"] == network))
+        tables.append(f"{network}\n{table}\n{bound(network, device)}")
         print("\n\n".join(tables) if len(tables) == 2 else f"\n{tables[-1]}", flush=True)
     if args.out:
         Path(args.out).mkdir(parents=True, exist_ok=True)
@@ -175,6 +178,32 @@ def timed(run: Callable[[int], int], steps: int, device: torch.device, clock: st
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return CLOCKS[clock]() - started, poses
+
+
+def bound(network: str, device: torch.device) -> str:
+    """How many poses a second the arithmetic of a forward pass admits in float32, whatever is done around it."""
+    networks = new_networks(network, device)
+    inputs_2d = torch.zeros(1024, NUM_JOINTS, 2, device=device)
+    for module in networks.values():
+        module.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        networks["uncertainty"](networks["lifter"](inputs_2d)[1])
+    per_pose = counter.get_total_flops() / len(inputs_2d)
+
+    matrix = torch.rand(1024, 1024, device=device)
+
+    def multiply(times: int) -> int:
+        for _ in range(times):
+            matrix @ matrix
+        return times * 2 * 1024**3
+
+    multiply(3)
+    speeds = [count / seconds for seconds, count in (timed(multiply, 10, device, "wall") for _ in range(5))]
+    peak = statistics.median(speeds)
+    return (
+        f"forward: {per_pose / 1e6:.1f} MFLOP a pose; products of two 1,024 x 1,024 matrices run at {peak / 1e9:,.0f} GFLOP/s, "
+        f"at which it would be {peak / per_pose:,.0f} poses/s"
+    )
 
 
 def starts(network: str, batch_size: int, device: torch.device, args: argparse.Namespace) -> list[Result]:

@@ -89,6 +89,7 @@ def test_it_measures_and_writes(demo, tmp_path):
     assert all(result[way] > 0 for result in results for way in ("published", "ours", "floor"))
     assert (tmp_path / "table.txt").read_text().strip() == process.stdout.strip()
     assert "ours in bfloat16" in process.stdout
+    assert "forward: 8.6 MFLOP a pose" in process.stdout  # Martinez: (32 + 4 * 1024 + 45 + 15) * 1024 products, twice
 
 
 def test_a_training_script_says_when_its_first_step_is_done(demo):
