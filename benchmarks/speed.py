@@ -1,6 +1,6 @@
 """How fast this project trains and evaluates, against published code and against what the arithmetic alone takes.
 
-    python benchmarks/speed.py --out benchmarks/results_speed      # about six minutes on two cores; the machine should be idle
+    python benchmarks/speed.py --out benchmarks/results_speed      # six to nine minutes on two cores; the machine should be idle
     python benchmarks/speed.py --quick                             # does it work?
 
 Three ways, each with networks of the same size, weights and loss on the same poses:
