@@ -2,11 +2,12 @@
 
 import pickle
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 
 from common.errors import DuaError
 from common.smpl_model import load_body_model, load_joint_regressor, read_smpl_arrays
@@ -104,6 +105,29 @@ def test_smplx_poses_it(chumpy, model, tmp_path):
     turned, _ = body(np.array([[0, 0, np.pi / 2, *np.zeros(69)]]), np.zeros((1, 10)), np.zeros((1, 3)))
     offset = rest - rest[0]
     np.testing.assert_allclose(turned[0], rest[0] + np.stack([-offset[:, 1], offset[:, 0], offset[:, 2]], axis=1), atol=1e-5)
+
+
+class FakeSmplx(torch.nn.Module):
+    """Looks like `smplx.SMPL`: 45 joints come out, and translation is added to everything."""
+
+    def __init__(self, path, data_struct, gender, num_betas):
+        super().__init__()
+        assert (gender, num_betas) == ("neutral", 10)
+        assert data_struct.v_template.shape == (6890, 3)
+
+    def forward(self, betas, global_orient, body_pose, transl):
+        joints = torch.cat([global_orient, body_pose, torch.full((len(betas), 63), 9.0)], dim=1).reshape(-1, 45, 3)
+        return SimpleNamespace(joints=joints + transl[:, None], vertices=betas[:, :1, None] + transl[:, None].expand(-1, 6890, 3))
+
+
+def test_smplx_gets_the_parameters_where_they_belong(chumpy, model, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "smplx", SimpleNamespace(SMPL=FakeSmplx))
+    write(tmp_path / "SMPL_NEUTRAL.pkl", as_released(model))
+    pose, shape, trans = np.arange(144.0).reshape(2, 72), np.ones((2, 10)), np.array([[1.0, 2, 3], [4, 5, 6]])
+    joints, vertices = load_body_model(tmp_path)(pose, shape, trans)
+    np.testing.assert_array_equal(joints, pose.reshape(2, 24, 3) + trans[:, None])
+    assert vertices.shape == (2, 6890, 3)
+    np.testing.assert_array_equal(vertices[:, 5], trans + 1)
 
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path):
