@@ -8,6 +8,8 @@ import io
 import math
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,40 +33,37 @@ def load_arrays(path: str | Path, made_by: str = "") -> dict[str, Any]:
     """
     path = Path(path)
     require_file(path, made_by)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_zip(archive, path)
-            return {member.filename.removesuffix(".npy"): _read_member(archive, member, path) for member in archive.infolist()}
-    except DuaError:
-        raise
-    except Exception as error:  # a damaged zip raises nearly anything, from BadZipFile to zlib.error and struct.error
-        raise DuaError(f"{path} is damaged or no .npz file ({_reason(error)}); get it again{_hint(made_by)}") from error
+    # A damaged zip raises nearly anything, from BadZipFile to zlib.error and struct.error.
+    with _damage_told(path, ".npz file", made_by), zipfile.ZipFile(path) as archive:
+        check_zip(archive, path)
+        return {member.filename.removesuffix(".npy"): _read_member(archive, member, path) for member in archive.infolist()}
 
 
 def load_npy(path: str | Path, made_by: str = "") -> Any:
     """The array, or the one pickled Python object, of an .npy file. Raises as `load_arrays`."""
     path = Path(path)
     require_file(path, made_by)
-    try:
-        with open(path, "rb") as file:
-            return _read_npy(file, path.stat().st_size, path)
-    except DuaError:
-        raise
-    except Exception as error:
-        raise DuaError(f"{path} is damaged or no .npy file ({_reason(error)}); get it again{_hint(made_by)}") from error
+    with _damage_told(path, ".npy file", made_by), open(path, "rb") as file:
+        return _read_npy(file, path.stat().st_size, path)
 
 
 def load_pickle(path: str | Path, unpickler: type[RestrictedUnpickler] = RestrictedUnpickler) -> Any:
     """The object of a file that is one pickle, read by an `unpickler` that runs nothing. Raises as `load_arrays`."""
     path = Path(path)
     require_file(path)
+    with _damage_told(path, "pickle"), open(path, "rb", buffering=0) as file:
+        return _read_object(file, path.stat().st_size, path, unpickler)
+
+
+@contextmanager
+def _damage_told(path: Path, kind: str, made_by: str = "") -> Iterator[None]:
+    """Whatever a damaged file makes Python raise becomes one line about it."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return _read_object(file, path.stat().st_size, path, unpickler)
+        yield
     except DuaError:
         raise
     except Exception as error:
-        raise DuaError(f"{path} is damaged or no pickle ({_reason(error)}); get it again") from error
+        raise DuaError(f"{path} is damaged or no {kind} ({_reason(error)}); get it again{_hint(made_by)}") from error
 
 
 def require_file(path: Path, made_by: str = "") -> None:

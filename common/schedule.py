@@ -10,8 +10,8 @@ _WARM_UP = 0.05
 """Share of a fast run in which the learning rate rises; Adam's second moments are of few steps then."""
 
 
-# Chosen by validation errors on the open benchmark (Human3.6M domain, seeds 0 and 1). Martinez's passes over the data are cheap in large
-# batches, which a processor with bfloat16 computes up to four times as fast; SemGCN's are hardly, and it needs the steps.
+# Chosen by validation errors on the open benchmark (Human3.6M domain, seeds 0 and 1). Martinez's passes over the data are cheap in
+# large batches, which a processor with bfloat16 computes up to four times as fast; SemGCN's are hardly, and it needs the steps.
 _FAST: dict[str, dict[str, Any]] = {
     "martinez": {"batch_size": 512, "lr": 8e-3, "share": 0.85},
     "semgcn": {"batch_size": 64, "lr": 8e-3, "share": 0.33},

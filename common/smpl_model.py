@@ -13,7 +13,7 @@ import scipy.sparse
 import torch
 
 from common.errors import DuaError, short_reason
-from common.safe_load import load_npy, load_pickle, require_file
+from common.safe_load import load_npy, load_pickle
 from common.safe_pickle import RestrictedUnpickler
 from common.skeleton import H36M_32_TO_17, SMPL_JOINT_NAMES
 
@@ -76,8 +76,6 @@ def read_smpl_arrays(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         DuaError: the file is missing, or no SMPL model.
     """
-    path = Path(path)
-    require_file(path)
     model = load_pickle(path, _SmplUnpickler)
     try:
         arrays = {name: _checked(name, _array(model[name])) for name in _SHAPES}
