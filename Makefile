@@ -28,8 +28,8 @@ $(VENV)/.installed: requirements.txt requirements-dev.txt constraints.txt
 	touch $@
 
 # Built anew when what makes it has changed.
-data/demo/dataset.json: data/demo/motion.h5 data/prepare_data_demo.py common/body.py common/motion.py common/takes.py common/domain_builder.py \
-		common/camera.py common/h36m_cameras.py common/h36m_writer.py common/skeleton.py common/surreal_writer.py | $(VENV)/.installed
+data/demo/dataset.json: data/demo/motion.h5 data/prepare_data_demo.py common/mocap/body.py common/mocap/motion.py common/mocap/takes.py common/mocap/domain_builder.py \
+		common/geometry/camera.py common/geometry/h36m_cameras.py common/preparation/h36m_writer.py common/geometry/skeleton.py common/preparation/surreal_writer.py | $(VENV)/.installed
 	$(VENV)/bin/python data/prepare_data_demo.py
 
 clean:

@@ -15,17 +15,17 @@ from common.errors import run_script  # isort: skip  (first: see common/__init__
 import torch
 from torch.nn import functional as F
 
-from common.arguments import parse_arguments, training_parser
-from common.batches import ShuffledBatches
-from common.checkpoint import load_checkpoint, rebuild_networks
-from common.conversion_report import conversion_errors, print_report
-from common.converter import FORMATS, least_squares
-from common.evaluation import Validation
-from common.experiment import Experiment
-from common.h36m_dataset import TRAIN_SUBJECTS
-from common.metrics import mpjpe
-from common.poses import split_validation
-from common.smpl_dataset import load_pairs
+from common.adaptation.conversion_report import conversion_errors, print_report
+from common.adaptation.converter import FORMATS, least_squares
+from common.datasets.batches import ShuffledBatches
+from common.datasets.h36m import TRAIN_SUBJECTS
+from common.datasets.poses import split_validation
+from common.datasets.smpl import load_pairs
+from common.evaluation.evaluate import Validation
+from common.evaluation.metrics import mpjpe
+from common.training.arguments import parse_arguments, training_parser
+from common.training.checkpoint import load_checkpoint, rebuild_networks
+from common.training.experiment import Experiment
 from models.pose_converter import ARCHITECTURES
 
 

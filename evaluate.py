@@ -23,21 +23,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.converter import labels_for
-from common.demo import build_demo_if_missing
-from common.device import choose_device
-from common.evaluation import evaluate
-from common.experiment import describe, domain_of
-from common.files import write_text
-from common.lifter import load_lifter
-from common.poses import Poses
-from common.streamed import Streamed
-from common.tables import as_csv, as_latex, as_text
-from common.test_sets import load_test, open_test
-from common.test_time import TestTime
-from common.uncertainty_figure import plot_uncertainty
-from common.uncertainty_report import COLUMNS as UNCERTAINTY_COLUMNS
-from common.uncertainty_report import DEFINITIONS, LEGEND, Judged, judge
+from common.adaptation.converter import labels_for
+from common.compute.device import choose_device
+from common.datasets.demo import build_demo_if_missing
+from common.datasets.poses import Poses
+from common.datasets.streamed import Streamed
+from common.datasets.test_sets import load_test, open_test
+from common.evaluation.evaluate import evaluate
+from common.evaluation.tables import as_csv, as_latex, as_text
+from common.evaluation.test_time import TestTime
+from common.files.writing import write_text
+from common.plotting.uncertainty_figure import plot_uncertainty
+from common.prediction.lifter import load_lifter
+from common.training.experiment import describe, domain_of
+from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
+from common.uncertainty.report import DEFINITIONS, LEGEND, Judged, judge
 
 COLUMNS = (
     "source",

@@ -15,12 +15,12 @@ from common.errors import run_script  # isort: skip  (first: see common/__init__
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.arguments import parse_arguments, training_parser
-from common.experiment import Experiment
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
-from common.in_domain import train_in_domain
-from common.losses import UNCERTAINTY_LOSSES
-from common.networks import add_network_arguments
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.evaluation.losses import UNCERTAINTY_LOSSES
+from common.training.arguments import parse_arguments, training_parser
+from common.training.experiment import Experiment
+from common.training.in_domain import train_in_domain
+from common.training.networks import add_network_arguments
 
 
 def main() -> None:

@@ -23,14 +23,24 @@ from typing import Any
 
 import matplotlib
 
-from common import run_figures
-from common.demo import build_demo_if_missing
-from common.device import choose_device
+from common.compute.device import choose_device
+from common.datasets.demo import build_demo_if_missing
+from common.datasets.test_sets import load_test
 from common.figures import PAPER, WIDTHS, save
-from common.finished_runs import Run, Spread, holds_spreads, names_of, read_log, read_run, read_spreads, spread_of, with_oracle
-from common.lifter import load_lifter
-from common.test_sets import load_test
-from common.uncertainty_report import CONSTANT, judge
+from common.plotting import run_figures
+from common.plotting.finished_runs import (
+    Run,
+    Spread,
+    holds_spreads,
+    names_of,
+    read_log,
+    read_run,
+    read_spreads,
+    spread_of,
+    with_oracle,
+)
+from common.prediction.lifter import load_lifter
+from common.uncertainty.report import CONSTANT, judge
 
 KINDS = ("joints", "actions", "curves", "uncertainty")
 

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from common.arguments import check_fps
-from common.keypoint_files import read_keypoints
-from common.keypoints import ORDERS, choose_order
-from common.onnx_export import export_onnx
-from common.prediction_files import Clip, check_folder, check_output, write_clip
-from common.predictor import Predictor
-from common.tracks import Track, link_people
+from common.prediction.keypoint_files import read_keypoints
+from common.prediction.keypoints import ORDERS, choose_order
+from common.prediction.onnx_export import export_onnx
+from common.prediction.outputs import Clip, check_folder, check_output, write_clip
+from common.prediction.predictor import Predictor
+from common.prediction.tracks import Track, link_people
+from common.training.arguments import check_fps
 
 _FPS = 30.0
 
@@ -77,7 +77,7 @@ def main() -> None:
         if os.path.realpath(path) == os.path.realpath(args.keypoints):
             raise DuaError(f"{path} is the file of 2D joints itself; write elsewhere")
     if args.render:
-        from common.render_files import check_output as check_rendering  # here, not above: who draws nothing need not wait
+        from common.rendering.outputs import check_output as check_rendering  # here, not above: who draws nothing need not wait
 
         check_rendering(args.render)
     check_fps(args.fps)
@@ -118,8 +118,8 @@ def main() -> None:
         write_clip(path, clip)
         print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))
     if args.render:
-        from common.prediction_scene import prediction_scene
-        from common.render_files import write_scene
+        from common.rendering.outputs import write_scene
+        from common.rendering.prediction_scene import prediction_scene
 
         write_scene(args.render, prediction_scene(clip, predictor, Path(args.keypoints).name))
         print(args.render)

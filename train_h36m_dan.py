@@ -13,16 +13,16 @@ of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen o
 
 from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
 
-from common.adaptation import check_adaptation
-from common.arguments import parse_arguments, training_parser
-from common.converter import convert_labels, find_or_train_converter
-from common.dua import add_dua_arguments, train_adapted
-from common.experiment import Experiment
-from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
-from common.networks import add_network_arguments
-from common.poses import UnlabelledPoses
-from common.streamed import Streamed
-from common.surreal_stream import open_surreal_2d, open_surreal_test
+from common.adaptation.beyond import check_adaptation
+from common.adaptation.converter import convert_labels, find_or_train_converter
+from common.adaptation.dua import add_dua_arguments, train_adapted
+from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
+from common.datasets.poses import UnlabelledPoses
+from common.datasets.streamed import Streamed
+from common.datasets.surreal_stream import open_surreal_2d, open_surreal_test
+from common.training.arguments import parse_arguments, training_parser
+from common.training.experiment import Experiment
+from common.training.networks import add_network_arguments
 
 
 def main() -> None:

@@ -21,17 +21,17 @@ from common.errors import run_script  # isort: skip  (first: see common/__init__
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.adaptation import check_adaptation
-from common.arguments import Arguments, parse_arguments, training_parser
-from common.converter import convert_labels, find_or_train_converter
-from common.dua import add_dua_arguments, decide_dua, train_adapted
-from common.experiment import Experiment
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
-from common.in_domain import train_in_domain
-from common.losses import UNCERTAINTY_LOSSES
-from common.networks import add_network_arguments
-from common.poses import UnlabelledPoses
-from common.surreal_stream import open_surreal, open_surreal_test
+from common.adaptation.beyond import check_adaptation
+from common.adaptation.converter import convert_labels, find_or_train_converter
+from common.adaptation.dua import add_dua_arguments, decide_dua, train_adapted
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
+from common.datasets.poses import UnlabelledPoses
+from common.datasets.surreal_stream import open_surreal, open_surreal_test
+from common.evaluation.losses import UNCERTAINTY_LOSSES
+from common.training.arguments import Arguments, parse_arguments, training_parser
+from common.training.experiment import Experiment
+from common.training.in_domain import train_in_domain
+from common.training.networks import add_network_arguments
 
 
 def main() -> None:

@@ -15,17 +15,17 @@ from common.errors import DuaError, run_script  # isort: skip  (first: see commo
 import argparse
 from pathlib import Path
 
-from common.arguments import check_fps
-from common.camera import image_coordinates
-from common.clips import first_frames, load_h36m_clip, load_surreal_named
-from common.demo import build_demo_if_missing
-from common.device import choose_device
-from common.lifter import ARCHITECTURES, load_lifter
-from common.panels import prediction_panels, short_names
-from common.render_files import check_output, write_scene
-from common.safe_load import require_file
-from common.scene import Scene
-from common.video import Video
+from common.compute.device import choose_device
+from common.datasets.clips import first_frames, load_h36m_clip, load_surreal_named
+from common.datasets.demo import build_demo_if_missing
+from common.files.arrays import require_file
+from common.geometry.camera import image_coordinates
+from common.prediction.lifter import ARCHITECTURES, load_lifter
+from common.rendering.outputs import check_output, write_scene
+from common.rendering.panels import prediction_panels, short_names
+from common.rendering.scene import Scene
+from common.rendering.video import Video
+from common.training.arguments import check_fps
 
 
 def main() -> None:

@@ -18,19 +18,19 @@ sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository r
 import torch
 from torch import Tensor
 
-from common.adaptation import adapted_batches
-from common.checkpoint import BEST, checkpoint_file
-from common.converter import convert_labels, load_converter
-from common.demo import build_demo_if_missing
-from common.discrepancy import mkmmd
-from common.domain_gap import misalignment, quantities
+from common.adaptation.beyond import adapted_batches
+from common.adaptation.converter import convert_labels, load_converter
+from common.adaptation.discrepancy import mkmmd
+from common.adaptation.domain_gap import misalignment, quantities
+from common.datasets.demo import build_demo_if_missing
+from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
+from common.datasets.poses import Poses, split_validation
+from common.datasets.smpl import load_pairs
+from common.datasets.surreal import load_surreal
 from common.errors import run_script
-from common.h36m_dataset import TRAIN_SUBJECTS, load_h36m
-from common.poses import Poses, split_validation
-from common.skeleton import JOINT_NAMES
-from common.smpl_dataset import load_pairs
-from common.surreal_dataset import load_surreal
-from common.tables import as_text
+from common.evaluation.tables import as_text
+from common.geometry.skeleton import JOINT_NAMES
+from common.training.checkpoint import BEST, checkpoint_file
 
 # The real data sets, as far as figures are published. SURREAL: its public renderer (the camera's distance is drawn about 8 m, of
 # which the first frame's pelvis takes about 1; level; the pelvis in the middle) and SMPL's mean rest pose (Loper et al. 2015).

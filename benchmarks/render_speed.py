@@ -1,4 +1,4 @@
-"""How long a frame takes to render: matplotlib's 3D axes drawn anew for each, as VideoPose3D does, against `common.render`.
+"""How long a frame takes to render: matplotlib's 3D axes drawn anew for each, as VideoPose3D does, against `common.rendering.renderer`.
 
     python benchmarks/render_speed.py --data_dir data/demo
 
@@ -21,14 +21,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from common.camera import image_coordinates
-from common.clips import load_h36m_clip
-from common.demo import build_demo_if_missing
+from common.datasets.clips import load_h36m_clip
+from common.datasets.demo import build_demo_if_missing
 from common.errors import run_script
-from common.layout import AZIMUTH, ELEVATION
-from common.render import Renderer
-from common.scene import SIDES, Panel, Scene, upright
-from common.skeleton import BONES
+from common.geometry.camera import image_coordinates
+from common.geometry.skeleton import BONES
+from common.rendering.layout import AZIMUTH, ELEVATION
+from common.rendering.renderer import Renderer
+from common.rendering.scene import SIDES, Panel, Scene, upright
 
 DPI = 100
 BLOCK = 20
@@ -61,9 +61,9 @@ def main() -> None:
             assert draw_figure(index).shape[1::-1] == renderer.layout.size
 
     blocks = [range(start, min(start + BLOCK, args.frames)) for start in range(0, args.frames, BLOCK)]
-    seconds: dict[str, list[float]] = {"matplotlib redrawn": [], "common.render": []}
+    seconds: dict[str, list[float]] = {"matplotlib redrawn": [], "our renderer": []}
     for indices in blocks:
-        for name, way in (("matplotlib redrawn", theirs), ("common.render", ours)):
+        for name, way in (("matplotlib redrawn", theirs), ("our renderer", ours)):
             started = time.perf_counter()
             way(indices)
             seconds[name].append((time.perf_counter() - started) / len(indices))

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.checkpoint import LAST
 from common.errors import DuaError, short_reason
-from common.files import write_text
+from common.files.writing import write_text
+from common.training.checkpoint import LAST
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -36,16 +36,16 @@ import h5py
 import numpy as np
 import torch
 
-from common.block_batches import BlockBatches
-from common.domain_stream import check_disk
+from common.datasets.block_batches import BlockBatches
+from common.datasets.poses import Poses, split_validation
+from common.datasets.streamed import Streamed
+from common.datasets.surreal import path_surreal
+from common.datasets.surreal_stream import open_surreal
 from common.errors import DuaError, run_script
+from common.evaluation.tables import as_csv, as_text
 from common.figures import COLOURS, MARKERS, PAPER, WIDTHS, save, subplots
-from common.files import write_text
-from common.poses import Poses, split_validation
-from common.streamed import Streamed
-from common.surreal_dataset import path_surreal
-from common.surreal_stream import open_surreal
-from common.tables import as_csv, as_text
+from common.files.writing import write_text
+from common.mocap.domain_stream import check_disk
 
 SMALL = ("--hid_dim", "16", "--num_layers", "1", "--batch_size", "256")
 COLUMNS = (

@@ -34,15 +34,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
-from common.demo import build_demo_if_missing
-from common.device import choose_device
+from common.compute.device import choose_device
+from common.compute.precision import PRECISIONS
+from common.datasets.demo import build_demo_if_missing
+from common.datasets.h36m import TEST_SUBJECTS, load_h36m
+from common.datasets.poses import Poses
 from common.errors import DuaError, run_script
-from common.files import write_text
-from common.h36m_dataset import TEST_SUBJECTS, load_h36m
-from common.poses import Poses
-from common.precision import PRECISIONS
-from common.skeleton import NUM_JOINTS
-from common.tables import as_text
+from common.evaluation.tables import as_text
+from common.files.writing import write_text
+from common.geometry.skeleton import NUM_JOINTS
 
 WAYS = ("published", "ours", "floor")
 MEASURES = {"training": "poses/s", "evaluation": "poses/s", "first step": "s", "memory": "MB"}

@@ -73,7 +73,7 @@ def train_script(network: str, batch_size: str, data_dir: str, device: str) -> N
 
 def train_way(way: str, network: str, batch_size: int, data_dir: str, device: torch.device) -> None:
     from benchmarks.speed_ways import Setting, floor, new_networks, published, random_poses
-    from common.h36m_dataset import load_h36m
+    from common.datasets.h36m import load_h36m
 
     poses = load_h36m(data_dir) if way == "published" else random_poses(batch_size)
     setting = Setting(network, new_networks(network, device), poses, poses, batch_size, device)

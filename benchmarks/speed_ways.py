@@ -10,15 +10,15 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmarks import published_step
-from common.arguments import Arguments, parse_arguments, training_parser
-from common.batches import ShuffledBatches
-from common.evaluation import Validation, validation_errors
-from common.losses import uncertainty_loss
-from common.metrics import mpjpe
-from common.networks import add_network_arguments, lifter_description, uncertainty_description
-from common.poses import Poses, Sequence
-from common.skeleton import NUM_JOINTS
-from common.training import Trainer
+from common.datasets.batches import ShuffledBatches
+from common.datasets.poses import Poses, Sequence
+from common.evaluation.evaluate import Validation, validation_errors
+from common.evaluation.losses import uncertainty_loss
+from common.evaluation.metrics import mpjpe
+from common.geometry.skeleton import NUM_JOINTS
+from common.training.arguments import Arguments, parse_arguments, training_parser
+from common.training.loop import Trainer
+from common.training.networks import add_network_arguments, lifter_description, uncertainty_description
 from models import build
 
 NETWORKS = {"martinez": (), "semgcn": ("--non_local",)}

@@ -21,12 +21,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common` is found from the repository root
 
 from benchmarks.runs import one_run
-from common.demo import build_demo_if_missing
+from common.datasets.demo import build_demo_if_missing
 from common.errors import DuaError, run_script
+from common.evaluation.tables import as_csv, as_text
 from common.figures import COLOURS, PAPER, WIDTHS, save, subplots
-from common.files import write_text
-from common.schedule import SCHEDULES, fast_options
-from common.tables import as_csv, as_text
+from common.files.writing import write_text
+from common.training.schedule import SCHEDULES, fast_options
 
 SCRIPTS = {"martinez": ("main_prob.py",), "semgcn": ("main_gcn_prob.py", "--non_local")}
 COLUMNS = (

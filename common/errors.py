@@ -24,11 +24,11 @@ def one_line(text: str) -> str:
 def run_script(main: Callable[[], None], together: bool = False) -> None:
     """Run a script's `main`; a `DuaError` ends it with one line on stderr and exit code 2, without a traceback.
 
-    Ctrl-C outside the training loop (which saves first, see `common.training`) exits with 130, as shells expect. What the system
+    Ctrl-C outside the training loop (which saves first, see `common.training.loop`) exits with 130, as shells expect. What the system
     refuses (no permission, a name that is too long) is bad input as well, wherever it shows.
 
     Args:
-        together: the processes that `torchrun` starts run it together (`common.distributed`).
+        together: the processes that `torchrun` starts run it together (`common.compute.distributed`).
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a name of a file shows its escape
@@ -37,7 +37,7 @@ def run_script(main: Callable[[], None], together: bool = False) -> None:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             main()
         elif together:
-            from common.distributed import run_together  # here: not every script needs torch
+            from common.compute.distributed import run_together  # here: not every script needs torch
 
             run_together(main)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.files import atomic_write
+from common.files.writing import atomic_write
 
 # matplotlib is imported in functions: it takes half a second that a run or a table need not wait for.
 

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from common.errors import DuaError, run_script
-from common.files import atomic_write
+from common.files.writing import atomic_write
 
 _PREFIX = "pybullet_data/data/motions/humanoid3d_"
 

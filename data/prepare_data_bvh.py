@@ -6,7 +6,7 @@
     python train_surreal.py --dua --data_dir data/bandai
 
 Takes folders, .bvh files and .zip archives. Joints are matched by name: the conventions of CMU, LAFAN1, 100STYLE, Mixamo and
-Bandai-Namco are known, `--conventions FILE.json` adds others (common/bvh_conventions.json shows the form). Each clip is given
+Bandai-Namco are known, `--conventions FILE.json` adds others (common/mocap/bvh_conventions.json shows the form). Each clip is given
 to one part of one domain: training subjects of Human3.6M, bodies of SURREAL, or the test of both. The files are those that
 `data/prepare_data_demo.py` lists; which clip went where is in `dataset.json`.
 """
@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `comm
 import numpy as np
 from tqdm import tqdm
 
-from common.bvh import load_bvh
-from common.bvh_files import find_bvh
-from common.domain_builder import add_size_arguments, build_domains, summarise
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.errors import DuaError, run_script
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
-from common.takes import FPS, Clips
+from common.mocap.bvh import load_bvh
+from common.mocap.bvh_files import find_bvh
+from common.mocap.domain_builder import add_size_arguments, build_domains, summarise
+from common.mocap.takes import FPS, Clips
 
 # Shares of the clips: a sixth for the tests of both domains, the rest for the two trainings, a tenth of each validates.
 _TEST, _H36M = 1 / 6, 5 / 12

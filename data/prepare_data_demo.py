@@ -18,11 +18,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `common` is found from the repository root
 
-from common.domain_builder import add_size_arguments, build_domains, summarise
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.errors import DuaError, run_script
-from common.h36m_dataset import TEST_SUBJECTS, TRAIN_SUBJECTS
-from common.motion import load_deepmimic_clips
-from common.takes import FPS, Clips
+from common.mocap.domain_builder import add_size_arguments, build_domains, summarise
+from common.mocap.motion import load_deepmimic_clips
+from common.mocap.takes import FPS, Clips
 
 DEMO = Path(__file__).resolve().parent / "demo"
 

@@ -21,11 +21,12 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside the script alone; `common` lies one folder up.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.datasets.h36m import path_2d, path_3d
 from common.errors import DuaError, run_script
-from common.file_sets import written_together
-from common.h5_archive import H5Archive
-from common.h36m_dataset import path_2d, path_3d
-from common.h36m_sources import (
+from common.files.sets import written_together
+from common.geometry.skeleton import JOINTS_LEFT, JOINTS_RIGHT, NUM_JOINTS
+from common.preparation.h5_archive import H5Archive
+from common.preparation.h36m_sources import (
     SUBJECTS,
     clips_expected,
     detections_in,
@@ -34,14 +35,13 @@ from common.h36m_sources import (
     read_detections,
     read_mat,
 )
-from common.h36m_writer import (
+from common.preparation.h36m_writer import (
     Positions2D,
     Positions3D,
     write_ground_truth_2d,
     write_positions_2d,
     write_positions_3d,
 )
-from common.skeleton import JOINTS_LEFT, JOINTS_RIGHT, NUM_JOINTS
 
 # As VideoPose3D describes joints: how many, and the (left, right) places that mirror each other.
 _METADATA_16 = {

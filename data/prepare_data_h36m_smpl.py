@@ -16,12 +16,12 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside the script alone; `common` lies one folder up.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.datasets.h36m import MAKE_3D, path_3d, path_smpl, subjects_of
 from common.errors import DuaError, run_script
-from common.h36m_dataset import MAKE_3D, path_3d, path_smpl, subjects_of
-from common.h36m_writer import write_smpl_3d
-from common.safe_load import load_arrays
-from common.smpl_model import load_body_model, load_joint_regressor
-from common.smpl_sources import (
+from common.files.arrays import load_arrays
+from common.preparation.h36m_writer import write_smpl_3d
+from common.preparation.smpl_model import load_body_model, load_joint_regressor
+from common.preparation.smpl_sources import (
     MAX_ERROR_MM,
     Fits,
     find_fits,

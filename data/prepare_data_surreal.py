@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
+from common.compute.signals import watch_for_stop
+from common.datasets.surreal import SPLITS, path_surreal
 from common.errors import DuaError, run_script
-from common.signals import watch_for_stop
-from common.surreal_dataset import SPLITS, path_surreal
-from common.surreal_sources import Problem, Source, find_tree, read_npy, read_pose2mesh, read_tree
-from common.surreal_writer import SurrealWriter
+from common.preparation.surreal_sources import Problem, Source, find_tree, read_npy, read_pose2mesh, read_tree
+from common.preparation.surreal_writer import SurrealWriter
 
 
 def parse_args() -> argparse.Namespace:

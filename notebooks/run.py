@@ -3,7 +3,7 @@
     python notebooks/run.py                                 # all, in place
     python notebooks/run.py 3_uncertainty --out /tmp        # one, elsewhere
 
-What a notebook trains is found again in checkpoint/notebooks (`common.notebook`); delete that folder to train anew.
+What a notebook trains is found again in checkpoint/notebooks (`notebooks.runs`); delete that folder to train anew.
 """
 
 import argparse
@@ -19,7 +19,7 @@ NOTEBOOKS = Path(__file__).resolve().parent
 sys.path.insert(0, str(NOTEBOOKS.parent))  # so that `common` is found
 
 from common.errors import DuaError, run_script, short_reason
-from common.files import write_text
+from common.files.writing import write_text
 
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

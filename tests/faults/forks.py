@@ -21,10 +21,10 @@ import scipy.io
 import scipy.optimize  # noqa: F401
 import torch
 
-import common.dua
-import common.render_files
-import common.surreal_sources
-import common.uncertainty_report  # noqa: F401
+import common.adaptation.dua
+import common.preparation.surreal_sources
+import common.rendering.outputs
+import common.uncertainty.report  # noqa: F401
 from tests.conftest import ROOT
 
 _default = multiprocessing.get_start_method()

@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 import torch
 
-from tests import bvh_text
 from tests.faults.kinds import KINDS
+from tests.helpers import bvh_text
 
 GIGABYTES = 2**31
 """What the sandbox does not have."""

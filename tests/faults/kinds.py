@@ -12,25 +12,25 @@ import numpy as np
 import scipy.io
 import torch
 
-from common.bvh_files import BvhSource
-from common.bvh_parser import move_skeleton, parse_bvh
-from common.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
-from common.clips import _fps
+from common.datasets.clips import _fps
+from common.datasets.h36m import load_h36m
+from common.datasets.poses import read_splits
+from common.datasets.surreal import load_surreal
 from common.errors import DuaError
-from common.finished_runs import read_log, read_run
-from common.h5_archive import H5Archive
-from common.h36m_dataset import load_h36m
-from common.h36m_sources import read_archive, read_cdf, read_mat
-from common.keypoint_files import read_keypoints
-from common.keypoints import to_our_joints
-from common.poses import read_splits
-from common.smpl_sources import read_json
-from common.surreal_dataset import load_surreal
-from common.surreal_sources import Problem, read_info, read_npy, read_pose2mesh
-from common.surreal_writer import SurrealWriter
-from common.tracks import link_people
+from common.mocap.bvh_files import BvhSource
+from common.mocap.bvh_parser import move_skeleton, parse_bvh
+from common.plotting.finished_runs import read_log, read_run
+from common.prediction.keypoint_files import read_keypoints
+from common.prediction.keypoints import to_our_joints
+from common.prediction.tracks import link_people
+from common.preparation.h5_archive import H5Archive
+from common.preparation.h36m_sources import read_archive, read_cdf, read_mat
+from common.preparation.smpl_sources import read_json
+from common.preparation.surreal_sources import Problem, read_info, read_npy, read_pose2mesh
+from common.preparation.surreal_writer import SurrealWriter
+from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from models import build
-from tests import bvh_text, h36m_files, keypoint_text, surreal_files
+from tests.helpers import bvh_text, h36m_files, keypoint_text, surreal_files
 
 
 @dataclass(frozen=True)

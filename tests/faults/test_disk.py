@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 
-from common.checkpoint import load_checkpoint
+from common.training.checkpoint import load_checkpoint
 from tests.faults.disks import Disk
 from tests.faults.forks import run
-from tests.script_tools import QUICK, assert_one_line, only_run
-from tests.surreal_files import write_tree
+from tests.helpers.script_tools import QUICK, assert_one_line, only_run
+from tests.helpers.surreal_files import write_tree
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.bvh_files import find_bvh
-from common.page import page
-from common.scene import Panel
+from common.mocap.bvh_files import find_bvh
+from common.rendering.page import page
+from common.rendering.scene import Panel
 from tests.conftest import ROOT
 from tests.faults import hostile
 from tests.faults.kinds import KINDS
 from tests.faults.sandbox import Sandbox
-from tests.test_render import CAMERAS, scene_of, waving
+from tests.rendering.test_renderer import CAMERAS, scene_of, waving
 
 
 def refused(tmp_path: Path, kind: str, files: dict[str, bytes], words: str = "") -> None:
@@ -35,7 +35,7 @@ def refused(tmp_path: Path, kind: str, files: dict[str, bytes], words: str = "")
 
 
 def test_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.safe_pickle._Counted.left", 250_000)
+    monkeypatch.setattr("common.files.pickles._Counted.left", 250_000)
     payloads = hostile.pickles(tmp_path / "marker")
     refused(tmp_path, "surreal npy", {name: hostile.npy(payload) for name, payload in payloads.items()})
     few = list(payloads.items())[:4]  # the same reader, behind another container
@@ -111,7 +111,7 @@ def test_no_source_reads_code_from_data() -> None:
     torch_loads = 0
     for path in [
         *ROOT.glob("*.py"),
-        *(p for folder in ("common", "models", "data", "benchmarks") for p in (ROOT / folder).glob("*.py")),
+        *(p for folder in ("common", "models", "data", "benchmarks") for p in (ROOT / folder).rglob("*.py")),
     ]:
         where = path.relative_to(ROOT).as_posix()
         for name, call in calls(ast.parse(path.read_text(encoding="utf-8"))):
@@ -124,7 +124,7 @@ def test_no_source_reads_code_from_data() -> None:
             assert name not in ("eval", "exec", "np.load", "numpy.load", "os.system", "os.popen", "marshal.loads", "yaml.load"), (
                 where
             )
-            assert not name.startswith("pickle.load") or where == "common/apart.py", where
+            assert not name.startswith("pickle.load") or where == "common/files/apart.py", where
             assert name.rpartition(".")[2] not in ("extractall", "unpack_archive", "read_pickle"), where
             assert options.keys().isdisjoint(("allow_pickle", "shell")), where
     assert torch_loads == 1

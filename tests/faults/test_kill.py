@@ -4,7 +4,7 @@
     DUA_FAULT_SEED=7 ...                                        # at other instants
 
 Instants are drawn evenly over the time that the script takes when it is left alone. The few microseconds within
-`common.files.atomic_write` are hardly ever met by chance: there the process kills itself at the n-th call.
+`common.files.writing.atomic_write` are hardly ever met by chance: there the process kills itself at the n-th call.
 """
 
 import csv
@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.checkpoint import load_checkpoint
+from common.training.checkpoint import load_checkpoint
 from tests.faults.forks import count_renames, die_at, run, run_and_kill
-from tests.script_tools import assert_same_bits, only_run
-from tests.surreal_files import write_tree
+from tests.helpers.script_tools import assert_same_bits, only_run
+from tests.helpers.surreal_files import write_tree
 
 SEED = int(os.environ.get("DUA_FAULT_SEED", "0"))
 KILLS = int(os.environ.get("DUA_FAULT_KILLS", "0"))

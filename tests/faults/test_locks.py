@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-import common.experiment
-import common.run_lock
-from common.checkpoint import load_checkpoint
+import common.training.experiment
+import common.training.run_lock
 from common.errors import DuaError
-from common.file_sets import written_together
-from common.run_lock import LOCK, run_lock
-from common.run_log import new_run_folder, write_results
+from common.files.sets import written_together
+from common.training.checkpoint import load_checkpoint
+from common.training.run_lock import LOCK, run_lock
+from common.training.run_log import new_run_folder, write_results
 from tests.faults.forks import Fork, run
-from tests.script_tools import QUICK, assert_one_line, only_run, run_here, wait_for
-from tests.surreal_files import write_tree
+from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here, wait_for
+from tests.helpers.surreal_files import write_tree
 
 
 def in_threads(work, count):
@@ -69,7 +69,7 @@ def test_a_run_is_held_until_it_has_reported(demo, tmp_path, monkeypatch):
         held.append((path.parent / LOCK).exists())
         write_results(path, results)
 
-    monkeypatch.setattr(common.experiment, "write_results", write)
+    monkeypatch.setattr(common.training.experiment, "write_results", write)
     process = run_here("main_prob.py", "--data_dir", demo, *QUICK, "--checkpoint", tmp_path)
     assert process.returncode == 0, process.stderr
     assert held == [True]
@@ -115,7 +115,7 @@ def test_a_holder_that_has_not_signed_yet(tmp_path):
 
 
 def test_without_locks_a_run_goes_on_with_a_warning(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(common.run_lock, "try_lock", lambda descriptor: None)
+    monkeypatch.setattr(common.training.run_lock, "try_lock", lambda descriptor: None)
     with run_lock(tmp_path):
         pass
     assert str(tmp_path) in capsys.readouterr().err
@@ -123,7 +123,7 @@ def test_without_locks_a_run_goes_on_with_a_warning(tmp_path, monkeypatch, capsy
 
 def test_processes_that_train_one_run_together_do_not_lock_each_other_out(tmp_path, monkeypatch):
     with run_lock(tmp_path):
-        monkeypatch.setattr(common.run_lock, "is_main", lambda: False)
+        monkeypatch.setattr(common.training.run_lock, "is_main", lambda: False)
         with run_lock(tmp_path):
             assert (tmp_path / LOCK).exists()
         assert (tmp_path / LOCK).exists()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.faults.forks import run
-from tests.script_tools import QUICK, assert_one_line
+from tests.helpers.script_tools import QUICK, assert_one_line
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 SCRIPTS += [f"data/prepare_data_{name}.py" for name in ("demo", "h36m", "h36m_smpl", "surreal")]

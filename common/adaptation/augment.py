@@ -1,0 +1,141 @@
+"""Training poses seen anew in every batch: other limbs, another heading, another camera, the target's places and sizes.
+
+What is drawn depends on (seed, step) alone, so a run that is taken up again sees the same poses. Everything here reads labels
+of the source; of the target, 2D joints and intrinsics alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from common.datasets.batches import DomainBatches, StepBatches
+from common.datasets.views import align_roots, project, rotation_between
+from common.evaluation.test_time import mirrored
+from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
+
+# Fixed before any test was run, and wide: what a body or a tripod can be, not what a target is.
+_STATURE = 0.1
+"""Standard deviation of a body's size; statures of all adults vary by 0.06 (`common.mocap.body`), children's by more."""
+_LIMB = 0.05
+"""Of a limb's length beside that of the body, alike on both sides."""
+_PITCH_DOWN, _PITCH_UP = 25.0, 5.0
+"""Degrees: a camera at the height of a hip to one that looks down from above heads; few look up."""
+_ROLL = 3.0
+"""Degrees, standard deviation."""
+_NEARER, _FARTHER = 0.6, 1.4
+"""Factors of the distance between camera and root."""
+_SHIFT = 0.3
+"""Screen units, standard deviation: where the root stands in the picture, beside where it stood."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """How source poses are seen anew.
+
+    Attributes:
+        augment: bodies and cameras are drawn.
+        align: each source pose is put where a target pose stands (`common.datasets.views.align_roots`).
+        centred: views have the root on the optical axis (`common.datasets.views.canonical`).
+        compare: a loss compares the domains, so inputs_t is handed on.
+    """
+
+    augment: bool
+    align: bool
+    centred: bool
+    compare: bool
+
+    def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+        """inputs_s, targets_s[, inputs_t] of one batch, what is random drawn from `generator` (on the CPU).
+
+        Args:
+            batch: inputs_s (B, 16, 2), targets_s (B, 16, 3), roots_s (B, 3), up_s (B, 3), intrinsics_s (B, 4) and, with a
+                target, inputs_t (B, 16, 2), intrinsics_t (B, 4).
+        """
+        _, poses, roots, up, intrinsics, *target = batch
+        if self.augment:
+            poses = stretch_limbs(poses, generator)
+            poses, up = mirror_some(poses, up, generator)
+            poses = turn(poses, up, generator)
+            roots = move(roots, intrinsics, generator, self.centred)
+        if self.align:
+            inputs_t, intrinsics = target
+            roots = align_roots(poses, inputs_t, intrinsics)
+        return project(poses, roots, intrinsics), poses, *(target[:1] if self.compare else ())
+
+
+class SeenAnew:
+    """Batches whose source poses are seen anew, each time otherwise; `seed` is the run's."""
+
+    def __init__(self, batches: StepBatches | DomainBatches, views: Views, seed: int) -> None:
+        self.batches = batches
+        self.views = views
+        self.batch_size, self.steps = batches.batch_size, batches.steps
+        self._seed = seed
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
+        """Batches `start`, `start` + 1, ... of an epoch."""
+        for step, batch in enumerate(self.batches.epoch(epoch, start), epoch * self.steps + start):
+            generator = torch.Generator().manual_seed(((self._seed * 1_000_003 + step) * 2 + 1) % 2**63)
+            yield self.views.see(batch, generator)
+
+    def describe(self) -> str:
+        """What a log says."""
+        how = [name for name, on in (("drawn", self.views.augment), ("aligned with the target's", self.views.align)) if on]
+        return f"{self.batches.describe()}; source poses are seen anew: {' and '.join(how)}"
+
+
+def stretch_limbs(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, 16, 3) poses of bodies that are larger or smaller, with longer or shorter limbs, the same left and right."""
+    count, device = len(poses_3d), poses_3d.device
+    factors = torch.exp(_LIMB * torch.randn(count, NUM_JOINTS, generator=generator))
+    factors[:, list(JOINTS_LEFT)] = factors[:, [MIRROR[joint] for joint in JOINTS_LEFT]]
+    factors = (factors * torch.exp(_STATURE * torch.randn(count, 1, generator=generator))).to(device)
+    stretched = [poses_3d[:, ROOT]] + [poses_3d[:, ROOT]] * (NUM_JOINTS - 1)
+    for parent, child in BONES:  # parents come before their children
+        stretched[child] = stretched[parent] + (poses_3d[:, child] - poses_3d[:, parent]) * factors[:, child, None]
+    return torch.stack(stretched, dim=1)
+
+
+def mirror_some(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(N, 16, 3) poses and (N, 3) verticals, every other one on average its mirror image, left and right exchanged."""
+    chosen = (torch.rand(len(poses_3d), 1, generator=generator) < 0.5).to(poses_3d.device)
+    across = up * up.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(chosen[..., None], mirrored(poses_3d), poses_3d), torch.where(chosen, across, up)
+
+
+def turn(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> Tensor:
+    """(N, 16, 3) poses turned about the world's vertical to any heading, before cameras of another pitch and roll.
+
+    Shape:
+        up (N, 3): the vertical in camera axes.
+    """
+    count, device = len(poses_3d), poses_3d.device
+    yaw = 2 * torch.pi * torch.rand(count, generator=generator)
+    pitch = torch.deg2rad(_PITCH_DOWN - (_PITCH_DOWN + _PITCH_UP) * torch.rand(count, generator=generator))
+    roll = torch.deg2rad(_ROLL * torch.randn(count, generator=generator))
+    level = rotation_between(up.cpu(), (0.0, -1.0, 0.0))
+    seen = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw) @ level
+    return torch.einsum("nij,nkj->nki", seen.to(device), poses_3d)
+
+
+def _about(axis: int, angle: Tensor) -> Tensor:
+    """(N,) radians to (N, 3, 3) rotations about a coordinate axis."""
+    first, second = [i for i in range(3) if i != axis]
+    rotation = torch.eye(3).repeat(len(angle), 1, 1)
+    sign = -1.0 if axis == 1 else 1.0
+    rotation[:, first, first] = rotation[:, second, second] = torch.cos(angle)
+    rotation[:, first, second] = -sign * torch.sin(angle)
+    rotation[:, second, first] = sign * torch.sin(angle)
+    return rotation
+
+
+def move(roots_3d: Tensor, intrinsics: Tensor, generator: torch.Generator, centred: bool) -> Tensor:
+    """(N, 3) roots nearer or farther and, unless they are to stay on the optical axis, elsewhere in the picture."""
+    count, device = len(roots_3d), roots_3d.device
+    factor = _NEARER + (_FARTHER - _NEARER) * torch.rand(count, 1, generator=generator)
+    shift = _SHIFT * torch.randn(count, 2, generator=generator) * (0.0 if centred else 1.0)
+    depth = roots_3d[:, 2:] * factor.to(device)
+    place = roots_3d[:, :2] / roots_3d[:, 2:] + shift.to(device) / intrinsics[:, :2]
+    return torch.cat([place * depth, depth], dim=1)

@@ -1,0 +1,181 @@
+"""Adaptation beyond DUA's three modules: options, and the batches that they make. The rest of the recipe is `common.adaptation.dua`."""
+
+import argparse
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common.adaptation.augment import SeenAnew, Views
+from common.adaptation.discrepancy import DISCREPANCIES
+from common.datasets.batches import DomainBatches, StepBatches
+from common.datasets.block_batches import make_batches
+from common.datasets.poses import Poses, UnlabelledPoses
+from common.datasets.streamed import Streamed
+from common.datasets.views import camera_up, canonical, canonical_rotations, screen_intrinsics
+from common.errors import DuaError
+from common.training.arguments import Arguments
+
+
+def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of methods that go beyond DUA; each works alone and with it."""
+    group = parser.add_argument_group("beyond DUA")
+    group.add_argument(
+        "--align",
+        nargs="+",
+        choices=("gpa", "canonical"),
+        default=[],
+        help="gpa: source poses are seen where target poses stand, as large as they; canonical: cameras are turned to the root",
+    )
+    group.add_argument(
+        "--augment",
+        action="store_true",
+        help="source poses are projected anew in every batch: other limbs, headings, mirror images, cameras",
+    )
+    group.add_argument(
+        "--discrepancy",
+        choices=list(DISCREPANCIES),
+        default=None,
+        help="distance between the features of the domains, in place of the domain classifier",
+    )
+    group.add_argument("--discrepancy_weight", type=float, default=0.01, help="of that distance (default: %(default)s)")
+    group.add_argument("--tta", action="store_true", help="tests average a pose with that of its mirrored picture")
+    group.add_argument(
+        "--test_bn", action="store_true", help="tests on the target take BatchNorm's statistics from the 2D that they test"
+    )
+
+
+# Options that change nothing without another, or beside one: (option, is it of use?, why not).
+_OF_USE = (
+    ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
+    ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
+    ("domain_weight", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("domain_hid_dim", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("grl", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("domain_bn", lambda args: args.domain_on, "takes statistics of target batches, which --no_domain leaves out"),
+)
+
+
+def check_adaptation(args: Arguments, source: str) -> None:
+    """Raise a `DuaError` for options that exclude each other or have no effect; puts the words of --align into one order.
+
+    Args:
+        source: 'h36m' or 'surreal'; Human3.6M's 2D can be a detector's.
+    """
+    args.align = sorted(set(args.align))
+    if not (args.resume or args.evaluate):  # a checkpoint's options were checked when it was made
+        for name, of_use, why in _OF_USE:
+            if name in args.given and not of_use(args):
+                raise DuaError(f"--{name} {why}; leave it out")
+    if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
+        raise DuaError(
+            f"--keypoints {args.keypoints}: --augment and --align gpa project the labels, so what is learnt from would be perfect 2D and no "
+            "detector's; use --keypoints gt, or leave them out"
+        )
+
+
+def sees_anew(arguments: Mapping[str, Any]) -> bool:
+    """Whether source poses are projected anew (`common.adaptation.augment`)."""
+    return bool(arguments.get("augment") or "gpa" in (arguments.get("align") or ()))
+
+
+def needs_target(args: argparse.Namespace) -> bool:
+    """Whether training reads the target's 2D."""
+    return bool(args.domain_on or "gpa" in args.align)
+
+
+def adaptation_names(arguments: dict) -> list[str]:
+    """What results name beside DUA's modules."""
+    names = [*(arguments.get("align") or ())]
+    names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
+    return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name)]
+
+
+def adapted_batches(
+    args: argparse.Namespace,
+    train: Poses | Streamed[Poses],
+    validation: Poses,
+    load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
+    device: torch.device,
+) -> tuple[StepBatches | DomainBatches | SeenAnew, Poses, dict[str, int]]:
+    """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
+
+    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t.
+    """
+    sizes = {"source_train": len(train), "source_validation": len(validation)}
+    anew = sees_anew(vars(args))
+    target = load_target() if needs_target(args) else None
+    shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
+    views = validation_views(vars(args), validation, shown).to(device)
+
+    def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
+        if anew:
+            return _source_tensors(poses, args.align)
+        seen = _as_filmed(poses, args.align)
+        return seen.inputs_2d, seen.targets_3d
+
+    def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
+        return _target_tensors(poses, args.align)[: None if anew else 1]
+
+    source = make_batches(train, source_tensors, args, device)
+    batches: StepBatches | DomainBatches = source
+    if target is not None:
+        sizes["target_train_2d"] = len(target)
+        batches = DomainBatches(source, make_batches(target, target_tensors, args, device, stream=1))
+    return SeenAnew(batches, _views(vars(args)), args.seed) if anew else batches, views, sizes
+
+
+def validation_views(arguments: Mapping[str, Any], validation: Poses, target: UnlabelledPoses | None) -> Poses:
+    """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
+
+    Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Their labels are
+    the source's, so the best epoch and the calibration are chosen without a label of the target.
+    """
+    align = arguments.get("align") or ()
+    if not sees_anew(arguments):
+        return _as_filmed(validation, align)
+    generator = torch.Generator().manual_seed(0)
+    batch = _source_tensors(validation, align)
+    if "gpa" in align:
+        assert target is not None
+        rows = torch.randint(len(target), (len(validation),), generator=generator)
+        batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
+    inputs, targets, *_ = _views(arguments).see(batch, generator)
+    return Poses(validation.name, inputs, targets, validation.sequences)
+
+
+def _as_filmed(poses: Poses, align: Collection[str]) -> Poses:
+    """Labelled poses that are not projected anew: as they are, or in turned cameras."""
+    return canonical(poses) if "canonical" in align else poses
+
+
+def _views(arguments: Mapping[str, Any]) -> Views:
+    align = arguments.get("align") or ()
+    return Views(bool(arguments["augment"]), "gpa" in align, "canonical" in align, compare=bool(arguments["domain_on"]))
+
+
+def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:
+    """inputs, targets, roots, up, intrinsics of source poses, for `common.adaptation.augment.SeenAnew`."""
+    if poses.roots_3d is None:
+        raise DuaError(f"the 3D of '{poses.name}' does not say where the root stands, which is needed to project poses anew")
+    up, intrinsics = camera_up(poses.sequences), screen_intrinsics(poses.sequences)
+    if "canonical" not in align:
+        return poses.inputs_2d, poses.targets_3d, poses.roots_3d, up, intrinsics
+    inputs, rotations = canonical_rotations(poses.inputs_2d, poses.sequences)
+    targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
+    roots, up = (torch.einsum("nij,nj->ni", rotations, vectors) for vectors in (poses.roots_3d, up))
+    return inputs, targets, roots, up, _centred(intrinsics)
+
+
+def _target_tensors(poses: UnlabelledPoses, align: Collection[str]) -> tuple[Tensor, Tensor]:
+    """inputs and intrinsics of target poses."""
+    intrinsics = screen_intrinsics(poses.sequences)
+    if "canonical" not in align:
+        return poses.inputs_2d, intrinsics
+    return canonical_rotations(poses.inputs_2d, poses.sequences)[0], _centred(intrinsics)
+
+
+def _centred(intrinsics: Tensor) -> Tensor:
+    """Of cameras turned to the root: its ray is the optical axis, and lies in the middle."""
+    return torch.cat([intrinsics[:, :2], torch.zeros_like(intrinsics[:, 2:])], dim=1)

@@ -1,0 +1,72 @@
+"""Where the networks run, and how a run is made repeatable there."""
+
+import os
+
+import torch
+
+from common.compute.distributed import local_rank, world_size
+from common.errors import DuaError
+
+
+def choose_device(name: str) -> torch.device:
+    """'auto' (CUDA, else MPS, else CPU), 'cpu', 'mps', 'cuda' or 'cuda:N'.
+
+    Raises:
+        DuaError: the name is unknown or the device is not there; the message lists what is.
+    """
+    there = ["cpu"]
+    there += [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if world_size() > 1:
+        return _device_of_process(name, there)
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if name == "auto":
+        return torch.device("cuda:0" if "cuda:0" in there else "mps" if "mps" in there else "cpu")
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in there:
+        raise DuaError(f"--device {name} is not there; this machine has: {', '.join(there)} (or leave it at 'auto')")
+    return torch.device(wanted)
+
+
+def _device_of_process(name: str, there: list[str]) -> torch.device:
+    """Of several processes of a run, each has a GPU of its own, or all are on the CPU."""
+    if name == "cpu" or (name == "auto" and there == ["cpu"]):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda"):
+        raise DuaError(f"--device {name}: each of {world_size()} processes has a device of its own; use auto, cuda or cpu")
+    own = f"cuda:{local_rank()}"
+    if own not in there:
+        raise DuaError(
+            f"there are more processes than GPUs on this machine, which has: {', '.join(there)}; "
+            "start one for each GPU (--nproc_per_node), or use --device cpu"
+        )
+    torch.cuda.set_device(own)
+    return torch.device(own)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch on every device, ask for kernels that give the same result each time, and take the tiniest numbers for 0."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA needs to repeat matrix products bit for bit
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Gradients that fade away leave numbers below 1e-38 in Adam's moments, which a CPU computes with tens of times slower: steps
+    # of SemGCN were seen to take seven times as long. As zeros they change nothing. Threads that start later inherit it.
+    torch.set_flush_denormal(True)
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """States of the generators that training draws from (dropout; the order of batches has none, see `ShuffledBatches`)."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Inverse of `random_state`. A run that goes on on another kind of device goes on, but not to the same bits."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+    if device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"].cpu())

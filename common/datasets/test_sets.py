@@ -1,0 +1,25 @@
+"""The test data of each data set, by name."""
+
+from common.datasets.h36m import TEST_SUBJECTS, load_h36m
+from common.datasets.poses import Poses
+from common.datasets.streamed import Streamed
+from common.datasets.surreal import load_surreal
+from common.datasets.surreal_stream import open_surreal_test
+
+
+def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses, str]:
+    """(poses, where their 2D came from) of S9 and S11 of Human3.6M ('h36m'), or of SURREAL's test split ('surreal').
+
+    Raises:
+        DuaError: the data are not in `data_dir`, or are damaged.
+    """
+    if name == "h36m":
+        return load_h36m(data_dir, keypoints, TEST_SUBJECTS, downsample=downsample), keypoints
+    return load_surreal(data_dir, "test", shoulders, downsample), "gt"
+
+
+def open_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses | Streamed[Poses], str]:
+    """`load_test`, but a test of SURREAL that is too large for memory stays in its file."""
+    if name == "h36m":
+        return load_test(name, data_dir, keypoints, shoulders, downsample)
+    return open_surreal_test(data_dir, shoulders, downsample), "gt"

@@ -1,0 +1,155 @@
+"""Cameras as a network knows them, and poses seen anew: projection, turning onto the optical axis, and global alignment.
+
+A view is described by `intrinsics` (N, 4): focal lengths and principal point of each pose's camera in screen coordinates
+(`common.geometry.camera.normalize_screen_coordinates`), so that x_screen = fx X / Z + cx. Lens distortion is left out of what is
+projected here: within Human3.6M's pictures it moves a joint by a percent.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from common.datasets.poses import Poses, Sequence
+from common.datasets.surreal import SURREAL_CAMERA
+from common.errors import DuaError
+from common.geometry.camera import Camera
+from common.geometry.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
+from common.geometry.skeleton import ROOT
+
+_NEAREST = 0.5
+"""Metres: no joint is projected from closer than this, where pixels run to infinity."""
+_UNDISTORTIONS = 5
+"""Fixed-point iterations; Human3.6M's lenses are undone to 1e-4 of the picture's width after four."""
+
+
+def camera_of(sequence: Sequence) -> Camera:
+    """The calibrated camera that filmed a sequence of Human3.6M or SURREAL."""
+    if sequence.camera == SURREAL_CAMERA.name:
+        return SURREAL_CAMERA
+    return _h36m_camera(sequence.subject, sequence.camera)
+
+
+@cache
+def _h36m_camera(subject: str, name: str) -> Camera:
+    if subject not in CALIBRATED_SUBJECTS:
+        raise DuaError(
+            f"no calibration of the cameras of subject '{subject}' is known; choose from {', '.join(CALIBRATED_SUBJECTS)}"
+        )
+    return next(camera for camera in h36m_cameras(subject) if camera.name == name)
+
+
+def screen_intrinsics(sequences: Iterable[Sequence]) -> Tensor:
+    """(N, 4) fx, fy, cx, cy in screen coordinates, of each pose of some sequences."""
+    rows = []
+    for sequence in sequences:
+        camera = camera_of(sequence)
+        width, height = camera.resolution
+        (fx, fy), (cx, cy) = camera.focal_length, camera.center
+        row = torch.tensor([2 * fx / width, 2 * fy / width, 2 * cx / width - 1, (2 * cy - height) / width])
+        rows.append(row.expand(sequence.stop - sequence.start, 4))
+    return torch.cat(rows)
+
+
+def camera_up(sequences: Iterable[Sequence]) -> Tensor:
+    """(N, 3) the world's vertical in camera axes, of each pose of some sequences. SURREAL's camera is level."""
+    rows = []
+    for sequence in sequences:
+        camera = camera_of(sequence)
+        up = (0.0, -1.0, 0.0) if camera is SURREAL_CAMERA else camera.rotation().T[:, 2].tolist()
+        rows.append(torch.tensor(up, dtype=torch.float32).expand(sequence.stop - sequence.start, 3))
+    return torch.cat(rows)
+
+
+def project(poses_3d: Tensor, roots_3d: Tensor, intrinsics: Tensor) -> Tensor:
+    """Screen coordinates of poses whose root stands at `roots_3d`.
+
+    Shape:
+        poses_3d (N, 16, 3) metres from the root, camera axes; roots_3d (N, 3) metres; intrinsics (N, 4) -> (N, 16, 2).
+    """
+    points = poses_3d + roots_3d[:, None]
+    depth = points[..., 2:].clamp_min(_NEAREST)
+    return points[..., :2] / depth * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
+
+
+def align_roots(poses_3d: Tensor, inputs_t: Tensor, intrinsics_t: Tensor) -> Tensor:
+    """Where poses must stand to be seen in the place and the size of target poses: global position alignment
+    (Chai et al., "Global Adaptation meets Local Generalization", PoseDA, ICCV 2023).
+
+    The depth is (fx dx + fy dy) / (w + h), with dx, dy the sides of the 3D box and w, h those of the target's 2D box; the root
+    lies at that depth behind the target's 2D root.
+
+    Shape:
+        poses_3d (N, 16, 3), inputs_t (N, 16, 2), intrinsics_t (N, 4) -> (N, 3) metres, camera axes of the target.
+    """
+    box_3d = (poses_3d.amax(1) - poses_3d.amin(1))[:, :2]
+    box_2d = inputs_t.amax(1) - inputs_t.amin(1)
+    depth = (intrinsics_t[:, :2] * box_3d).sum(1) / box_2d.sum(1).clamp_min(1e-3)
+    rays = (inputs_t[:, ROOT] - intrinsics_t[:, 2:]) / intrinsics_t[:, :2]
+    return torch.cat([rays, torch.ones_like(rays[:, :1])], dim=1) * depth[:, None]
+
+
+def rotation_between(vectors: Tensor, axis: tuple[float, float, float]) -> Tensor:
+    """The shortest rotation that turns each vector onto `axis`, of length 1 (Rodrigues' formula).
+
+    Shape:
+        vectors (N, 3), of any length, none of them opposite to `axis` -> (N, 3, 3).
+    """
+    a = torch.nn.functional.normalize(vectors, dim=-1)
+    b = a.new_tensor(axis).expand_as(a)
+    x, y, z = torch.linalg.cross(a, b).unbind(-1)
+    nought = torch.zeros_like(x)
+    rows = ((nought, -z, y), (z, nought, -x), (-y, x, nought))
+    skew = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    return torch.eye(3).to(a) + skew + skew @ skew / (1 + (a * b).sum(-1))[:, None, None]
+
+
+def undistorted(inputs_2d: Tensor, sequences: Iterable[Sequence]) -> Tensor:
+    """(N, 16, 2) screen coordinates to rays x/z, y/z of each joint, with the lens distortion of the cameras undone."""
+    rays = torch.empty_like(inputs_2d)
+    intrinsics = screen_intrinsics(sequences).to(inputs_2d)
+    for sequence in sequences:
+        rows = slice(sequence.start, sequence.stop)
+        camera = camera_of(sequence)
+        seen = (inputs_2d[rows] - intrinsics[rows, None, 2:]) / intrinsics[rows, None, :2]
+        radial = [float(value) for value in camera.radial_distortion]
+        tangential = torch.tensor(camera.tangential_distortion).to(seen)
+        ray = seen
+        for _ in range(_UNDISTORTIONS if any(radial) else 0):  # the inverse of `common.geometry.camera.project_to_2d`
+            r2 = (ray**2).sum(-1, keepdim=True)
+            scale = 1 + r2 * (radial[0] + r2 * (radial[1] + r2 * radial[2])) + (tangential * ray).sum(-1, keepdim=True)
+            ray = (seen - tangential * r2) / scale
+        rays[rows] = ray
+    return rays
+
+
+def turn_to_root(rays: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures that cameras take when they are turned to the root (canonicalisation through known intrinsics, arXiv 2501.16146).
+
+    Shape:
+        rays (N, 16, 2) x/z, y/z of each joint; focal (N, 2) or (1, 2) focal lengths in screen coordinates ->
+        (N, 16, 2) screen coordinates with the root in the middle, and the (N, 3, 3) rotations that turned the cameras' axes.
+    """
+    rays = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+    rotations = rotation_between(rays[:, ROOT], (0.0, 0.0, 1.0))  # onto the optical axis
+    turned = torch.einsum("nij,nkj->nki", rotations, rays)
+    return turned[..., :2] / turned[..., 2:].clamp_min(0.1) * focal[:, None], rotations
+
+
+def canonical_rotations(inputs_2d: Tensor, sequences: Iterable[Sequence]) -> tuple[Tensor, Tensor]:
+    """`turn_to_root` of (N, 16, 2) inputs, seen by the calibrated cameras of their sequences."""
+    sequences = tuple(sequences)
+    focal = screen_intrinsics(sequences).to(inputs_2d)[:, :2]
+    return turn_to_root(undistorted(inputs_2d, sequences), focal)
+
+
+def canonical(poses: Poses) -> Poses:
+    """Labelled poses with their camera turned so that the root is on the optical axis: inputs, targets and roots.
+
+    What is learnt in turned axes is turned back by the transposed rotations (`common.evaluation.evaluate.lift`).
+    """
+    inputs, rotations = canonical_rotations(poses.inputs_2d, poses.sequences)
+    targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
+    roots = None if poses.roots_3d is None else torch.einsum("nij,nj->ni", rotations, poses.roots_3d)
+    return Poses(poses.name, inputs, targets, poses.sequences, roots)

@@ -1,0 +1,158 @@
+"""Open motion, turned into two domains: the Human3.6M layout with its cameras, and SURREAL's with its own.
+
+`data/prepare_data_demo.py` and `data/prepare_data_bvh.py` say which clips, `common.mocap.takes` how they are performed and filmed; this
+module makes files of it. Both domains are drawn from one seed, each from a stream of its own.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from common.datasets.demo import DATASET_FORMAT
+from common.datasets.surreal import path_surreal
+from common.errors import DuaError
+from common.files.sets import written_together
+from common.files.writing import write_text
+from common.mocap.body import JOINT_TABLES, draw_shape, pose_body
+from common.mocap.domain_stream import build_surreal_stream, check_disk
+from common.mocap.motion import Motion
+from common.mocap.takes import FPS, LEAST_FRAMES, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_takes, film_take
+from common.preparation.h36m_writer import Positions3D, write_ground_truth_2d, write_positions_3d, write_smpl_3d
+from common.preparation.surreal_writer import SurrealWriter
+
+# Who wore the markers in Human3.6M (Ionescu et al. 2014): the bodies of ours are of the same sex.
+_SEX = {"S1": "female", "S5": "female", "S6": "male", "S7": "female", "S8": "male", "S9": "male", "S11": "male"}
+
+
+def add_size_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--poses` and `--workers` of the scripts that build domains."""
+    parser.add_argument(
+        "--poses",
+        type=int,
+        help="make the SURREAL domain's training file so long: poses in surreal_train.h5, a pose a frame, those of validation clips "
+        "included. Its clips are performed in turn, each time by another body, until it is full; the test file and the Human3.6M "
+        "domain are as large as without (default: as many takes of each clip as the options above say)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        help="processes that make the poses of --poses; the result does not depend on it (default: all cores, %(default)s)",
+    )
+
+
+def build_domains(
+    motions: Mapping[str, Motion],
+    h36m: Mapping[str, Clips],
+    surreal: Clips,
+    takes: int,
+    surreal_takes: int,
+    seed: int,
+    out: str | Path,
+    source: str,
+    poses: int | None = None,
+    workers: int = 1,
+) -> dict:
+    """Write both domains, the pairs between their skeletons, and `dataset.json`, into `out`.
+
+    Args:
+        motions: every clip by name, at `FPS`.
+        h36m: {subject: its clips}.
+        surreal: the clips of the SURREAL domain.
+        takes: performances of each clip by each subject of the Human3.6M domain.
+        surreal_takes: performances of each clip in the SURREAL domain, each by a body of its own.
+        seed: the same seed gives the same files.
+        source: where the motion comes from, for `dataset.json`.
+        poses: of SURREAL's training file, validation included, where it is to be that large (`common.mocap.domain_stream`).
+        workers: processes that make them.
+
+    Returns:
+        What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
+    """
+    if workers < 1:
+        raise DuaError(f"--workers {workers}: at least 1 is needed")
+    if poses is not None:
+        check_disk(poses, Path(out))
+    with written_together(out) as folder:
+        description = {
+            "format": DATASET_FORMAT,
+            "source": source,
+            "seed": seed,
+            "joint_offsets_m": {
+                definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
+            },
+            "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, folder),
+            "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, folder)
+            if poses is None
+            else build_surreal_stream(motions, surreal, poses, surreal_takes, seed, folder, workers),
+        }
+        write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
+    return description
+
+
+def _build_h36m(
+    rng: np.random.Generator, motions: Mapping[str, Motion], clips: Mapping[str, Clips], takes: int, out: Path
+) -> dict:
+    """`data_3d_h36m.npz`, `data_3d_h36m_smpl.npz` (the same bodies' SMPL joints) and `data_2d_h36m_gt.npz`."""
+    shapes = {subject: draw_shape(rng, _SEX[subject]) for subject in clips}
+    positions_3d: Positions3D = {subject: {} for subject in shapes}
+    positions_smpl: Positions3D = {subject: {} for subject in shapes}
+    sequences = []
+    performances = [(subject, take) for subject in shapes for take in draw_takes(rng, motions, clips[subject], takes)]
+    for subject, take in tqdm(performances, desc="Human3.6M domain", unit="take", disable=None):
+        joints = pose_body(take.motion, shapes[subject], take.heading, take.place)
+        inside = _longest_stay(np.linalg.norm(joints["h36m"][:, 0, :2], axis=-1) < _ROOM)
+        if inside.stop - inside.start < LEAST_FRAMES:
+            continue
+        positions_3d[subject][take.action] = joints["h36m"][inside].astype(np.float32)
+        positions_smpl[subject][take.action] = joints["smpl"][inside].astype(np.float32)
+        sequences.append(take.describe(subject) | {"frames": inside.stop - inside.start})
+    write_ground_truth_2d(out, positions_3d)  # first: it checks that the cameras see what they are given
+    write_positions_3d(out, positions_3d)
+    write_smpl_3d(out, positions_smpl)
+    bodies = {subject: shape.describe() for subject, shape in shapes.items()}
+    return {"fps": FPS, "cameras": "Human3.6M's four, common/h36m_cameras.py", "bodies": bodies, "sequences": sequences}
+
+
+_ROOM = 1.7
+"""Metres from the middle of the room that Human3.6M's four cameras see whole; recordings in the open run out of it."""
+
+
+def _longest_stay(inside: np.ndarray) -> slice:
+    """The longest run of True in (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
+    if not len(edges):
+        return slice(0, 0)
+    starts, stops = edges[::2], edges[1::2]
+    longest = int(np.argmax(stops - starts))
+    return slice(int(starts[longest]), int(stops[longest]))
+
+
+def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int, out: Path) -> dict:
+    """`surreal_train.h5` (validation clips included, `dataset.json` says which) and `surreal_test.h5`."""
+    sequences = []
+    performances = list(draw_takes(rng, motions, clips, takes))
+    for file, splits in (("train", ("train", "validation")), ("test", ("test",))):
+        chosen = [take for take in performances if take.split in splits]
+        with SurrealWriter(path_surreal(out, file), source=SURREAL_SOURCE) as writer:
+            for take in tqdm(chosen, desc=f"SURREAL domain, {file}", unit="take", disable=None):
+                for film in film_take(rng, take):
+                    writer.add(f"{take.action}/c{writer.clips:05d}", film.joints_2d, film.joints_3d)
+                    sequences.append(take.describe("surreal") | film.described)
+    return {"fps": FPS, "camera": SURREAL_FACTS, "sequences": sequences}
+
+
+def summarise(description: dict) -> str:
+    """Sizes of the two domains, for the terminal."""
+    lines = []
+    for domain, views in (("h36m", 4), ("surreal", 1)):
+        for split in ("train", "validation", "test"):
+            entries = [entry for entry in description[domain]["sequences"] if entry["split"] == split]
+            frames, films = sum(entry["frames"] for entry in entries), sum(entry.get("films", 1) for entry in entries)
+            lines.append(f"{domain:>8} {split:<10} {films:5d} sequences {frames:8,d} frames {views * frames:9,d} poses")
+    return "\n".join(lines)

@@ -1,0 +1,183 @@
+"""A SURREAL domain of any size, made in a stream: what is in memory does not depend on how many poses are asked for.
+
+Takes are numbered. Each draws from a generator of its own, seeded by (seed, file, number), so processes can make them apart, and
+their number changes nothing. Takes come round by round: a round performs every clip once, in a new order, as
+`common.mocap.takes.draw_take` varies it. All takes of a clip bear its action, as SURREAL's clips bear that of their motion, so
+they stay on one side of a split and `dataset.json` has a line for each motion, not for each of 65,000 clips.
+"""
+
+import shutil
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, count, islice
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from common.compute.signals import end_with_parent, watch_for_stop
+from common.datasets.surreal import path_surreal
+from common.errors import DuaError
+from common.geometry.skeleton import SMPL_JOINT_NAMES
+from common.mocap.motion import Motion
+from common.mocap.takes import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_take, film_take, numbered
+from common.preparation.surreal_writer import SurrealWriter
+
+_BYTES = len(SMPL_JOINT_NAMES) * (2 + 3) * 4 + 4
+"""Of a pose in the file: joints in 2D and 3D, and the number of its clip."""
+_GROUP = 16
+"""Takes that a process makes at once: about 2,000 poses, a megabyte."""
+_AHEAD = 3
+"""Groups for each process that may be under way or wait for the writer."""
+
+
+def check_disk(poses: int, out: Path) -> None:
+    """Say what `--poses` needs on the disk.
+
+    Raises:
+        DuaError: `poses` is no number of poses, or the disk has less room.
+    """
+    if poses < 1:
+        raise DuaError(f"--poses {poses}: at least 1 is needed")
+    folder = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
+    needed, free = poses * _BYTES / 1e9, shutil.disk_usage(folder).free / 1e9
+    print(f"{path_surreal(out, 'train')} will take {needed:.2f} GB; {free:.1f} GB are free", flush=True)
+    if free < needed * 1.05:
+        raise DuaError(
+            f"--poses {poses} needs {needed:.2f} GB in {out}, {free:.2f} GB are free; choose another --out or fewer poses"
+        )
+
+
+@dataclass(frozen=True)
+class _Film:
+    action: str
+    split: str
+    clips: tuple[str, ...]
+    joints_2d: np.ndarray  # (T, 24, 2) float32 pixels
+    joints_3d: np.ndarray  # (T, 24, 3) float32 metres
+
+
+@dataclass(frozen=True)
+class _Studio:
+    """What a process needs to make any take of a file.
+
+    Attributes:
+        splits: {split: its clips}.
+        before: clips of the other file, whose actions are numbered first: an action is of one split alone.
+        apart: whether takes of a clip have actions of their own, as in a test, where each is reported.
+    """
+
+    motions: Mapping[str, Motion]
+    splits: Mapping[str, tuple[str, ...]]
+    seed: tuple[int, int]
+    before: tuple[str, ...] = ()
+    apart: bool = False
+
+    def perform(self, take: int) -> list[_Film]:
+        """The films of take `take`, counted from 0."""
+        clips = [(name, split) for split, names in self.splits.items() for name in names]
+        number, place = divmod(take, len(clips))
+        name, split = clips[np.random.default_rng([*self.seed, number]).permutation(len(clips))[place]]
+        action = self.motions[name].action
+        alike = [other for other, _ in clips if self.motions[other].action == action]
+        first = sum(self.motions[other].action == action for other in self.before)
+        action = numbered(action, first + alike.index(name) + (number * len(alike) if self.apart else 0))
+        rng = np.random.default_rng([*self.seed, number, place])
+        made = draw_take(rng, self.motions, name, self.splits[split], number, action, split)
+        return [
+            _Film(action, split, made.motion.clips, film.joints_2d.astype(np.float32), film.joints_3d.astype(np.float32))
+            for film in film_take(rng, made)
+        ]
+
+
+def build_surreal_stream(
+    motions: Mapping[str, Motion], clips: Clips, poses: int, test_takes: int, seed: int, out: Path, workers: int
+) -> dict:
+    """Write `surreal_train.h5`, `poses` long, and `surreal_test.h5`, `test_takes` performances of each of its clips.
+
+    Returns:
+        The entry 'surreal' of `dataset.json`: for each action, from which clips, how many films and frames.
+
+    Raises:
+        DuaError: `poses` are too few for a clip of each split, or a process died.
+    """
+    learnt = {split: names for split, names in clips.splits().items() if split != "test"}
+    train = _Studio(motions, learnt, (seed, 3))
+    test = _Studio(motions, {"test": clips.test}, (seed, 4), before=sum(learnt.values(), ()), apart=True)
+    entries = _write(train, workers, count(), out, "train", poses)
+    entries += _write(test, workers, range(test_takes * len(clips.test)), out, "test")
+    how = f"--poses {poses}: an entry sums up an action's films; bodies and distances are drawn anew for each"
+    return {"fps": FPS, "camera": SURREAL_FACTS, "drawn": how, "sequences": entries}
+
+
+def _write(studio: _Studio, workers: int, takes: Iterable[int], out: Path, file: str, poses: int | None = None) -> list[dict]:
+    """One file; the last film is cut where `poses` are full. Returns {"subject", "action", "split", ...} of each action."""
+    entries: dict[str, dict] = {}
+    # The processes start with the first result, before HDF5's file is open: they must not inherit it.
+    with closing(_results(studio, workers, iter(takes))) as results, watch_for_stop() as stop_asked:
+        first = next(results)
+        with (
+            SurrealWriter(path_surreal(out, file), SURREAL_SOURCE, hold=True) as writer,
+            tqdm(desc=f"SURREAL domain, {file}", total=poses, unit="pose", unit_scale=True, disable=None) as bar,
+        ):
+            for films in chain([first], results):
+                if stop_asked():  # asked between takes: an exception within HDF5's or the pool's own code can get lost there
+                    raise KeyboardInterrupt
+                for film in films:
+                    frames = len(film.joints_2d) if poses is None else min(len(film.joints_2d), poses - writer.frames)
+                    if not frames:
+                        break
+                    writer.add(f"{film.action}/c{writer.clips:07d}", film.joints_2d[:frames], film.joints_3d[:frames])
+                    _count(entries, film, frames)
+                    bar.update(frames)
+                if writer.frames == poses:
+                    break
+            missing = [split for split in studio.splits if split not in {entry["split"] for entry in entries.values()}]
+            if missing:  # raised here, where the file is given up
+                raise DuaError(f"--poses {poses} are too few: no clip of the {missing[0]} split is among them; ask for more")
+    return list(entries.values())
+
+
+def _count(entries: dict[str, dict], film: _Film, frames: int) -> None:
+    new = {"subject": "surreal", "action": film.action, "split": film.split, "clips": [], "frames": 0, "films": 0}
+    entry = entries.setdefault(film.action, new)
+    entry["clips"] += [clip for clip in film.clips if clip not in entry["clips"]]
+    entry["frames"] += frames
+    entry["films"] += 1
+
+
+def _results(studio: _Studio, workers: int, takes: Iterator[int]) -> Generator[list[_Film], None, None]:
+    """The films of takes, a group at a time and in order, made by `workers` processes that never run far ahead."""
+    groups = iter(lambda: list(islice(takes, _GROUP)), [])
+    if workers == 1:
+        yield from ([film for take in group for film in studio.perform(take)] for group in groups)
+        return
+    pool = ProcessPoolExecutor(workers, initializer=_enter, initargs=(studio,))
+    try:
+        waiting = deque(pool.submit(_perform, group) for group in islice(groups, _AHEAD * workers))
+        while waiting:
+            films = waiting.popleft().result()
+            waiting.extend(pool.submit(_perform, group) for group in islice(groups, 1))
+            yield films
+    except BrokenProcessPool as error:
+        raise DuaError("a process that made poses died, perhaps for want of memory; try fewer --workers") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_studio: _Studio
+"""Of this process, where it is one of the pool's."""
+
+
+def _enter(studio: _Studio) -> None:
+    global _studio
+    _studio = studio
+    end_with_parent()
+
+
+def _perform(takes: list[int]) -> list[_Film]:
+    return [film for take in takes for film in _studio.perform(take)]

@@ -1,0 +1,152 @@
+"""2D joints in JSON, as MMPose, AlphaPose and Ultralytics write them.
+
+- MMPose: a list of frames, each a list of instances with `keypoints` [[x, y], ...] and `keypoint_scores`; frames may be
+  {"frame_id", "instances"} (the inferencer's files of videos), in {"instance_info": ...} (the demo scripts) or in
+  {"predictions": ...} (what the inferencer returns);
+- AlphaPose: a list of people in all images, `image_id` and `keypoints` [x, y, confidence, ...], perhaps `idx` from a tracker;
+- Ultralytics: `to_json()` or `summary()` of each frame, a list of objects with `keypoints` {"x", "y", "visible"}, perhaps
+  `track_id`: a list of frames, or a line or a string of JSON for each.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import DuaError
+from common.prediction.keypoints import DEFAULT_THRESHOLD
+from common.prediction.tracks import Detection
+
+_ULTRALYTICS_THRESHOLD = 0.5
+"""Below this, Ultralytics puts joints at (0, 0)."""
+
+_ORDER_OF_COUNT = {16: "mpii", 17: "coco", 26: "halpe26", 133: "coco_wholebody"}
+"""What these three toolboxes' models of people have in such a number of joints."""
+_ORDER_OF_DATASET = {
+    "coco": "coco", "coco_wholebody": "coco_wholebody", "mpii": "mpii", "halpe26": "halpe26", "h36m": "h36m17",
+}  # fmt: skip
+
+Parsed = tuple[str, list[Detection], str | None, float]
+"""What wrote the file, everybody in every frame, the order of joints, the confidence from which joints count."""
+
+
+def read_json_text(path: Path, known: str) -> Any:
+    """The JSON of a file, or of each of its lines as a list.
+
+    Raises:
+        DuaError: it is neither.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            lines = [line for line in text.splitlines() if line.strip()]
+            if len(lines) < 2 or not error.msg.startswith("Extra data"):
+                raise
+            return [json.loads(line) for line in lines]
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError among them
+        raise DuaError(f"{path} is neither .npz nor whole JSON, so of no known format; known are {known}") from error
+    except OSError as error:
+        raise DuaError(f"cannot read {path}: {error.strerror}") from error
+
+
+def parse_json(data: Any) -> Parsed | None:
+    """Everybody in the data of one of the formats above, or None if it is of another.
+
+    Raises:
+        KeyError, TypeError, ValueError: it looks like one of them and goes on otherwise.
+    """
+    dataset = None
+    if isinstance(data, dict):
+        meta = data.get("meta_info")
+        dataset = meta.get("dataset_name") if isinstance(meta, dict) else None
+        data = data.get("instance_info", data.get("predictions"))
+    if not isinstance(data, list):
+        return None
+    if any(isinstance(person, dict) and "image_id" in person for person in data):
+        people, stride = _alphapose(data)
+        named = f"AlphaPose, people in every {stride}. image alone" if stride > 1 else "AlphaPose"
+        return named, people, _guess(people, None), DEFAULT_THRESHOLD
+    frames = _frames(data)
+    first = next((person for _, people in frames for person in people), None)
+    if first is None:
+        return "JSON without people", [], None, DEFAULT_THRESHOLD
+    keypoints = first.get("keypoints") if isinstance(first, dict) else None
+    if isinstance(keypoints, dict):
+        people = [_ultralytics(frame, person) for frame, present in frames for person in present if "keypoints" in person]
+        return "Ultralytics", people, _guess(people, None), _ULTRALYTICS_THRESHOLD
+    if isinstance(keypoints, list) and isinstance(first, dict) and "keypoint_scores" in first:
+        people = [_mmpose(frame, person) for frame, present in frames for person in present]
+        return "MMPose", people, _guess(people, dataset), DEFAULT_THRESHOLD
+    return None
+
+
+def _frames(data: Sequence[Any]) -> list[tuple[int, list[Any]]]:
+    """(number, people) of each frame, however frames are wrapped."""
+    if data and all(isinstance(entry, dict) and "instances" not in entry for entry in data):
+        return [(0, list(data))]  # the people of a single image
+    frames = []
+    for i, entry in enumerate(data):
+        if isinstance(entry, str):
+            entry = json.loads(entry)
+        if isinstance(entry, dict):
+            frames.append((int(entry.get("frame_id", i)), entry["instances"]))
+        elif isinstance(entry, list):
+            frames.append((i, entry[0] if len(entry) == 1 and isinstance(entry[0], list) else entry))
+        else:
+            raise TypeError(f"frame {i} is a {type(entry).__name__}")
+    return frames
+
+
+def _mmpose(frame: int, person: Mapping[str, Any]) -> Detection:
+    keypoints = np.array(person["keypoints"], dtype=float)
+    scores = np.array(person["keypoint_scores"], dtype=float)
+    return _detection(
+        frame, keypoints[:, :2], scores, person.get("bbox_score", scores.sum() / max(len(scores), 1)), person.get("track_id")
+    )
+
+
+def _ultralytics(frame: int, person: Mapping[str, Any]) -> Detection:
+    keypoints = person["keypoints"]
+    places = np.array([keypoints["x"], keypoints["y"]], dtype=float).T
+    visible = np.array(keypoints.get("visible", np.ones(len(places))), dtype=float)
+    return _detection(frame, places, visible, person.get("confidence", 1.0), person.get("track_id"))
+
+
+def _alphapose(data: Sequence[Mapping[str, Any]]) -> tuple[list[Detection], int]:
+    """Detections, and of every how many images they are: those become frames that follow on each other."""
+    images = list(dict.fromkeys(person["image_id"] for person in data))
+    # '17.jpg', 'frame_000017.png' or 17: images without people are not listed, so the numbers count, if they are there.
+    digits = [re.findall(r"\d+", Path(str(image)).stem) for image in images]
+    numbers = [int(found[-1]) if found else -1 for found in digits]
+    if len(set(numbers)) < len(images) or -1 in numbers:
+        numbers = list(range(len(images)))
+    stride = math.gcd(*(number - numbers[0] for number in numbers)) or 1
+    numbers = [number // stride for number in numbers]  # of every fifth frame, each follows on the last
+    frame_of = dict(zip(images, numbers))
+    detections = []
+    for person in data:
+        rows = np.array(person["keypoints"], dtype=float).reshape(-1, 3)
+        number = person.get("idx")
+        while isinstance(number, list):  # some trackers wrap it
+            number = number[0] if number else None
+        detections.append(_detection(frame_of[person["image_id"]], rows[:, :2], rows[:, 2], person.get("score", 1.0), number))
+    return detections, stride
+
+
+def _detection(frame: int, keypoints_2d: np.ndarray, confidences: np.ndarray, score: Any, person: Any) -> Detection:
+    if keypoints_2d.ndim != 2 or keypoints_2d.shape[1] != 2 or confidences.shape != keypoints_2d.shape[:1]:
+        raise ValueError(f"frame {frame}: joints of shape {keypoints_2d.shape}, confidences of shape {confidences.shape}")
+    return Detection(frame, keypoints_2d, confidences, float(score), None if person is None else int(person))
+
+
+def _guess(people: Sequence[Detection], dataset: Any) -> str | None:
+    """The order of joints, from the data set's name, else from their number."""
+    if isinstance(dataset, str) and dataset in _ORDER_OF_DATASET:
+        return _ORDER_OF_DATASET[dataset]
+    return _ORDER_OF_COUNT.get(len(people[0].keypoints_2d)) if people else None

@@ -1,0 +1,136 @@
+"""Predicted poses in files: `.npz` for numpy, `.json`, `.csv` for tables, `.bvh` for Blender. The ending says which."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import DuaError
+from common.files.writing import atomic_write, write_text
+from common.geometry.skeleton import JOINT_NAMES, PARENTS
+from common.prediction.bvh_writer import write_bvh
+from common.prediction.predictor import Prediction
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A prediction, and what a file says of it beside.
+
+    Attributes:
+        frames: (T,) numbers of the video's frames.
+        image_size: (width, height) in pixels.
+        fps: frames per second.
+        definition: whose skeleton the poses have, 'h36m' or 'smpl'.
+        uncertainty_unit: 'relative' or 'metres', of the uncertainty if there is one.
+        camera_pitch: degrees by which the camera looks down; BVH files are turned upright by it.
+    """
+
+    prediction: Prediction
+    frames: np.ndarray
+    image_size: tuple[int, int]
+    fps: float
+    definition: str
+    uncertainty_unit: str | None
+    camera_pitch: float = 0.0
+
+
+def check_output(path: str | Path) -> Path:
+    """The path, if it can be written: before any work is done.
+
+    Raises:
+        DuaError: no format has that ending, or its folder does not exist.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise DuaError(f"--out {path}: the ending says the format, one of {', '.join(_WRITERS)} is needed")
+    check_folder(path)
+    return path
+
+
+def check_folder(path: Path) -> None:
+    if path.is_dir():
+        raise DuaError(f"{path} is a folder, the name of a file was expected")
+    if not path.parent.is_dir():
+        raise DuaError(f"{path}: the folder {path.parent} does not exist; make it first, or write elsewhere")
+
+
+def write_clip(path: Path, clip: Clip) -> None:
+    """Write the clip in the format of the ending, whole or not at all.
+
+    - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, frames (T,), joints (16,) names, parents
+      (16,), skeleton, image_size, fps; and, where the checkpoint gives them, uncertainty (T, 16) in
+      uncertainty_unit, uncertainty_mm (T, 16). No pickles.
+    - json: the same as lists, places to a thousandth of a millimetre.
+    - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing.
+    - bvh: `common.prediction.bvh_writer`.
+    """
+    _WRITERS[path.suffix.lower()](path, clip)
+
+
+def _arrays(clip: Clip) -> dict[str, np.ndarray]:
+    prediction = clip.prediction
+    arrays = {
+        "poses_3d": prediction.poses_3d,
+        "uncertainty": prediction.uncertainty,
+        "uncertainty_unit": None if clip.uncertainty_unit is None else np.array(clip.uncertainty_unit),
+        "uncertainty_mm": prediction.uncertainty_mm,
+        "missing": prediction.missing,
+        "keypoints_2d": prediction.keypoints_2d,
+        "frames": clip.frames,
+        "joints": np.array(JOINT_NAMES),
+        "parents": np.array(PARENTS),
+        "skeleton": np.array(clip.definition),
+        "image_size": np.array(clip.image_size),
+        "fps": np.array(clip.fps),
+    }
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _write_npz(path: Path, clip: Clip) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **_arrays(clip))  # type: ignore[arg-type]
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def _write_json(path: Path, clip: Clip) -> None:
+    content = {
+        name: (array.astype(np.float64).round(6) if array.dtype.kind == "f" else array).tolist()
+        for name, array in _arrays(clip).items()
+    }
+    content["units"] = {
+        "poses_3d": "metres, camera axes (x right, y down, z forward), hip at the origin",
+        "keypoints_2d": "pixels",
+    }
+    write_text(path, json.dumps(content))
+
+
+def _write_csv(path: Path, clip: Clip) -> None:
+    prediction = clip.prediction
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["frame", "joint", "x", "y", "z", "uncertainty", "uncertainty_mm", "missing"])
+    for i, frame in enumerate(clip.frames):
+        for j, joint in enumerate(JOINT_NAMES):
+            judged = [
+                "" if values is None else f"{values[i, j]:.6g}" for values in (prediction.uncertainty, prediction.uncertainty_mm)
+            ]
+            place = (f"{value:.6f}" for value in prediction.poses_3d[i, j])
+            writer.writerow([frame, joint, *place, *judged, int(prediction.missing[i, j])])
+    write_text(path, text.getvalue())
+
+
+def _write_bvh(path: Path, clip: Clip) -> None:
+    write_bvh(path, clip.prediction.poses_3d, clip.fps, clip.camera_pitch)
+
+
+_WRITERS: dict[str, Callable[[Path, Clip], None]] = {
+    ".npz": _write_npz,
+    ".json": _write_json,
+    ".csv": _write_csv,
+    ".bvh": _write_bvh,
+}

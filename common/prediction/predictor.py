@@ -1,0 +1,166 @@
+"""A trained network on anybody's 2D joints: what notebooks import.
+
+    from common.predictor import Predictor
+
+    predictor = Predictor.load("checkpoint/prob/<run>")  # any experiment's checkpoint that holds a lifting network
+    poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels
+    poses.poses_3d, poses.uncertainty, poses.uncertainty_mm, poses.missing
+
+A notebook in a folder of its own begins with `import sys; sys.path[:0] = ["..", "."]`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from common.compute.device import choose_device
+from common.datasets.views import turn_to_root
+from common.errors import DuaError
+from common.evaluation.evaluate import predict
+from common.geometry.camera import normalize_screen_coordinates
+from common.geometry.skeleton import JOINT_NAMES
+from common.prediction.keypoints import DEFAULT_THRESHOLD, to_our_joints
+from common.prediction.lifter import Lifter, load_lifter
+from models.domain_norm import select_domain
+
+_LARGEST = 1_000_000
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Poses of one person, frame by frame.
+
+    Attributes:
+        poses_3d: (T, 16, 3) metres, camera axes (x right, y down, z forward), hip at the origin.
+        uncertainty: (T, 16) what the estimator expects, in its unit (`Predictor.uncertainty_unit`), or None if the checkpoint has
+            no estimator.
+        uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
+        missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.prediction.keypoints`).
+        keypoints_2d: (T, 16, 2) the pixels that were lifted.
+    """
+
+    poses_3d: np.ndarray
+    uncertainty: np.ndarray | None
+    uncertainty_mm: np.ndarray | None
+    missing: np.ndarray
+    keypoints_2d: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.poses_3d)
+
+
+class Predictor:
+    """The networks of a checkpoint, ready to lift.
+
+    Attributes:
+        lifter: the checkpoint and its networks, in evaluation mode.
+        joint_names: the sixteen joints of a pose, in their order.
+        definition: whose skeleton the poses have, 'h36m' or 'smpl'.
+        uncertainty_unit: 'relative' (error, in [0, 1]), 'metres' (standard deviation of a Gaussian), or None.
+        calibration: what makes millimetres of its uncertainty, or None (`common.evaluation.calibration`).
+        test_time: what the run's options do when it is tested; `--test_bn` is not done here, where frames may be few.
+    """
+
+    def __init__(self, lifter: Lifter) -> None:
+        self.lifter = lifter
+        self.joint_names = JOINT_NAMES
+        self.definition = lifter.skeleton
+        self.uncertainty_unit = lifter.unit
+        self.calibration = lifter.calibration
+        self.test_time = lifter.test_time
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
+        """The best epoch of a run folder, or the checkpoint of a file. A relative path may also start at the repository.
+
+        Args:
+            device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
+            domain: whose BatchNorm statistics are used, 'source' or 'target', of a network that has both (`--domain_bn`).
+
+        Raises:
+            DuaError: there is no such file, it is no checkpoint, or it holds no lifting network or one of other joints.
+        """
+        path = Path(path)
+        if not path.exists() and (_ROOT / path).exists():
+            path = _ROOT / path
+        lifter = load_lifter(path, choose_device(device))
+        select_domain(lifter.networks["lifter"], domain)
+        return cls(lifter)
+
+    def __call__(
+        self,
+        keypoints_2d: np.ndarray,
+        image_size: tuple[int, int],
+        skeleton: str | None = None,
+        confidences: np.ndarray | None = None,
+        threshold: float = DEFAULT_THRESHOLD,
+        focal_length: float | None = None,
+    ) -> Prediction:
+        """Lift the 2D joints of one person.
+
+        Args:
+            keypoints_2d: (T, J, 2) pixels, frame by frame; NaN where a joint is not seen.
+            image_size: (width, height) of the frames in pixels.
+            skeleton: the order of the joints, a name of `common.prediction.keypoints.ORDERS` ('coco', 'body25', 'mpii', ...); None if
+                their number says it. J = 16 without a name is our own order (`joint_names`).
+            confidences: (T, J); joints with less than `threshold` count as not seen.
+            focal_length: of the camera, in pixels. Networks trained with `--align canonical` need it, others do without.
+
+        Raises:
+            DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), or pixels
+                that do not fit the image, or a focal length that is needed and missing.
+        """
+        width, height = _checked_size(image_size)
+        pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
+        _check_pixels(pixels[~missing], width, height)
+        screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
+        inputs_2d, rotations = torch.from_numpy(screen), None
+        if self.test_time.canonical:
+            if focal_length is None or not 0 < focal_length < float("inf"):
+                raise DuaError(
+                    f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
+                    "focal length in pixels (focal_length, --focal_length)"
+                )
+            # A pinhole with the principal point in the middle of the picture.
+            focal = torch.full((1, 2), 2 * focal_length / width)
+            inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
+        poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
+        if rotations is not None:
+            poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
+        millimetres = None
+        if self.calibration is not None and uncertainty is not None:
+            millimetres = self.calibration.millimetres(uncertainty, poses_3d).numpy()
+        return Prediction(
+            poses_3d.numpy(),
+            None if uncertainty is None else uncertainty.numpy(),
+            millimetres,
+            missing,
+            pixels.astype(np.float32),
+        )
+
+
+def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        width, height = (int(length) for length in image_size)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DuaError(f"image_size {str(image_size)[:60]}: (width, height) in pixels was expected") from error
+    if min(width, height) < 1 or max(width, height) > _LARGEST:
+        raise DuaError(f"image_size {width:.6g} x {height:.6g}: sides of 1 to {_LARGEST:,d} pixels are possible")
+    return width, height
+
+
+def _check_pixels(seen: np.ndarray, width: int, height: int) -> None:
+    """Refuse places (N, 2) most of which cannot be pixels of such an image."""
+    if len(seen) and (np.abs(seen) <= 1.5).all():
+        raise DuaError("keypoints lie between -1.5 and 1.5: pixels are needed, they look divided by the image's size")
+    outside = ((seen < 0) | (seen > (width, height))).any(axis=1)
+    if outside.mean() > 0.5:
+        reach = f"x to {seen[:, 0].max():.0f}, y to {seen[:, 1].max():.0f}"
+        raise DuaError(
+            f"{outside.mean():.0%} of the joints lie outside the image of {width} x {height} pixels ({reach}); "
+            "give the size of the frames that they were detected in (image_size, --image_size WIDTH HEIGHT)"
+        )

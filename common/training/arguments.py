@@ -1,0 +1,225 @@
+"""Command-line options that the training scripts share, and how they combine with a checkpoint's."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from common.compute.distributed import from_main, remembered
+from common.compute.precision import PRECISIONS
+from common.datasets.demo import build_demo_if_missing
+from common.errors import DuaError
+from common.training.schedule import SCHEDULES, fast_options
+
+# What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
+_FREE_ON_RESUME = {
+    "resume",
+    "evaluate",
+    "epochs",
+    "device",
+    "data_dir",
+    "snapshot",
+    "num_workers",
+    "checkpoint",
+    "on_nan",
+    "compile",
+    "precision",
+}
+
+# What a checkpoint is, however it is used: an option cannot make something else of it.
+_ALWAYS_THE_CHECKPOINTS = {
+    "format",
+    "architecture",
+    "network",
+    "smpl_shoulders",
+    "uncertainty_loss",
+    "align",
+    "augment",
+    "discrepancy",
+}
+
+
+# What runs have that are older than the option.
+_OLDER_RUNS = {
+    "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
+    "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
+}  # fmt: skip
+
+
+def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool = False) -> argparse.ArgumentParser:
+    """A parser with the options of every training script; `doc` is the script's docstring, `surreal` whether it trains on SURREAL."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data_dir", default="data", help="folder with the prepared data sets; data/demo for the demo (default: %(default)s)"
+    )
+    data.add_argument(
+        "-k",
+        "--keypoints",
+        default="gt",
+        help="2D joints: gt, cpn_ft_h36m_dbb, sh_ft_h36m, sh_pt_mpii, ... (default: %(default)s)",
+    )
+    data.add_argument("-a", "--actions", default="*", help="'*' for all, or a comma list: Walking,Sitting (default: all)")
+    data.add_argument("--downsample", type=int, default=1, help="keep every n-th frame (default: %(default)s)")
+    data.add_argument(
+        "--num_workers",
+        type=int,
+        default=0,
+        help="accepted and not needed: the data set lives on the device, nothing is loaded by workers",
+    )
+    if surreal:
+        data.add_argument(
+            "--stream",
+            choices=("auto", "on", "off"),
+            default="auto",
+            help="SURREAL's training poses stay in their file and are read by shuffled blocks; auto: if the file holds more than "
+            "2,097,152 (default: auto)",
+        )
+
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "-c", "--checkpoint", default=checkpoint, help="each run makes a folder named by its time in here (default: %(default)s)"
+    )
+    run.add_argument(
+        "--snapshot", type=int, default=0, help="keep a checkpoint every n epochs; 0: only best and last (default: 0)"
+    )
+    run.add_argument("-r", "--resume", metavar="FILE", help="go on with this checkpoint (or run folder), to the same result")
+    run.add_argument(
+        "--evaluate", metavar="FILE", help="train nothing, only report the errors of this checkpoint (or run folder)"
+    )
+    run.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    run.add_argument("--seed", type=int, default=0, help="same seed, same machine, same result (default: %(default)s)")
+    run.add_argument("--limit_batches", type=int, default=None, help="train on so many batches an epoch, for smoke runs")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("-b", "--batch_size", type=int, default=64, help="poses per step (default: %(default)s)")
+    training.add_argument("-e", "--epochs", type=int, default=epochs, help="passes over the data (default: %(default)s)")
+    training.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)")
+    training.add_argument(
+        "--lr_decay", type=int, default=100_000, help="steps after which lr has fallen by gamma (default: %(default)s)"
+    )
+    training.add_argument("--lr_gamma", type=float, default=0.96, help="lr * gamma ** (step / lr_decay) (default: %(default)s)")
+    training.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="published",
+        help="published: batch 64, Adam, decay by step; fast: larger batches for Martinez, warm-up and cosine over fewer epochs, averaged weights, "
+        "bfloat16 where the processor has it (default: %(default)s)",
+    )
+    training.add_argument(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="float32",
+        help="of the matrix products; auto: bfloat16 where the processor has it (default: %(default)s, with --schedule fast auto)",
+    )
+    training.add_argument(
+        "--compile",
+        action="store_true",
+        help="networks through torch.compile, on CUDA as captured graphs; see docs/running.md where it pays",
+    )
+    training.add_argument(
+        "--no_compile", dest="compile", action="store_false", default=False, help="go on with a compiled run without it"
+    )
+    training.add_argument(
+        "--on_nan",
+        choices=("stop", "skip"),
+        default="stop",
+        help="a NaN or infinite loss or gradient ends the run, or leaves that batch out (default: %(default)s)",
+    )
+    training.add_argument("--no_max", dest="max_norm", action="store_false", help="do not clip the gradient's norm to 1")
+    return parser
+
+
+class Arguments(argparse.Namespace):
+    """Parsed options; `given` holds the names that stood on the command line, the others have their defaults."""
+
+    given: set[str]
+
+
+def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Arguments:
+    """Parse and check the options of `training_parser`.
+
+    Raises:
+        DuaError: a value that cannot be meant, or options that exclude each other.
+    """
+    unset = object()
+    names = [action.dest for action in parser._actions if action.dest != "help"]
+    # argparse leaves attributes that are there already alone, so what is still `unset` was not given.
+    parsed = vars(parser.parse_args(argv, namespace=argparse.Namespace(**dict.fromkeys(names, unset))))
+    given = {name for name, value in parsed.items() if value is not unset}
+    args = Arguments(**{name: parser.get_default(name) if value is unset else value for name, value in parsed.items()})
+    args.given = given
+    if args.schedule == "fast":
+        network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
+        for name, value in fast_options(network, args.epochs).items():
+            if name not in given:
+                setattr(args, name, value)
+    if args.resume and args.evaluate:
+        raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
+    check_values(args)
+    from_main(lambda: build_demo_if_missing(args.data_dir))
+    kept = remembered("checkpoint")  # a process died, and torchrun started all of them again
+    if kept:
+        args.resume = str(kept)
+    return args
+
+
+_LEAST = {
+    "epochs": 1, "downsample": 1, "lr_decay": 1, "limit_batches": 1, "snapshot": 0, "seed": 0, "hid_dim": 1, "num_layers": 0,
+    "uncertainty_weight": 0, "dropout": 0, "domain_weight": 0, "domain_hid_dim": 1, "discrepancy_weight": 0, "grl_alpha": 0, "grl_steps": 1,
+}  # fmt: skip
+
+
+def check_values(args: argparse.Namespace) -> None:
+    """Raise a `DuaError` for numbers that no run can work with."""
+    for name, least in _LEAST.items():
+        value = getattr(args, name, None)
+        if value is not None and not least <= value < float("inf"):
+            raise DuaError(f"--{name} {value}: at least {least} is needed")
+    if args.seed >= 2**63:
+        raise DuaError(f"--seed {args.seed}: a number below 2**63 is needed")
+    for name in ("lr", "lr_gamma"):
+        value = getattr(args, name)
+        if not 0 < value < float("inf"):
+            raise DuaError(f"--{name} {value}: a positive number is needed")
+    if getattr(args, "dropout", None) is not None and args.dropout >= 1:
+        raise DuaError(f"--dropout {args.dropout}: a share below 1 is needed")
+
+
+def check_fps(fps: float | None) -> None:
+    """Raise a `DuaError` for frames per second that no player shows."""
+    if fps is not None and not 0.01 <= fps <= 1000:
+        raise DuaError(f"--fps {fps:g}: 0.01 to 1000 frames a second are possible")
+
+
+def recorded_arguments(args: Arguments) -> dict[str, Any]:
+    """The options as a checkpoint and `config.json` keep them."""
+    return {name: value for name, value in vars(args).items() if name not in ("given", "resume", "evaluate")}
+
+
+def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume: bool) -> None:
+    """Take over from a checkpoint what the command line does not say, in place.
+
+    A resumed run must be the same run: an option that changes what is computed and differs from the checkpoint's is
+    refused. An evaluated one may be tested on other data, but not as another network.
+
+    Raises:
+        DuaError: such an option; the message lists the two values.
+    """
+    recorded = _OLDER_RUNS | recorded
+    free = _FREE_ON_RESUME - ({"epochs"} if recorded["schedule"] == "fast" else set())  # it is laid over the whole run
+    # 'auto' is recorded as what it came to, which torchrun's next attempt, or a job that is queued again, must not contradict.
+    given = args.given - ({"precision"} if args.precision == "auto" else set())
+    for name, value in recorded.items():
+        # Tests are in float32 whatever the training was in, and on devices that have no tf32.
+        if name not in vars(args) or (name in ("checkpoint", "device", "precision") and not resume):
+            continue
+        if name not in given:
+            setattr(args, name, value)
+        elif not resume and name in _ALWAYS_THE_CHECKPOINTS and getattr(args, name) != value:
+            raise DuaError(f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; leave it out")
+        elif resume and name not in free and getattr(args, name) != value:
+            raise DuaError(
+                f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; "
+                "leave it out to go on with that run, or start a new one without --resume"
+            )
+    check_values(args)

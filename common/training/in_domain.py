@@ -1,0 +1,48 @@
+"""Training a lifting network with its uncertainty estimator on one data set: what three experiments share around their loss."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from common.datasets.block_batches import make_batches
+from common.datasets.poses import Poses, split_validation
+from common.datasets.streamed import Streamed, brought_into_memory
+from common.evaluation.evaluate import Validation, validate
+from common.evaluation.metrics import mpjpe
+from common.training.arguments import Arguments
+from common.training.experiment import Experiment
+from common.training.networks import lifter_description, uncertainty_description
+
+Objective = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
+"""(poses_3d (B, 16, 3), targets_3d (B, 16, 3), the estimator's output (B, 16)) -> {"loss": what is minimised, and its terms}."""
+
+
+def train_in_domain(
+    run: Experiment, args: Arguments, network: str, poses: Poses | Streamed[Poses], skeleton: str, objective: Objective
+) -> None:
+    """Cut a validation split from `poses`, train on the rest, keep the epoch with the least validation error.
+
+    Args:
+        network: 'martinez' or 'semgcn'.
+        poses: of the training subjects or clips alone.
+        skeleton: whose joints they are, 'h36m' or 'smpl'.
+        objective: the experiment's loss.
+    """
+    train, held_out = split_validation(poses)
+    validation = brought_into_memory(held_out, "validation").to(run.device)
+    batches = make_batches(train, lambda poses: (poses.inputs_2d, poses.targets_3d), args, run.device)
+    if isinstance(train, Streamed):
+        print(batches.describe())
+    lifter = lifter_description(args, network)
+    networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter, args.uncertainty_loss))
+
+    def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
+        inputs_2d, targets_3d = batch  # (B, 16, 2), (B, 16, 3)
+        poses_3d, features = networks["lifter"](inputs_2d)
+        terms = objective(poses_3d, targets_3d, networks["uncertainty"](features))
+        return {**terms, "mpjpe": mpjpe(poses_3d, targets_3d).mean()}
+
+    def validate_epoch() -> Validation:
+        return validate(networks, validation, run.device)
+
+    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, train=len(train), validation=len(validation))

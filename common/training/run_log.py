@@ -1,0 +1,93 @@
+"""What a run leaves in its folder beside checkpoints: config.json, log.csv, curves.png, results.json."""
+
+import csv
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from common.compute.distributed import main_only
+from common.errors import DuaError
+from common.figures import COLOURS, save, subplots
+from common.files.writing import write_text
+from common.training.checkpoint import versions
+
+
+def new_run_folder(root: str | Path) -> Path:
+    """Make `root`/<time>, a folder that no other run has.
+
+    Raises:
+        DuaError: it cannot be made.
+    """
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    try:
+        for attempt in range(1000):
+            folder = Path(root) / (f"{name}_{attempt}" if attempt else name)
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                if not Path(root).is_dir():
+                    raise
+        raise FileExistsError("a thousand runs were started in this second")
+    except OSError as error:
+        raise DuaError(
+            f"cannot make a run folder in {root}: {error.strerror or error}; choose another with --checkpoint"
+        ) from error
+
+
+@main_only
+def write_config(folder: Path, command: str, arguments: dict[str, Any], facts: dict[str, Any]) -> None:
+    """`config.json`: the command, every option, and facts of the run (sizes, device)."""
+    config = {"command": command, "arguments": arguments, **facts, "versions": versions()}
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+@main_only
+def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
+    """`log.csv`: a row per epoch; errors in millimetres."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(folder / "log.csv", buffer.getvalue())
+
+
+@main_only
+def forget_results(folder: Path) -> None:
+    """Delete the report of fewer epochs when a run goes on: beside later checkpoints it would pass for theirs."""
+    for name in ("results.json", "conversion.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+@main_only
+def write_results(path: Path, results: dict[str, Any]) -> None:
+    write_text(path, json.dumps(results, indent=1) + "\n")
+
+
+@main_only
+def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
+    """`curves.png`: loss and errors over the epochs."""
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) < 30 else None
+    figure, ((loss, error),) = subplots(1, 2, (9, 3.4))
+    scale = "log" if min(row["loss"] for row in history) > 0 else "linear"  # a log-likelihood may be of either sign
+    loss.plot(epochs, [row["loss"] for row in history], color=COLOURS[0], marker=marker, markersize=3)
+    loss.set(xlabel="epoch", ylabel="training loss", yscale=scale)
+    named = {
+        "train_mpjpe_mm": "training MPJPE (dropout on)",
+        "val_mpjpe_mm": "validation MPJPE",
+        "val_p_mpjpe_mm": "validation P-MPJPE",
+    }
+    for (key, label), color in zip(named.items(), COLOURS, strict=False):
+        error.plot(epochs, [row[key] for row in history], label=label, color=color, marker=marker, markersize=3)
+    best = min(history, key=lambda row: row["val_mpjpe_mm"])
+    error.axvline(best["epoch"], color="0.6", linewidth=0.8, linestyle="--", label=f"best: {best['val_mpjpe_mm']:.1f} mm")
+    # The first epochs' errors, some of a metre, would press everything after them into a line.
+    top = 1.5 * max(row["val_mpjpe_mm"] for row in history[len(history) // 4 :])
+    error.set(xlabel="epoch", ylabel="mm", ylim=(0, top))
+    error.legend(frameon=False, fontsize=8)
+    for axis in (loss, error):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    save(figure, folder / "curves.png", dpi=150)

@@ -1,0 +1,218 @@
+"""What `evaluate.py --uncertainty` judges and prints: every uncertainty that a checkpoint has, on every test set."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.adaptation.beyond import validation_views
+from common.adaptation.converter import labels_for
+from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
+from common.datasets.poses import Poses, UnlabelledPoses, split_validation
+from common.datasets.streamed import Streamed, brought_into_memory
+from common.datasets.surreal_stream import open_surreal, open_surreal_2d
+from common.datasets.views import canonical
+from common.errors import DuaError
+from common.evaluation.calibration import UNITS, Calibration, stored_calibration
+from common.evaluation.evaluate import predict, uncertainty_unit, validate
+from common.evaluation.test_time import TestTime
+from common.training.experiment import describe, domain_of
+from common.uncertainty.mc_dropout import spread_under_dropout
+from common.uncertainty.scores import BINS, Scores, score
+from models.domain_norm import select_domain
+
+HEADS = dict(zip(UNITS, ("relative head", "nll head"), strict=True))
+CONSTANT = "constant"
+COLUMNS = (
+    "source",
+    "target",
+    "network",
+    "seed",
+    "2D",
+    "method",
+    "test",
+    "domain",
+    "labels",
+    "MPJPE",
+    "AUSE pose",
+    "AUSE joint",
+    "ENCE",
+    "rank corr. pose",
+    "rank corr. joint",
+    "coverage 90 %",
+    "radius 90 %",
+)
+LEGEND = f"""\
+relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; constant: the same for all joints.
+All but the constant are read through isotonic curves and conformal quantiles of the source's validation split; all of a checkpoint
+are judged on the same predictions, made without dropout.
+AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
+ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
+coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm.
+labels: those in the skeleton that the network predicts; where no converter brings them there, the data set's own, marked 'raw'."""
+
+DEFINITIONS = {
+    "ause": "mean over k of (error left without the k most uncertain - without the k worst) / error of all; 0 is perfect",
+    "ence": f"mean over {BINS} groups of equal size of |mean expected - mean true error| / mean expected error, of joints",
+    "joints": "all but the hip; 'pose' means the mean of 16 joints",
+    "radius_mm": "mean radius around a joint that held this share of joints of the source's validation split",
+    "spearman": "rank correlation of expected and true error",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One row: an uncertainty on a test set.
+
+    Attributes:
+        facts: of the checkpoint (`common.training.experiment.describe`) and "checkpoint", its file.
+        method: one of `HEADS`, 'MC-dropout (N)' or `CONSTANT`.
+        domain: 'in domain' or 'across'.
+        labels: the skeleton they are in, and how they came there.
+    """
+
+    facts: dict[str, Any]
+    method: str
+    test: str
+    keypoints: str
+    domain: str
+    labels: str
+    scores: Scores
+
+    def row(self) -> tuple[str, ...]:
+        s = self.scores
+        return (
+            self.facts["source"], self.facts["target"] or "-", self.facts["network"], str(self.facts["seed"]), self.keypoints,
+            self.method, self.test, self.domain, self.labels, f"{s.mpjpe_mm:.1f}", f"{s.ause_pose:.3f}", f"{s.ause_joint:.3f}",
+            *("-" if value is None else f"{value:.3f}" for value in (s.ence, s.spearman_pose, s.spearman_joint)),
+            "-" if s.coverage is None else f"{100 * s.coverage['90%']:.1f}",
+            "-" if s.radius_mm is None else f"{s.radius_mm['90%']:.1f}",
+        )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        named = ("method", "test", "keypoints", "domain", "labels")
+        return self.facts | {name: getattr(self, name) for name in named} | self.scores.to_dict()
+
+
+def judge(
+    file: Path,
+    checkpoint: Mapping[str, Any],
+    networks: Mapping[str, nn.Module],
+    tests: Sequence[tuple[Poses, str]],
+    device: torch.device,
+    data_dir: str,
+    downsample: int,
+    passes: int | None = None,
+) -> list[Judged]:
+    """Every uncertainty of a checkpoint on every test set, and on each a constant one for reference.
+
+    Plain predictions are judged, without `--tta` and `--test_bn`: it is them that the calibration was fitted to.
+
+    Args:
+        tests: (poses, where their 2D came from).
+        data_dir: where the source's training data are, for what was not calibrated in training.
+        passes: of MC-dropout; None for none.
+
+    Raises:
+        DuaError: the checkpoint has no uncertainty, its calibration is damaged, or the source's data are needed and missing.
+    """
+    methods: dict[str, tuple[Callable[[Tensor], Tensor], Calibration]] = {}
+
+    canonical_cameras = TestTime.of(checkpoint["arguments"]).canonical
+
+    def validation() -> Poses:
+        return source_validation(file, checkpoint, networks, data_dir, downsample)
+
+    def estimated(inputs_2d: Tensor) -> Tensor:
+        uncertainty = predict(networks, inputs_2d, device)[1]
+        assert uncertainty is not None
+        return uncertainty
+
+    if "uncertainty" in networks:
+        # Older checkpoints, and those of a run that was stopped in an epoch, have none yet.
+        calibration = stored_calibration(checkpoint, file) or validate(networks, validation(), device).calibration
+        assert calibration is not None
+        methods[HEADS[uncertainty_unit(networks)]] = estimated, calibration
+    if passes:
+
+        def spread(inputs_2d: Tensor) -> Tensor:
+            try:
+                return spread_under_dropout(networks, inputs_2d, device, passes)
+            except DuaError as error:
+                raise DuaError(f"{file}: {error}") from error
+
+        poses = validation()
+        select_domain(networks["lifter"], "source")
+        predicted, _ = predict(networks, poses.inputs_2d, device)
+        methods[f"MC-dropout ({passes})"] = (
+            spread,
+            Calibration.fit(spread(poses.inputs_2d), predicted, poses.targets_3d, unit="metres"),
+        )
+    if not methods:
+        raise DuaError(
+            f"{file} has no uncertainty estimator; add --mc_dropout to judge the network's own spread, or leave it out"
+        )
+
+    facts = describe(checkpoint) | {"checkpoint": str(file)}
+    rows = []
+    for raw, keypoints in tests:
+        labelled = labels_for(checkpoint, networks, raw)
+        poses = raw if labelled is None else labelled
+        poses = canonical(poses) if canonical_cameras else poses  # uncertainties are the same whatever the axes
+        skeleton = checkpoint["skeleton"]["definition"]
+        labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
+        across = "in domain" if raw.name == checkpoint["source"] else "across"
+        select_domain(networks["lifter"], domain_of(checkpoint, raw))
+        predicted, _ = predict(networks, poses.inputs_2d, device)
+        scored = {}
+        for method, (estimate, calibration) in methods.items():
+            millimetres = calibration.millimetres(estimate(poses.inputs_2d), predicted)
+            scored[method] = score(millimetres, predicted, poses.targets_3d, calibration)
+        scored[CONSTANT] = score(torch.ones(predicted.shape[:2]), predicted, poses.targets_3d, None)
+        rows += [Judged(facts, method, raw.name, keypoints, across, labels, s) for method, s in scored.items()]
+    return rows
+
+
+def source_validation(
+    file: Path, checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], data_dir: str, downsample: int
+) -> Poses:
+    """The validation split that the checkpoint's training cut from its source, labels and views as the network learnt them.
+
+    Raises:
+        DuaError: the source's training data are not in `data_dir`.
+    """
+    recorded = checkpoint["arguments"]
+    # DUA takes all of SURREAL as its source: there `--actions` chooses among the target's.
+    actions = "*" if checkpoint["experiment"] == "surreal_dua" else recorded["actions"]
+    shoulders = recorded.get("smpl_shoulders", "shoulder")
+    try:
+        poses = _validation(checkpoint["source"], data_dir, checkpoint["keypoints"], actions, shoulders, downsample)
+        target = None
+        if "gpa" in (recorded.get("align") or ()):
+            target = _target(checkpoint["target"], data_dir, checkpoint["keypoints"], recorded["actions"], shoulders, downsample)
+    except DuaError as error:
+        raise DuaError(
+            f"{file} is calibrated on the validation split of its source, which must be read for it: {error}"
+        ) from error
+    labelled = labels_for(checkpoint, networks, poses)
+    assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
+    return validation_views(recorded, labelled, target)
+
+
+@cache  # several checkpoints share it
+def _validation(source: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> Poses:
+    if source == "h36m":
+        return split_validation(load_h36m(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample))[1]
+    return brought_into_memory(split_validation(open_surreal(data_dir, "train", shoulders, downsample, actions))[1], "validation")
+
+
+@cache
+def _target(target: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> UnlabelledPoses:
+    if target == "h36m":
+        return load_h36m_2d(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample)
+    poses = open_surreal_2d(data_dir, "train", shoulders, downsample)
+    return poses.thinned() if isinstance(poses, Streamed) else poses

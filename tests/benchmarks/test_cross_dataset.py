@@ -1,0 +1,208 @@
+"""The open benchmark: `benchmarks/cross_dataset.py` and what it is made of."""
+
+import csv
+import json
+import shutil
+import sys
+
+import pytest
+
+from benchmarks.domain_gap import report
+from benchmarks.results_table import COLUMNS, goals, plot, table
+from benchmarks.rows import BEST, BOUND, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SHORT
+from tests.conftest import ROOT, run_script
+from tests.helpers.script_tools import assert_one_line, start, wait_for
+
+SCRIPT = "benchmarks/cross_dataset.py"
+
+
+def results_for(rows, seeds=(0, 1)):
+    """Made-up results: row i has 100 - i against converted labels and 200 - i against raw ones."""
+    results = {}
+    for direction in DIRECTIONS:
+        for i, row in enumerate(rows):
+            for seed in seeds:
+                h36m = direction == "surreal -> h36m"
+                both = not h36m and "converter" in ROWS[row].modules
+                raw = {"average": {"mpjpe": 200.0 - i + 2 * seed, "p_mpjpe": 80.0}}
+                converted = {"mpjpe": 100.0 - i + 2 * seed, "p_mpjpe": 50.0 + seed}
+                results[direction, "martinez", row, seed] = {
+                    "average": converted if both or h36m else raw["average"],
+                    "also": {"surreal, raw labels": raw} if both else {},
+                }
+    return results
+
+
+def test_the_table_takes_means_spreads_and_shares():
+    rows = table(results_for(ROWS))
+    by_name = {row[:4]: dict(zip(COLUMNS[4:], row[4:], strict=False)) for row in rows}
+    assert len(rows) == 2 * len(ROWS) + sum("converter" in row.modules for row in ROWS.values())
+    none = by_name["surreal -> h36m", "martinez", NONE, "raw"]
+    assert (none["MPJPE"], none["of none, %"], none["seeds"]) == ("101.0", "100.0", "2")
+    uncertainty = rows[2]
+    assert uncertainty[2:8] == ("+ uncertainty", "raw", "99.0", "1.4", "50.5", "0.7")
+    assert uncertainty[8:] == ("-2.0", "-2.0", "98.0", "2")
+    # Converted labels are compared with converted labels, raw ones with raw ones.
+    i = list(ROWS).index(DUA)
+    converted, raw = (by_name["h36m -> surreal", "martinez", DUA, labels] for labels in ("converted", "raw"))
+    assert (converted["MPJPE"], converted["against none, mm"]) == (f"{101.0 - i:.1f}", f"{1 - i:+.1f}")
+    assert (raw["MPJPE"], raw["against none, mm"]) == (f"{201.0 - i:.1f}", f"{-i:+.1f}")
+    for line, direction in zip(goals(rows), DIRECTIONS, strict=True):
+        best, bound = (by_name[direction, "martinez", row, "raw"] for row in (BEST, BOUND))
+        ratio = float(best["MPJPE"]) / float(bound["MPJPE"])
+        assert line == (
+            f"{direction}, martinez: the best combination has {best['of none, %']} % of no adaptation's error, "
+            f"{ratio:.2f} x the upper bound's"
+        )
+
+
+def test_a_short_table_of_one_seed_and_its_plot(tmp_path):
+    rows = table(results_for(SHORT, seeds=(7,)))
+    assert {row[2] for row in rows} == set(SHORT)
+    assert {row[5] for row in rows} == {"-"}
+    plot(rows, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "plot.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_rows_name_options_that_the_scripts_have():
+    helps = {script: run_script(script, "--help").stdout for script in ("train_surreal.py", "train_h36m_dan.py")}
+    for row in ROWS.values():
+        for option in (*row.switches(), *row.options):
+            if option.startswith("--"):
+                assert all(f"{option} " in text or f"{option}\n" in text for text in helps.values()), option
+        assert row.tests is None or ROWS[row.tests].tests is None
+    for size in PRESETS.values():
+        for option in (word for word in size.command(10**6) if word.startswith("--")):
+            assert all(option in text for text in helps.values()), option
+
+
+def test_all_rows_make_the_same_number_of_steps_on_small_data():
+    def steps(poses):
+        words = PRESETS["quick", "martinez"].command(poses)
+        sizes = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+        assert sizes["--limit_batches"] <= poses // sizes["--downsample"] // sizes["--batch_size"]
+        return sizes["--limit_batches"] * sizes["--epochs"]
+
+    assert steps(10**6) == 1000
+    assert abs(steps(34_751) - 1000) < 35  # half an epoch
+    assert abs(steps(1024) - 1000) < 2
+
+
+@pytest.fixture(scope="module")
+def finished(demo, tmp_path_factory):
+    """(output folder, process) of the short rows, one seed, the smallest trainings there are."""
+    out = tmp_path_factory.mktemp("benchmark")
+    return out, run_small(demo, out)
+
+
+def run_small(demo, out, *arguments):
+    return run_script(
+        "tests/helpers/small_benchmark.py", "--data_dir", demo, "--out", out, "--seeds", 0, "--rows", "short", *arguments
+    )
+
+
+def test_it_makes_table_plot_and_report(finished, demo):
+    out, process = finished
+    assert process.returncode == 0, process.stderr
+    with open(out / "table.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["row"] for row in rows} == set(SHORT)
+    assert {row["direction"] for row in rows} == set(DIRECTIONS)
+    for name in ("table.txt", "table.tex", "table.png", "table.pdf", "domain_gap.txt"):
+        assert (out / name).stat().st_size > 500
+    assert (out / "table.txt").read_text() in process.stdout
+    facts = json.loads((out / "benchmark.json").read_text())
+    assert facts["data"] == demo.name and len(facts["hash"]) == 64 and facts["preset"] == "quick"  # noqa: PT018
+
+
+def test_rows_that_are_done_are_left(finished, demo):
+    out, _ = finished
+    before = {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")}
+    process = run_small(demo, out)
+    assert process.returncode == 0, process.stderr
+    assert {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")} == before
+
+
+def test_a_killed_one_goes_on(finished, demo, tmp_path):
+    out, _ = finished
+    process = start(
+        "tests/helpers/small_benchmark.py", "--data_dir", demo, "--out", tmp_path / "out", "--seeds", 0, "--rows", "short"
+    )
+    wait_for(lambda: len(list((tmp_path / "out").glob("surreal_to_h36m/**/results.json"))) >= 2)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+    again = run_small(demo, tmp_path / "out")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "out" / "table.csv").read_text() == (out / "table.csv").read_text()
+
+
+def test_results_of_something_else_are_refused(finished, demo, tmp_path):
+    out, _ = finished
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    facts = json.loads((out / "benchmark.json").read_text())
+    for key, value in (("version", 1), ("hash", "0" * 64), ("preset", "full")):
+        (copy / "benchmark.json").write_text(json.dumps(facts | {key: value}))
+        assert_one_line(run_small(demo, copy), f"{key} {value}", "--out")
+
+
+def test_bad_input(demo, tmp_path):
+    def refused(*arguments):
+        return run_script(SCRIPT, "--out", tmp_path / "out", *arguments)
+
+    assert_one_line(refused("--data_dir", demo, "--seeds", 1, 1), "--seeds 1 1", "twice")
+    assert_one_line(refused("--data_dir", demo, "--jobs", 0), "--jobs 0")
+    (tmp_path / "empty").mkdir()
+    assert_one_line(refused("--bvh", tmp_path / "empty"), "empty", "BVH")
+    assert_one_line(refused("--data_dir", tmp_path / "empty"), "dataset.json", "data/prepare_data_bvh.py")
+
+
+def test_a_full_disk_is_said_before_anything_starts(demo, tmp_path, monkeypatch):
+    import benchmarks.cross_dataset as script
+    from common.errors import DuaError
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(script.shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    monkeypatch.setattr(sys, "argv", [SCRIPT, "--data_dir", str(demo), "--out", str(tmp_path / "out")])
+    with pytest.raises(DuaError, match=r"0\.0 GB free, the runs may need .* GB"):
+        script.main()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_gap_s_report_knows_level_cameras_and_apart_skeletons(demo, converter):
+    text = report(str(demo), converter)
+    pitch = next(line for line in text.splitlines() if line.startswith("camera pitch"))
+    assert "0.0 (0.0 to 0.0)" in pitch
+    mean = next(line for line in text.splitlines() if line.startswith("mean")).split()
+    assert 40 < float(mean[1]) < 70  # two definitions of one body
+    rows = {line[:26].strip(): line.split()[-2:] for line in text.splitlines()}
+    assert float(rows["gpa"][0]) < float(rows["as they are"][0]) / 2
+    assert (ROOT / "benchmarks" / "README.md").exists()
+
+
+def test_bvh_is_built_once_for_each_choice_of_clips_and_seed(tmp_path, monkeypatch):
+    import benchmarks.cross_dataset as script
+
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.bvh").write_text("")
+    started = []
+
+    def build(words, **_):
+        started.append(words)
+        folder = script.Path(words[words.index("--out") + 1])
+        folder.mkdir(parents=True)
+        (folder / "dataset.json").write_text("{}")
+        return script.subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(script, "ROOT", tmp_path / "repository")
+    monkeypatch.setattr(script.subprocess, "run", build)
+    first = script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 0)
+    assert script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 0) == first
+    assert len(started) == 1
+    assert started[0][-2:] == ["--seed", "0"]
+    others = {script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 1), script.build([str(tmp_path)], 0)}
+    assert len(started) == 3
+    assert len({first, *others}) == 3

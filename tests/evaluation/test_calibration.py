@@ -1,0 +1,123 @@
+"""Calibrations: what comes out is millimetres, rising and right on average; radii hold what they promise; nothing else is read."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import DuaError
+from common.evaluation.calibration import LEVELS, UNITS, Calibration, stored_calibration
+
+
+def poses_with_errors(seed, count, rise=1.5):
+    """(uncertainty in metres (N, 16), predicted, targets (N, 16, 3)): errors of |normal| x a length that the uncertainty's square
+    root tells, so that it ranks them and is no length of the right size itself."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.randn(count, 16, 3, generator=generator) * 0.3
+    targets[:, 0] = 0
+    scale = 0.02 + 0.1 * torch.rand(count, 16, generator=generator)
+    scale[:, 0] = 0
+    predicted = targets + torch.randn(count, 16, 3, generator=generator) * scale[..., None]
+    return scale**rise, predicted, targets
+
+
+def true_mm(predicted, targets):
+    return torch.linalg.vector_norm(predicted - targets, dim=-1) * 1000
+
+
+def test_an_uncertainty_in_any_scale_becomes_the_mean_error():
+    uncertainty, predicted, targets = poses_with_errors(0, 4000)
+    calibration = Calibration.fit(uncertainty, predicted, targets, unit="metres")
+    millimetres = calibration.millimetres(uncertainty, predicted)
+    assert millimetres.shape == (4000, 16)
+    assert not millimetres[:, 0].any()
+    # A normal vector of three coordinates is sqrt(8 / pi) long on average.
+    expected = uncertainty[:, 1:] ** (1 / 1.5) * math.sqrt(8 / math.pi) * 1000
+    assert (millimetres[:, 1:] - expected).abs().mean() < 2
+    assert float(millimetres[:, 1:].mean()) == pytest.approx(float(true_mm(predicted, targets)[:, 1:].mean()), rel=0.01)
+    assert len(calibration.raw_mm) <= 64
+    assert all(a < b for a, b in zip(calibration.raw_mm, calibration.raw_mm[1:]))
+    assert all(a <= b for a, b in zip(calibration.error_mm, calibration.error_mm[1:]))
+
+
+def test_a_relative_error_is_multiplied_by_both_norms():
+    """A network that knows its relative errors exactly gets |p - t| back, but for what the mean |t| does not tell."""
+    _, predicted, targets = poses_with_errors(1, 4000)
+    targets = targets / torch.linalg.vector_norm(targets, dim=-1, keepdim=True).clamp_min(1e-9) * 0.4  # |t| is known
+    predicted = targets + (predicted - targets) * 0.1
+    error, size = true_mm(predicted, targets) / 1000, torch.linalg.vector_norm(predicted, dim=-1) + 0.4
+    calibration = Calibration.fit(error / size, predicted, targets)
+    assert calibration.expected_norms[0] == 0
+    assert calibration.expected_norms[1:] == pytest.approx([0.4] * 15)
+    millimetres = calibration.millimetres(error / size, predicted)
+    inner = error[:, 1:] < error[:, 1:].quantile(0.98)  # the last knot stands for the mean of the largest errors
+    assert (millimetres - error * 1000)[:, 1:][inner].abs().max() < 3
+
+
+@pytest.mark.parametrize("poses", [40, 3000])
+def test_radii_hold_what_they_promise_on_new_exchangeable_poses(poses):
+    """Averaged over calibration sets; with few poses the finite-sample correction and the fitted curve must not spoil it."""
+    shares = []
+    for seed in range(12 if poses == 40 else 2):
+        calibration = Calibration.fit(*poses_with_errors(seed, poses), unit="metres")
+        uncertainty, predicted, targets = poses_with_errors(1000 + seed, 3000)
+        expected, error = calibration.millimetres(uncertainty, predicted)[:, 1:], true_mm(predicted, targets)[:, 1:]
+        shares.append([float((error <= calibration.quantile(level) * expected).float().mean()) for level in LEVELS])
+    assert np.mean(shares, axis=0) == pytest.approx(LEVELS, abs=0.02 if poses == 40 else 0.008)
+
+
+def test_quantiles_are_those_of_the_sorted_scores():
+    """One pose and one length: 15 joints, so the curve is level at the mean and ranks are ceil(16 level) of 15."""
+    targets = torch.zeros(1, 16, 3)
+    predicted = torch.zeros(1, 16, 3)
+    predicted[0, 1:, 0] = torch.arange(1, 16) / 1000
+    calibration = Calibration.fit(torch.ones(1, 16), predicted, targets, unit="metres")
+    assert calibration.raw_mm == (1000,)
+    assert calibration.error_mm == pytest.approx([8])
+    assert calibration.quantiles == pytest.approx([8 / 8, 13 / 8, 15 / 8, 15 / 8])  # of 15 joints none stands for 95 %
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 70), st.integers(0, 5), st.sampled_from(UNITS), st.integers(0, 3))
+def test_any_poses_give_a_usable_calibration_that_survives_the_checkpoint(count, seed, unit, decimals):
+    """Ties, constants, uncertainties that mean the opposite, exact predictions: rising, positive and the same after reading."""
+    uncertainty, predicted, targets = poses_with_errors(seed, count)
+    uncertainty = ((1 - uncertainty) * 10**decimals).round() / 10**decimals if seed else uncertainty
+    predicted = targets if seed == 3 else predicted
+    calibration = Calibration.fit(uncertainty, predicted, targets, unit)
+    assert Calibration.from_dict(calibration.to_dict()) == calibration
+    millimetres = calibration.millimetres(uncertainty * 3 - 1, predicted)  # far outside of what was seen
+    assert torch.isfinite(millimetres).all()
+    assert (millimetres[:, 1:] > 0).all()
+
+
+def test_what_cannot_be_calibrated_is_said():
+    uncertainty, predicted, targets = poses_with_errors(0, 3)
+    with pytest.raises(DuaError, match="NaN or infinite"):
+        Calibration.fit(uncertainty, predicted * math.nan, targets)
+    with pytest.raises(DuaError, match="no poses"):
+        Calibration.fit(uncertainty[:0], predicted[:0], targets[:0])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"unit": "feet"}, {"raw_mm": [2.0, 1.0], "error_mm": [1.0, 2.0]}, {"raw_mm": [1.0, 2.0], "error_mm": [2.0, 1.0]},
+        {"raw_mm": [1.0]}, {"error_mm": []}, {"quantiles": [1.0]}, {"quantiles": [1.0, math.nan, 2.0, 3.0]}, {"levels": [0.5]},
+        {"expected_norms": ["a"] * 16}, {"expected_norms": [1.0] * 15}, {"poses": None}, {"raw_mm": {}},
+    ],
+)  # fmt: skip
+def test_a_damaged_calibration_is_refused_with_the_files_name(damage):
+    content = Calibration.fit(*poses_with_errors(0, 3)).to_dict() | damage
+    with pytest.raises(DuaError, match=r"x\.pth\.tar: the calibration is damaged"):
+        stored_calibration({"calibration": content}, "x.pth.tar")
+
+
+def test_older_checkpoints_have_none():
+    assert stored_calibration({}, "x") is None
+    assert stored_calibration({"calibration": None}, "x") is None
+    with pytest.raises(DuaError, match="damaged"):
+        stored_calibration({"calibration": [1]}, "x")

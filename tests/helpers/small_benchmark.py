@@ -1,0 +1,15 @@
+"""`benchmarks/cross_dataset.py` with trainings that are over at once, for tests."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import cross_dataset, rows
+from common.errors import run_script
+
+for key in rows.PRESETS:
+    rows.PRESETS[key] = rows.Size(("--hid_dim", "16", "--device", "cpu"), 64, 3, 2, 1)
+
+if __name__ == "__main__":
+    run_script(cross_dataset.main)

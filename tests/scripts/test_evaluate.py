@@ -1,0 +1,87 @@
+"""`evaluate.py`."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from common.training.checkpoint import load_checkpoint
+from tests.conftest import run_script
+from tests.helpers.script_tools import QUICK, assert_one_line, only_run, trained
+
+
+@pytest.fixture(scope="module")
+def runs(demo, tmp_path_factory):
+    """Run folders: {name: folder} of a converter and of short trainings in both directions."""
+    folder = tmp_path_factory.mktemp("runs")
+    common = ("--data_dir", demo, "--seed", 3)
+    found = {}
+    process = run_script("conversion.py", *common, "--checkpoint", folder / "conversion", "--epochs", 1, "--device", "cpu")
+    found["conversion"], _ = trained(folder / "conversion", process)
+    converter = ("--converter", found["conversion"])
+    commands = {
+        "adapted": ("train_surreal.py", "--dua", *converter),
+        "control": ("train_surreal.py", "--dua", *converter, "--domain_weight", 0),
+        "plain": ("train_surreal.py", "--dua", "--no_converter", "--no_uncertainty", "--no_domain"),
+        "h36m": ("train_h36m_dan.py", *converter, "--no_domain"),
+    }
+    for name, command in commands.items():
+        found[name], _ = trained(folder / name, run_script(*command, *common, *QUICK, "--checkpoint", folder / name))
+    return found
+
+
+def rows_of(path):
+    with open(path) as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_table_of_every_checkpoint_on_every_data_set(runs, demo, tmp_path):
+    names = ["adapted", "control", "plain", "h36m"]
+    process = run_script(
+        "evaluate.py",
+        *(runs[name] for name in names),
+        "--data_dir",
+        demo,
+        "--on",
+        "h36m",
+        "surreal",
+        "--out",
+        tmp_path / "table",
+        "--downsample",
+        3,
+    )
+    assert process.returncode == 0, process.stderr
+    rows = rows_of(tmp_path / "table.csv")
+    assert [(row["test"]) for row in rows] == ["h36m", "surreal"] * 4
+    adapted_h36m, adapted_surreal, control_h36m, _, plain_h36m, plain_surreal, _, h36m_surreal = rows
+    assert adapted_h36m["modules"] == "converter+uncertainty+domain"
+    assert control_h36m["modules"] == "converter+uncertainty+domain (weight 0)"
+    assert {row["selection"] for row in rows} == {"source validation"}
+    assert {row["seed"] for row in rows} == {"3"}
+    # Human3.6M's labels are in the skeleton that the network with a converter predicts, SURREAL's are not.
+    assert adapted_h36m["MPJPE raw"] == adapted_h36m["MPJPE conv."]
+    assert adapted_surreal["MPJPE raw"] != adapted_surreal["MPJPE conv."]
+    assert h36m_surreal["MPJPE raw"] != h36m_surreal["MPJPE conv."]
+    # Without a converter the network predicts SMPL's skeleton, and nothing brings Human3.6M's labels there.
+    assert plain_h36m["MPJPE conv."] == "-"
+    assert plain_surreal["MPJPE raw"] == plain_surreal["MPJPE conv."]
+    assert (tmp_path / "table.tex").read_text().count(r"\\") == 9
+    for name, row in (("adapted", adapted_h36m), ("h36m", h36m_surreal)):
+        results = json.loads((runs[name] / "results.json").read_text())
+        assert float(row["MPJPE conv."]) == pytest.approx(results["average"]["mpjpe"], abs=0.06)
+    assert float(h36m_surreal["MPJPE raw"]) == pytest.approx(
+        json.loads((runs["h36m"] / "results.json").read_text())["also"]["surreal, raw labels"]["average"]["mpjpe"], abs=0.06
+    )
+
+
+def test_bad_input_is_one_line(runs, demo, tmp_path):
+    data = ("--data_dir", demo)
+    assert_one_line(run_script("evaluate.py", tmp_path / "no.pth.tar", *data), "no.pth.tar does not exist")
+    assert_one_line(run_script("evaluate.py", runs["conversion"], *data), "no lifting network", "conversion")
+    assert_one_line(run_script("evaluate.py", runs["plain"], *data, "-k", "cpn"), "data_2d_h36m_cpn.npz")
+    assert_one_line(run_script("evaluate.py", runs["plain"], "--data_dir", tmp_path, "--on", "surreal"), "surreal_test.h5")
+    assert_one_line(run_script("evaluate.py", tmp_path, *data), "no ckpt_best.pth.tar")
+    torch.save({"format": "other"}, tmp_path / "other.pth.tar")
+    assert_one_line(run_script("evaluate.py", tmp_path / "other.pth.tar", *data), "other.pth.tar")
+    assert load_checkpoint(only_run(runs["plain"].parent) / "ckpt_best.pth.tar")["target"] == "h36m"

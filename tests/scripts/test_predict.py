@@ -1,0 +1,227 @@
+"""`predict.py` as its users run it."""
+
+import csv
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.datasets.h36m import load_h36m
+from common.files.arrays import load_arrays
+from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES
+from common.prediction.outputs import Clip
+from common.prediction.predictor import Predictor
+from common.rendering.prediction_scene import prediction_scene
+from common.rendering.scene import upright
+from common.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.helpers import keypoint_text
+from tests.helpers.script_tools import QUICK, assert_one_line, run_here, trained
+
+SIZE = ("--image_size", 1000, 1002)
+
+
+@pytest.fixture(scope="module")
+def run(demo, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prob")
+    return trained(folder, run_here("main_prob.py", "--data_dir", demo, "--checkpoint", folder, *QUICK))[0]
+
+
+@pytest.fixture(scope="module")
+def pixels(demo):
+    """(T, 16, 2) of a clip of the demo, as detectors can see it."""
+    sequence = load_h36m(demo, "gt", ["S9"]).sequences[0]
+    joints = load_arrays(demo / "data_2d_h36m_gt.npz")["positions_2d"]["S9"][sequence.action][0]
+    return keypoint_text.by_rule(joints[:30, list(H36M_JOINTS_TO_16[joints.shape[1]])].astype(float))
+
+
+@pytest.fixture
+def files(pixels, tmp_path):
+    """{format: file} of the clip, from frame 2 on, with nobody in frame 9."""
+    coco = keypoint_text.in_order(pixels, "coco")
+    people = {frame + 2: [pose] for frame, pose in enumerate(coco) if frame + 2 != 9}
+    keypoint_text.detectron(tmp_path / "d2.npz", people, (1000, 1002))
+    contents = {
+        "mmpose.json": keypoint_text.mmpose(people),
+        "alphapose.json": keypoint_text.alphapose(people),
+        "yolo.jsonl": keypoint_text.ultralytics(people, layout="lines"),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    return {name: tmp_path / name for name in ("d2.npz", *contents)}
+
+
+def predict_here(run, keypoints, *options):
+    return run_here("predict.py", keypoints, "--checkpoint", run, "--device", "cpu", *options)
+
+
+def test_every_format_gives_the_poses_of_the_predictor(run, pixels, files, tmp_path):
+    gapped = pixels.copy()
+    gapped[7] = np.nan
+    expected = Predictor.load(run, "cpu")(gapped, (1000, 1002))
+    for name, path in files.items():
+        out = tmp_path / "out.npz"
+        process = predict_here(run, path, "--out", out, *(() if name == "d2.npz" else SIZE))
+        assert process.returncode == 0, process.stderr
+        assert "30 poses, frames 2 to 31" in process.stdout
+        assert "16 of 480 joints were not seen (the whole person in 1 frames)" in process.stdout
+        assert "people:" not in process.stdout
+        with np.load(out, allow_pickle=False) as arrays:
+            np.testing.assert_allclose(arrays["poses_3d"], expected.poses_3d, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(arrays["uncertainty"], expected.uncertainty, atol=1e-5)
+            np.testing.assert_allclose(arrays["uncertainty_mm"], expected.uncertainty_mm, atol=1e-2)
+            assert np.array_equal(arrays["missing"], expected.missing)
+            assert arrays["frames"].tolist() == list(range(2, 32))
+            assert arrays["joints"].tolist() == list(JOINT_NAMES)
+            assert (str(arrays["skeleton"]), str(arrays["uncertainty_unit"])) == ("h36m", "relative")
+
+
+def test_outputs_say_the_same(run, files, tmp_path):
+    names = [tmp_path / f"out{ending}" for ending in (".npz", ".json", ".csv", ".bvh")]
+    options = [word for name in names for word in ("--out", name)]
+    process = predict_here(run, files["mmpose.json"], *SIZE, *options, "--fps", 20, "--camera_pitch", 5)
+    assert process.returncode == 0, process.stderr
+    assert "hip at the origin" in process.stdout
+    with np.load(names[0], allow_pickle=False) as file:
+        arrays = dict(file)
+    content = json.loads(names[1].read_text())
+    assert content.keys() == arrays.keys() | {"units"}
+    np.testing.assert_allclose(content["poses_3d"], arrays["poses_3d"], atol=1e-6)
+    assert content["missing"] == arrays["missing"].tolist()
+    assert content["fps"] == 20
+    rows = list(csv.DictReader(names[2].open()))
+    assert len(rows) == 30 * 16
+    row = rows[16 * 7 + 12]
+    assert (row["frame"], row["joint"], row["missing"]) == ("9", "LWrist", "1")
+    np.testing.assert_allclose([float(row[axis]) for axis in "xyz"], arrays["poses_3d"][7, 12], atol=1e-6)
+    assert float(row["uncertainty_mm"]) == pytest.approx(arrays["uncertainty_mm"][7, 12], rel=1e-4)
+    assert "Frames: 30\nFrame Time: 0.05" in names[3].read_text()
+
+
+def test_a_rendering_shows_the_poses(run, files, tmp_path):
+    for ending in (".png", ".html"):
+        out = tmp_path / f"picture{ending}"
+        process = predict_here(run, files["d2.npz"], "--render", out, "--camera_pitch", 10)
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.splitlines()[-1] == str(out)
+    with Image.open(tmp_path / "picture.png") as sheet:
+        assert np.asarray(sheet.convert("RGB")).std() > 10
+    assert "Martinez" in (tmp_path / "picture.html").read_text()
+
+
+def test_a_scene_stands_upright(run, pixels):
+    predictor = Predictor.load(run, "cpu")
+    prediction = predictor(pixels, (1000, 1002))
+    clip = Clip(prediction, np.arange(30), (1000, 1002), 25.0, "h36m", "relative")
+    scene = prediction_scene(clip, predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d, upright(prediction.poses_3d.astype(float)))
+    assert scene.unit == "mm"
+    assert np.array_equal(scene.panels[0].uncertainty, prediction.uncertainty_mm)
+    up = np.array([0.0, -np.cos(0.2), -np.sin(0.2)])  # for a camera that looks down by 0.2
+    standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)))
+    predictor.lifter.checkpoint["calibration"] = None
+    scene = prediction_scene(replace(clip, prediction=standing, camera_pitch=np.degrees(0.2)), predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d, np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
+    assert scene.unit == "%"
+
+
+def test_somebody_of_several(run, pixels, tmp_path):
+    coco = keypoint_text.in_order(pixels, "coco")
+    people = {frame: [pose[:, ::-1] / 4, pose][: 1 + (frame < 20)] for frame, pose in enumerate(coco)}
+    path = tmp_path / "two.json"
+    path.write_text(keypoint_text.alphapose(people, numbers=[5, 8]))
+    out = tmp_path / "out.npz"
+    process = predict_here(run, path, *SIZE, "--out", out)
+    assert "5 (30 frames from 0 to 29), 8 (20 frames from 0 to 19)" in process.stdout
+    assert "person 5 is taken" in process.stdout
+    process = predict_here(run, path, *SIZE, "--out", out, "--person", 8)
+    assert "20 poses, frames 0 to 19" in process.stdout
+    expected = Predictor.load(run, "cpu")(pixels[:20], (1000, 1002)).poses_3d
+    np.testing.assert_allclose(np.load(out)["poses_3d"], expected, atol=1e-5)
+    assert_one_line(predict_here(run, path, *SIZE, "--out", out, "--person", 6), "no person 6", "5 (30", "8 (20")
+
+
+def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypatch):
+    path, out = files["mmpose.json"], ("--out", tmp_path / "bad.npz")
+    assert_one_line(predict_here(run, path, *out), "mmpose.json", "--image_size")
+    assert_one_line(predict_here(run, path, *out, "--image_size", 50, 50), "mmpose.json", "outside the image")
+    assert_one_line(predict_here(run, path, *out, *SIZE, "--skeleton", "body25"), "'body25' has 25 joints, the keypoints have 17")
+    assert_one_line(predict_here(run, path, *out, *SIZE, "--min_confidence", 0.95), "no joint is seen")
+    assert_one_line(predict_here(run, path, *SIZE), "--out")
+    assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "a.fbx"), "a.fbx", ".bvh")
+    assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "none" / "a.npz"), "none does not exist")
+    assert_one_line(predict_here(run, path, *SIZE, "--out", path), "mmpose.json is the file of 2D joints itself")
+    assert_one_line(predict_here(run, path, *SIZE, *out, "--fps", 0), "--fps 0")
+    assert_one_line(predict_here(run, path, *SIZE, "--render", tmp_path / "a.avi"), "a.avi", ".gif")
+    assert_one_line(predict_here(run, path, *SIZE, *out, "--camera_pitch", 3), "--camera_pitch")
+    assert_one_line(predict_here(run, tmp_path / "no.json", *SIZE, *out), "no.json does not exist")
+    (tmp_path / "other.txt").write_text("x, y\n1, 2\n")
+    assert_one_line(predict_here(run, tmp_path / "other.txt", *SIZE, *out), "other.txt", "known are", "AlphaPose")
+    (tmp_path / "empty.json").write_text("[]")
+    assert_one_line(predict_here(run, tmp_path / "empty.json", *SIZE, *out), "empty.json", "no person")
+    nowhere = {0: [np.full((17, 2), np.nan)]}
+    (tmp_path / "nan.json").write_text(keypoint_text.mmpose(nowhere))
+    assert_one_line(predict_here(run, tmp_path / "nan.json", *SIZE, *out), "nan.json", "nobody")
+    coco = keypoint_text.in_order(pixels, "coco")
+    coco[:, 13] = np.nan
+    (tmp_path / "knee.json").write_text(keypoint_text.mmpose({i: [pose] for i, pose in enumerate(coco)}))
+    assert_one_line(predict_here(run, tmp_path / "knee.json", *SIZE, *out), "knee.json", "LKnee")
+    assert_one_line(predict_here(converter, path, *SIZE, *out), "conversion", "no lifting network")
+    (tmp_path / "other.pth.tar").write_bytes(b"PK")
+    assert_one_line(predict_here(tmp_path / "other.pth.tar", path, *SIZE, *out), "other.pth.tar cannot be read")
+    assert_one_line(run_here("predict.py", "--checkpoint", run, "--export", tmp_path / "m.pt"), "m.pt", ".onnx")
+    assert_one_line(predict_here(run, path, "--export", tmp_path / "m.onnx"), "--export", "KEYPOINTS")
+    assert_one_line(run_here("predict.py", "--checkpoint", run, "--export", tmp_path / "m.onnx", "--fps", 5), "--fps")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    process = run_here("predict.py", "--checkpoint", run, "--export", tmp_path / "m.onnx")
+    assert_one_line(process, "pip install onnx onnxscript")
+    assert not list(tmp_path.glob("bad*"))
+    assert not list(tmp_path.glob("m.*"))
+
+
+@pytest.mark.parametrize("lifter", ["martinez", "semgcn alone", "semgcn non_local"])
+def test_onnx_gives_the_same_numbers(run, lifter, pixels, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    import torch
+
+    from common.geometry.skeleton import PARENTS
+    from common.training.networks import uncertainty_description
+    from models import build
+    from models.sem_gcn import skeleton_adjacency
+
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    if lifter.startswith("semgcn"):
+        torch.manual_seed(0)
+        description = {"name": "semgcn", "adjacency": skeleton_adjacency(PARENTS).tolist(), "hid_dim": 8, "num_layers": 1}
+        description |= {"dropout": None, "non_local": "non_local" in lifter}
+        networks = {"lifter": description}
+        if lifter != "semgcn alone":
+            networks["uncertainty"] = uncertainty_description(description, "nll")
+        built = {role: build(sizes) for role, sizes in networks.items()}
+        for network in built.values():
+            for parameter in network.parameters():  # as after training: nothing is 0 or 1
+                torch.nn.init.normal_(parameter, std=0.3)
+        checkpoint |= {"networks": networks, "weights": {role: network.state_dict() for role, network in built.items()}}
+        checkpoint["calibration"] = None
+    save_checkpoint(tmp_path / "checkpoint.pth.tar", checkpoint)
+    predictor = Predictor.load(tmp_path / "checkpoint.pth.tar", "cpu")
+    process = run_here("predict.py", "--checkpoint", predictor.lifter.file, "--export", tmp_path / "model.onnx")
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    assert len(process.stdout.splitlines()) == 1, process.stdout
+
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["joints"]) == list(JOINT_NAMES)
+    screen = (pixels / 1000 * 2 - np.array([1, 1.002])).astype(np.float32)
+    for count in (1, 2, 30):
+        expected = predictor(pixels[:count], (1000, 1002))
+        outputs = session.run(None, {"inputs_2d": screen[:count]})
+        assert len(outputs) == (1 if lifter == "semgcn alone" else 2)
+        assert expected.poses_3d.std() > 1e-3
+        np.testing.assert_allclose(outputs[0], expected.poses_3d, atol=1e-5)
+        if len(outputs) == 2:
+            np.testing.assert_allclose(outputs[1], expected.uncertainty, rtol=1e-5, atol=1e-5)

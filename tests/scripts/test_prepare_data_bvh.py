@@ -1,0 +1,119 @@
+"""`data/prepare_data_bvh.py`: both domains from BVH files, each clip in one part of one of them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.datasets.poses import split_validation
+from common.datasets.smpl import load_pairs
+from common.datasets.surreal import SURREAL_CAMERA, load_surreal
+from common.geometry.camera import project_to_2d
+from common.geometry.skeleton import handedness
+from common.mocap.motion import load_deepmimic_clips
+from tests.conftest import ROOT, run_script
+from tests.helpers.bvh_text import Style, write_bvh
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Thirty BVH files: the demo's clips, each twice, in CMU's convention."""
+    folder = tmp_path_factory.mktemp("bvh")
+    for name, motion in load_deepmimic_clips(ROOT / "data" / "demo" / "motion.h5", 50).items():
+        for take in (1, 2):
+            text = write_bvh(motion, Style(convention="cmu"))
+            (folder / f"{name.replace('_', '')}{take}_subject{take}.bvh").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(recordings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("built")
+    process = run_script("data/prepare_data_bvh.py", recordings, "--out", out, "--surreal_takes", 1)
+    assert process.returncode == 0, process.stderr
+    return out, process
+
+
+def test_every_loader_reads_what_was_built(built):
+    out, process = built
+    train, validation = split_validation(load_h36m(out, subjects=TRAIN_SUBJECTS))
+    test = load_h36m(out, subjects=TEST_SUBJECTS)
+    pairs = load_pairs(out)
+    surreal, held_out = split_validation(load_surreal(out, "train"))
+    surreal_test = load_surreal(out, "test")
+    for poses in (train, validation, test, surreal, held_out, surreal_test):
+        assert len(poses) > 0
+        assert handedness(poses.targets_3d.numpy()).mean() > 0.05
+    assert len(pairs) == len(train) + len(validation)
+    assert f"{len(test):,d} poses" in process.stdout
+    assert "Run" in {sequence.base_action for sequence in (*train.sequences, *test.sequences, *surreal.sequences)}
+
+
+def test_each_clip_plays_one_part(built):
+    description = json.loads((built[0] / "dataset.json").read_text())
+    parts = {}
+    for domain in ("h36m", "surreal"):
+        for entry in description[domain]["sequences"]:
+            part = "test" if entry["split"] == "test" else f"{domain} {entry['split']}"
+            for clip in entry["clips"]:
+                parts.setdefault(clip, set()).add(part)
+    assert len(parts) == 30
+    assert all(len(found) == 1 for found in parts.values()), parts
+    assert {next(iter(found)) for found in parts.values()} == {
+        "test", "h36m train", "h36m validation", "surreal train", "surreal validation",
+    }  # fmt: skip
+
+
+def test_subjects_stay_in_the_room(built):
+    poses = load_h36m(built[0], subjects=TRAIN_SUBJECTS + TEST_SUBJECTS)
+    assert (poses.inputs_2d.abs() > 1.002).any(dim=-1).float().mean() < 0.02
+
+
+def test_surreal_pixels_are_projections(built):
+    import h5py
+
+    with h5py.File(built[0] / "surreal_test.h5") as file:
+        projected = project_to_2d(file["joints_3d"][()].astype(np.float64), SURREAL_CAMERA)
+        pixels = file["joints_2d"][()]
+    assert np.abs(projected - pixels).max() < 0.501  # SURREAL's own are rounded to whole pixels
+    assert np.array_equal(pixels, np.round(pixels))
+
+
+def test_one_seed_one_result(built, recordings, tmp_path):
+    again = run_script("data/prepare_data_bvh.py", recordings, "--out", tmp_path, "--surreal_takes", 1)
+    assert again.returncode == 0, again.stderr
+    for name in ("data_3d_h36m.npz", "data_2d_h36m_gt.npz", "data_3d_h36m_smpl.npz", "dataset.json"):
+        left, right = (tmp_path / name).read_bytes(), (built[0] / name).read_bytes()
+        assert left == right, name
+    one, two = load_surreal(tmp_path), load_surreal(built[0])
+    assert one.inputs_2d.equal(two.inputs_2d)
+    assert one.sequences == two.sequences
+
+
+@pytest.mark.parametrize("case", ["empty", "few", "missing", "stranger", "takes"])
+def test_bad_input_is_one_line(recordings, tmp_path, case):
+    sources, options, words = [tmp_path / "in"], [], []
+    (tmp_path / "in").mkdir()
+    if case == "empty":
+        words = ["bvh"]
+    elif case == "few":
+        for path in sorted(recordings.iterdir())[:3]:
+            (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+        words = ["3 clips", "24"]
+    elif case == "missing":
+        sources, words = [tmp_path / "nowhere"], ["nowhere"]
+    elif case == "stranger":
+        for i in range(24):
+            text = next(recordings.iterdir()).read_text().replace("LeftUpLeg", "Quux")
+            (tmp_path / "in" / f"clip{i}.bvh").write_text(text)
+        words = ["Quux"]
+    else:
+        sources, options, words = [recordings], ["--takes", 0], ["--takes 0"]
+    process = run_script("data/prepare_data_bvh.py", *sources, "--out", tmp_path / "out", *options)
+    assert process.returncode == 2, process.stdout + process.stderr
+    lines = process.stderr.strip().splitlines()
+    assert "Traceback" not in process.stderr
+    for word in words:
+        assert word in lines[-1]
+    assert not (tmp_path / "out").exists()

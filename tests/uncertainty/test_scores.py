@@ -1,0 +1,219 @@
+"""Figures of uncertainty against slow code that follows their definitions, cases counted by hand, and a real script's run."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from torch import nn
+
+from common.errors import DuaError
+from common.evaluation.calibration import Calibration
+from common.training.checkpoint import load_checkpoint, save_checkpoint
+from common.uncertainty.mc_dropout import spread_under_dropout
+from common.uncertainty.scores import ause, ence, score, sparsification, spearman
+from tests.evaluation.test_calibration import poses_with_errors, true_mm
+from tests.helpers.script_tools import QUICK, assert_one_line, copy_data, run_here, trained
+
+
+def slow_sparsification(uncertainty, error):
+    """One removal after the other."""
+    left = sorted(zip(uncertainty, error), key=lambda pair: pair[0])
+    curve = []
+    while left:
+        curve.append(np.mean([e for _, e in left]) / np.mean(error))
+        left.pop()
+    return curve
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 1000))
+def test_sparsification_takes_the_most_uncertain_away_one_by_one(count, seed):
+    rng = np.random.default_rng(seed)
+    uncertainty, error = rng.permutation(count).astype(float), rng.exponential(size=count)
+    np.testing.assert_allclose(sparsification(uncertainty, error), slow_sparsification(uncertainty, error), rtol=1e-9)
+    area = np.mean(np.array(slow_sparsification(uncertainty, error)) - slow_sparsification(error, error))
+    assert ause(uncertainty, error) == pytest.approx(area, abs=1e-12)
+    assert ause(uncertainty, error) >= -1e-12
+    assert ause(np.exp(error), error) == pytest.approx(0)  # the ranking alone counts
+    if count > 1 and len(set(error)) > 1:
+        assert spearman(uncertainty, error) == pytest.approx(spearmanr(uncertainty, error).statistic)
+
+
+def test_ause_by_hand():
+    """Errors 1, 2, 3; oracle 2, 1.5, 1 of 2. The other way round: 2, 2.5, 3 of 2; differences 0, 0.5, 1."""
+    error = np.array([1.0, 2.0, 3.0])
+    assert ause(-error, error) == pytest.approx((0 + 0.5 + 1) / 3)
+    # 3 and 2 tie and are each taken as 2.5: left of all are 2, then (1 + 2.5) / 2, then 1.
+    np.testing.assert_allclose(sparsification(np.array([0.0, 1.0, 1.0]), error), [1, 0.875, 0.5])
+
+
+def test_ties_count_as_every_order_does_on_average():
+    rng = np.random.default_rng(0)
+    error, ties = rng.exponential(size=300), rng.integers(0, 5, 300).astype(float)
+    for uncertainty in (np.ones(300), ties):
+        broken = [ause(uncertainty + rng.uniform(0, 0.5, 300), error) for _ in range(400)]
+        assert ause(uncertainty, error) == pytest.approx(np.mean(broken), abs=3 * np.std(broken) / 20)
+    assert ause(np.ones(300), error) != pytest.approx(ause(ties, error), rel=1e-6)
+    assert spearman(np.ones(300), error) is None
+    assert spearman(ties, error) == pytest.approx(spearmanr(ties, error).statistic)
+
+
+def test_ence_by_hand_and_by_slow_code():
+    # Two bins: expected 1 and 3 on average, true 1.5 and 3: (0.5 / 1 + 0) / 2.
+    assert ence(np.array([0.5, 1.5, 2.5, 3.5]), np.array([1.0, 2.0, 4.0, 2.0]), bins=2) == pytest.approx(0.25)
+    rng = np.random.default_rng(1)
+    expected, error = rng.uniform(1, 5, 1000), rng.exponential(2, 1000)
+    order = sorted(range(1000), key=lambda i: expected[i])
+    slow = []
+    for start in range(0, 1000, 100):
+        rows = order[start : start + 100]
+        mean = sum(expected[i] for i in rows) / 100
+        slow.append(abs(mean - sum(error[i] for i in rows) / 100) / mean)
+    assert ence(expected, error, bins=10) == pytest.approx(np.mean(slow))
+    assert ence(error, error) == pytest.approx(0)
+
+
+def test_scores_of_poses_and_joints():
+    """A network that knows the length of its errors, one that knows nothing, and a radius that is counted joint by joint."""
+    uncertainty, predicted, targets = poses_with_errors(0, 500)
+    calibration = Calibration.fit(*poses_with_errors(1, 500), unit="metres")
+    error, guess = true_mm(predicted, targets), calibration.millimetres(uncertainty, predicted)
+    found = score(guess, predicted, targets, calibration)
+    assert found.poses == 500
+    assert found.mpjpe_mm == pytest.approx(float(error.mean()))
+    inside = sum(float(error[n, j]) <= calibration.quantile(0.9) * float(guess[n, j]) for n in range(500) for j in range(1, 16))
+    assert found.coverage["90%"] == pytest.approx(inside / (500 * 15))
+    assert found.coverage["90%"] == pytest.approx(0.9, abs=0.02)
+    assert found.radius_mm["90%"] == pytest.approx(calibration.quantile(0.9) * float(guess[:, 1:].mean()), rel=1e-5)
+    perfect = score(error, predicted, targets, calibration)
+    assert (perfect.ause_pose, perfect.ause_joint, perfect.ence) == pytest.approx((0, 0, 0), abs=1e-6)
+    assert (perfect.spearman_pose, perfect.spearman_joint) == pytest.approx((1, 1))
+    constant = score(torch.ones(500, 16), predicted, targets, None)
+    assert constant.ause_joint > found.ause_joint > 0.05
+    assert constant.sparsification["uncertainty"] == pytest.approx([1] * 101)
+    assert (constant.ence, constant.spearman_joint, constant.coverage, constant.reliability) == (None, None, None, None)
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert len(found.reliability["error_mm"]) == 20
+
+
+class Masked(nn.Module):
+    """x of every joint is 0.5, doubled or dropped; BatchNorm and the other axes are still."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, inputs_2d):
+        assert not self.norm.training
+        poses_3d = torch.zeros(len(inputs_2d), 16, 3)
+        poses_3d[:, 1:, 0] = self.dropout(torch.full((len(inputs_2d), 15), 0.5))
+        return poses_3d, inputs_2d
+
+
+def test_mc_dropout_is_the_spread_of_passes_with_everything_else_at_rest():
+    network = Masked().eval()
+    spread = spread_under_dropout({"lifter": network}, torch.zeros(40, 16, 2), torch.device("cpu"), 200)
+    assert spread.shape == (40, 16)
+    assert not spread[:, 0].any()
+    assert float(spread[:, 1:].mean()) == pytest.approx(0.5, rel=0.01)  # 0 or 1, each half of the time
+    assert not network.dropout.training
+    again = spread_under_dropout({"lifter": network}, torch.zeros(40, 16, 2), torch.device("cpu"), 200)
+    assert torch.equal(spread, again)
+    network.dropout.p = 0
+    with pytest.raises(DuaError, match="without dropout"):
+        spread_under_dropout({"lifter": network}, torch.zeros(1, 16, 2), torch.device("cpu"), 2)
+
+
+# --- the script ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(demo, converter, tmp_path_factory):
+    """SURREAL -> Human3.6M with a converter, so that labels of both are in the network's skeleton."""
+    folder = tmp_path_factory.mktemp("sur_dua")
+    options = ("--dua", "--data_dir", demo, "--converter", converter, "--checkpoint", folder, *QUICK, "--limit_batches", 20)
+    return trained(folder, run_here("train_surreal.py", *options))[0]
+
+
+def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
+    out = tmp_path / "table"
+    process = run_here(
+        "evaluate.py", run, "--data_dir", demo, "--downsample", 3, "--on", "surreal", "h36m", "--uncertainty", "--mc_dropout", 3, "--out", out
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    with (tmp_path / "table_uncertainty.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    methods = ["relative head", "MC-dropout (3)", "constant"]
+    assert [(row["method"], row["test"], row["domain"], row["labels"]) for row in rows] == [
+        *((method, "surreal", "in domain", "h36m, converted") for method in methods),
+        *((method, "h36m", "across", "h36m") for method in methods),
+    ]
+    content = json.loads((tmp_path / "table_uncertainty.json").read_text())
+    for row, numbers in zip(rows, content["rows"], strict=True):
+        assert float(row["AUSE joint"]) == pytest.approx(numbers["ause_joint"], abs=6e-4)
+        assert (row["coverage 90 %"] == "-") == (row["method"] == "constant")
+        assert numbers["source"] == "surreal"
+    assert len({row["MPJPE"] for row in rows[3:]}) == 1, "all methods are judged on the same predictions"
+    errors = json.loads((run / "results.json").read_text())
+    assert content["rows"][3]["poses"] == errors["poses"]
+    assert (tmp_path / "table_uncertainty.tex").read_text().count(r"\\") == 7
+    assert (tmp_path / "table_uncertainty.png").read_bytes().startswith(b"\x89PNG")
+    assert "AUSE: area between" in process.stdout
+    # The in-domain radius must not be far off: the validation split and the test are of other clips, hence no more than this.
+    assert 20 < float(rows[0]["coverage 90 %"]) <= 100
+
+
+def changed(run, folder, **changes):
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    save_checkpoint(folder / "changed.pth.tar", checkpoint | changes)
+    return folder / "changed.pth.tar"
+
+
+def test_an_older_checkpoint_is_calibrated_on_its_sources_data(run, demo, tmp_path):
+    """To what training would have put into it, but for every third frame being read here and there."""
+    data = ("--data_dir", demo, "--downsample", 3, "--uncertainty", "--out", tmp_path / "t")
+    tables = []
+    for file in (run, changed(run, tmp_path, calibration=None)):
+        process = run_here("evaluate.py", file, *data)
+        assert process.returncode == 0, process.stderr
+        tables.append((tmp_path / "t_uncertainty.csv").read_text())
+    assert tables[0] == tables[1]
+
+
+def test_inputs_are_turned_as_the_network_learnt_them(demo, tmp_path):
+    """The errors that are judged are those that the run reported."""
+    options = ("--no_converter", "--no_domain", "--align", "canonical", "--data_dir", demo, "--checkpoint", tmp_path / "runs")
+    run, _ = trained(tmp_path / "runs", run_here("train_h36m_dan.py", *options, *QUICK))
+    given = ("--data_dir", demo, "--downsample", 3, "--on", "surreal", "--uncertainty", "--out", tmp_path / "t")
+    process = run_here("evaluate.py", run, *given)
+    assert process.returncode == 0, process.stderr
+    reported = json.loads((run / "results.json").read_text())
+    (judged, _) = json.loads((tmp_path / "t_uncertainty.json").read_text())["rows"]
+    mean = sum(row["poses"] * row["mpjpe"] for row in reported["per_action"].values()) / reported["poses"]
+    assert judged["mpjpe_mm"] == pytest.approx(mean, abs=1e-3)
+
+
+def test_bad_input_is_one_line(run, demo, tmp_path):
+    def attempt(file, *options):
+        return run_here("evaluate.py", file, "--data_dir", demo, "--downsample", 9, *options)
+
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    damaged = changed(run, tmp_path, calibration=checkpoint["calibration"] | {"quantiles": [math.nan] * 4})
+    assert_one_line(attempt(damaged, "--uncertainty"), "changed.pth.tar: the calibration is damaged")
+    without = {role: network for role, network in checkpoint["networks"].items() if role != "uncertainty"}
+    without = changed(run, tmp_path, networks=without, calibration=None)
+    assert_one_line(attempt(without, "--uncertainty"), "changed.pth.tar has no uncertainty estimator", "--mc_dropout")
+    assert_one_line(attempt(run, "--mc_dropout"), "add --uncertainty")
+    assert_one_line(attempt(run, "--uncertainty", "--mc_dropout", 1), "at least 2 passes")
+    still = checkpoint["networks"] | {"lifter": checkpoint["networks"]["lifter"] | {"dropout": 0.0}}
+    assert_one_line(attempt(changed(run, tmp_path, networks=still), "--uncertainty", "--mc_dropout", 2), "without dropout")
+    lacking = copy_data(demo, tmp_path / "lacking", "surreal_train.h5")
+    process = run_here("evaluate.py", run, "--data_dir", lacking, "--uncertainty", "--mc_dropout", 2)
+    assert_one_line(process, "validation split of its source", "surreal_train.h5")
