@@ -19,7 +19,7 @@ from common.adaptation.conversion_report import conversion_errors, print_report
 from common.adaptation.converter import FORMATS, least_squares
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TRAIN_SUBJECTS
-from common.datasets.poses import split_validation
+from common.datasets.poses import training_split
 from common.datasets.smpl import load_pairs
 from common.evaluation.evaluate import Validation
 from common.evaluation.metrics import mpjpe
@@ -50,9 +50,10 @@ def main() -> None:
     source, made = FORMATS[args.format]
     # Pairs come from the training subjects alone: the test subjects' labels must not shape what is tested on them.
     pairs = load_pairs(args.data_dir, TRAIN_SUBJECTS, args.actions, args.downsample, args.smpl_shoulders)
-    train, validation = (split.to(run.device) for split in split_validation(pairs))
+    train, held = training_split(pairs, args.select)
+    train, judged = train.to(run.device), (train if held is None else held).to(run.device)
     inputs, outputs = getattr(train, source), getattr(train, made)
-    held_in, held_out = getattr(validation, source), getattr(validation, made)
+    judged_in, judged_out = getattr(judged, source), getattr(judged, made)
     networks = run.networks(converter={"name": "converter", "num_joints": 16, "architecture": args.architecture})
 
     if not run.continues:
@@ -65,7 +66,7 @@ def main() -> None:
         return {"loss": 0.9 * mse + 0.1 * l1, "mse": mse, "l1": l1, "mpjpe": mpjpe(converted, y).mean()}
 
     def validate() -> Validation:
-        return Validation(conversion_errors(networks["converter"], held_in, held_out))
+        return Validation(conversion_errors(networks["converter"], judged_in, judged_out))
 
     if not args.evaluate:
         batches = ShuffledBatches(inputs, outputs, batch_size=args.batch_size, seed=args.seed)
@@ -75,16 +76,18 @@ def main() -> None:
         run.train(
             batches,
             loss,
-            validate,
+            validate if held is not None else None,
             skeleton=made,
             source=source,
             train=len(train),
-            validation=len(validation),
+            validation=0 if held is None else len(held),
             left_out=pairs.dropped,
         )
     trained = rebuild_networks(load_checkpoint(run.file), run.file)["converter"].to(run.device)
     closed_form = least_squares(inputs, outputs, args.architecture).to(run.device)
-    print_report(run.file, args.format, validation.sequences, held_in, held_out, trained, closed_form, (inputs, outputs))
+    print_report(
+        run.file, args.format, held is not None, judged.sequences, judged_in, judged_out, trained, closed_form, (inputs, outputs)
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from common.training.networks import add_network_arguments
 
 
 def main() -> None:
-    parser = training_parser(__doc__, checkpoint="checkpoint/h36m_dua", epochs=200, surreal=True)
+    parser = training_parser(__doc__, checkpoint="checkpoint/h36m_dua", epochs=200, surreal=True, adapts=True)
     add_network_arguments(parser)
     add_dua_arguments(parser)
     args = parse_arguments(parser)

@@ -35,7 +35,7 @@ from common.training.networks import add_network_arguments
 
 
 def main() -> None:
-    parser = training_parser(__doc__, checkpoint="checkpoint/surreal", epochs=200, surreal=True)
+    parser = training_parser(__doc__, checkpoint="checkpoint/surreal", epochs=200, surreal=True, adapts=True)
     add_network_arguments(parser)
     add_dua_arguments(parser, in_domain=True)
     args = parse_arguments(parser)

@@ -159,9 +159,13 @@ class PublishedSemGCN(nn.Module):
         self.output = _SemGraphConv(ours.output, ours.adjacency)
 
     def forward(self, inputs_2d: Tensor) -> tuple[Tensor, Tensor]:
+        poses_3d, features = self.uncentred(inputs_2d)
+        return poses_3d - poses_3d[:, :1], features
+
+    def uncentred(self, inputs_2d: Tensor) -> tuple[Tensor, Tensor]:
+        """What it learns with: the hip where the network puts it."""
         features = self.layers(inputs_2d)
-        poses_3d = self.output(features)
-        return poses_3d - poses_3d[:, :1], features.reshape(features.size(0), -1)
+        return self.output(features), features.reshape(features.size(0), -1)
 
     def load_ours(self, ours: SemGCN) -> None:
         for layer, other in zip(self.layers, ours.layers, strict=True):

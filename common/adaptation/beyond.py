@@ -95,19 +95,19 @@ def adaptation_names(arguments: dict) -> list[str]:
 def adapted_batches(
     args: argparse.Namespace,
     train: Poses | Streamed[Poses],
-    validation: Poses,
+    validation: Poses | None,
     load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
     device: torch.device,
-) -> tuple[StepBatches | DomainBatches | SeenAnew, Poses, dict[str, int]]:
+) -> tuple[StepBatches | DomainBatches | SeenAnew, Poses | None, dict[str, int]]:
     """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
     Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t.
     """
-    sizes = {"source_train": len(train), "source_validation": len(validation)}
+    sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
     anew = sees_anew(vars(args))
     target = load_target() if needs_target(args) else None
     shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
-    views = validation_views(vars(args), validation, shown).to(device)
+    views = None if validation is None else validation_views(vars(args), validation, shown).to(device)
 
     def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
         if anew:

@@ -30,6 +30,7 @@ def conversion_errors(converter: nn.Module, inputs: Tensor, outputs: Tensor) -> 
 def print_report(
     file: Path,
     made: str,
+    held_out: bool,
     sequences: SequenceOf[Sequence],
     inputs: Tensor,
     outputs: Tensor,
@@ -39,8 +40,9 @@ def print_report(
 ) -> None:
     """Print errors per joint and per action on held-out pairs, in millimetres, and keep them as `conversion.json`.
 
-    Columns: the two skeletons as they are; after the trained converter; after the closed-form one. The two are compared on
-    the pairs that both were fitted to as well: there a difference can only come of training.
+    Without `held_out` (`--select last`) they are the training pairs, and it says so. Columns: the two skeletons as they are; after
+    the trained converter; after the closed-form one. The two are compared on the pairs that both were fitted to as well: there a
+    difference can only come of training.
     """
     predictions = (inputs, trained.convert(inputs), closed_form.convert(inputs))  # type: ignore[operator]
     errors = [joint_errors(predicted, outputs).cpu().double() * 1000 for predicted in predictions]  # 3 x (N, 16)
@@ -54,7 +56,8 @@ def print_report(
     mean = [float(error.mean()) for error in errors]
 
     width = max(len(name) for name in (*rows, *per_action, "all joints, all actions"))
-    print(f"\nto the skeleton of {made}: distance of the two skeletons' joints on held-out pairs, mm, by joint and by action\n")
+    on = "held-out pairs" if held_out else "the training pairs (--select last: none is held out)"
+    print(f"\nto the skeleton of {made}: distance of the two skeletons' joints on {on}, mm, by joint and by action\n")
     print(f"{'':<{width}}" + "".join(f"{title:>15}" for title in _COLUMNS))
     for block in (rows, per_action, {"all joints, all actions": mean}):
         for name, values in block.items():
@@ -63,7 +66,8 @@ def print_report(
     fitted = [conversion_errors(converter, *training_pairs)["val_mpjpe_mm"] for converter in (trained, closed_form)]
     distances = {"held_out": mean[1] / mean[2] - 1, "training_pairs": fitted[0] / fitted[1] - 1}
     print(
-        f"trained against least squares: held out {distances['held_out']:+.1%}, on the training pairs {distances['training_pairs']:+.1%}"
+        f"trained against least squares: {'held out' if held_out else 'on these'} {distances['held_out']:+.1%}, "
+        f"on the training pairs {distances['training_pairs']:+.1%}"
     )
     if max(distances.values()) >= _TOLERANCE:
         print(f"  that is more than {_TOLERANCE:.0%}: training did not reach the best converter; train longer, --epochs")

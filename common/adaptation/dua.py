@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from common.adaptation.beyond import adapted_batches, add_adaptation_arguments
 from common.adaptation.discrepancy import DISCREPANCIES
 from common.compute.synced import gathered
-from common.datasets.poses import Poses, UnlabelledPoses, split_validation
+from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.views import canonical
 from common.errors import DuaError
@@ -69,12 +69,6 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
         "--domain_bn",
         action="store_true",
         help="BatchNorm statistics of each domain apart; tests on the target use the target's (default: one set, fed by both in turn)",
-    )
-    group.add_argument(
-        "--select",
-        choices=("source", "target"),
-        default="source",
-        help="labels that choose the best epoch; 'target' is the published protocol, an oracle, and every result says so",
     )
     group.add_argument(
         "--smpl_shoulders",
@@ -163,7 +157,7 @@ def dua_loss(
 
 _ONLY_IN_DUA = (
     "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
-    "domain_bn", "select", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn",
+    "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn",
 )  # fmt: skip
 
 
@@ -182,6 +176,7 @@ def decide_dua(args: Arguments) -> bool:
         args.dua = "dua" in folder.lower()
         why = f"neither --dua nor --no_dua was given, and the checkpoint folder '{folder}' {'has' if args.dua else 'lacks'} 'dua' in its name"
     useless = [name for name in _ONLY_IN_DUA if name in args.given]
+    useless += ["select target"] if args.select == "target" else []
     if not args.dua and useless:
         names = ", ".join(f"--no_{name.removesuffix('_on')}" if name.endswith("_on") else f"--{name}" for name in useless)
         raise DuaError(f"{names}: of no use in domain ({why}); leave it out, or add --dua")
@@ -190,15 +185,20 @@ def decide_dua(args: Arguments) -> bool:
 
 
 def select_validation(
-    args: argparse.Namespace, run: Experiment, networks: Mapping[str, nn.Module], source: Poses, target: Poses | Streamed[Poses]
-) -> Callable[[], Validation]:
-    """The errors that choose the best epoch: the source's validation split, or with `--select target` the target's test set.
+    args: argparse.Namespace,
+    run: Experiment,
+    networks: Mapping[str, nn.Module],
+    source: Poses | None,
+    target: Poses | Streamed[Poses],
+) -> Callable[[], Validation] | None:
+    """The errors that choose the best epoch: the source's validation split, with `--select target` the target's test set, or None.
 
     The latter is the published protocol; it is no adaptation without target labels, so the run is marked as an oracle. Its
     uncertainty is calibrated on the source all the same.
     """
+    if source is None:
+        return None
     if args.select == "target":
-        run.selection = ORACLE
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
         test = brought_into_memory(target, "--select target")
         test = canonical(test) if "canonical" in args.align else test
@@ -229,8 +229,8 @@ def train_adapted(
         skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
         target: the target data set's name.
     """
-    train, held_out = split_validation(poses)
-    validation = brought_into_memory(held_out, "validation")
+    train, held_out = training_split(poses, args.select)
+    validation = None if held_out is None else brought_into_memory(held_out, "validation")
     batches, validation, sizes = adapted_batches(args, train, validation, load_target, run.device)
     print(batches.describe())
 

@@ -151,6 +151,13 @@ def split_validation(poses: S) -> tuple[S, S]:
     return train, held_out
 
 
+def training_split(poses: S, select: str) -> tuple[S, S | None]:
+    """What trains and what chooses the epoch (`--select`): `split_validation`, or with 'last' all training clips and None."""
+    if select == "last":
+        return poses.select(lambda sequence: sequence.split != "test"), None
+    return split_validation(poses)
+
+
 def read_splits(data_dir: str | Path, domain: str) -> dict[tuple[str, str], str]:
     """{(subject, action): split} of a domain, from the `dataset.json` of a built data set; empty where there is none.
 

@@ -35,6 +35,7 @@ _ALWAYS_THE_CHECKPOINTS = {
     "align",
     "augment",
     "discrepancy",
+    "select",
 }
 
 
@@ -42,11 +43,20 @@ _ALWAYS_THE_CHECKPOINTS = {
 _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
     "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
+    "select": "source",
 }  # fmt: skip
 
 
-def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool = False) -> argparse.ArgumentParser:
-    """A parser with the options of every training script; `doc` is the script's docstring, `surreal` whether it trains on SURREAL."""
+def training_parser(
+    doc: str | None, checkpoint: str, epochs: int, surreal: bool = False, adapts: bool = False
+) -> argparse.ArgumentParser:
+    """A parser with the options of every training script.
+
+    Args:
+        doc: the script's docstring.
+        surreal: whether it reads SURREAL's training poses.
+        adapts: whether it has a target data set, whose test labels `--select target` may read.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -124,6 +134,14 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool
         choices=("stop", "skip"),
         default="stop",
         help="a NaN or infinite loss or gradient ends the run, or leaves that batch out (default: %(default)s)",
+    )
+    oracle = "; target: the least error on the target's test labels, the published protocol of DUA, an oracle, and every result says so"
+    training.add_argument(
+        "--select",
+        choices=("source", "last", *(("target",) if adapts else ())),
+        default="source",
+        help="the epoch that is kept. source: the least error on a tenth of the source's training clips, held out; last: the last one, nothing is "
+        f"held out (the protocol of Martinez, SemGCN and VideoPose3D){oracle if adapts else ''} (default: %(default)s)",
     )
     training.add_argument("--no_max", dest="max_norm", action="store_false", help="do not clip the gradient's norm to 1")
     return parser

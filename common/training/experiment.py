@@ -37,6 +37,9 @@ from models import build
 ORACLE = "oracle selection (target labels)"
 """How every log, table and checkpoint calls a best epoch that was chosen on the target's labels."""
 
+SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held out", "target": ORACLE}
+"""By `--select`: how a run is called after what chose its epoch."""
+
 
 class Experiment:
     """One run of one script, new, resumed or only evaluated, as the arguments say.
@@ -54,7 +57,6 @@ class Experiment:
     def __init__(self, name: str, args: Arguments, network: str | None, role: str = "lifter") -> None:
         self.name = name
         self.args = args
-        self.selection = "source validation"
         self._trained: dict[str, nn.Module] = {}
         self._frozen: dict[str, nn.Module] = {}
         self._descriptions: dict[str, dict[str, Any]] = {}
@@ -69,6 +71,7 @@ class Experiment:
             self._checkpoint = load_checkpoint(self._file)
             check_experiment(self._checkpoint, self._file, name, role, network)
             adopt_arguments(args, self._checkpoint["arguments"], str(self._file), resume=bool(args.resume))
+        self.selection = SELECTIONS[args.select]
         self.device = choose_device(args.device)
         args.precision = choose_precision(args.precision, self.device)
         seed_everything(args.seed)
@@ -109,13 +112,13 @@ class Experiment:
         self,
         batches: Batches,
         loss: Loss,
-        validate: Callable[[], Validation],
+        validate: Callable[[], Validation] | None,
         skeleton: str,
         source: str,
         target: str | None = None,
         **sizes: int,
     ) -> None:
-        """Train to the end, then take the best epoch's weights.
+        """Train to the end, then take the best epoch's weights, or without `validate` the last one's.
 
         Args:
             skeleton: whose joints the networks predict, 'h36m' or 'smpl'.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from common.datasets.block_batches import make_batches
-from common.datasets.poses import Poses, split_validation
+from common.datasets.poses import Poses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.evaluation.evaluate import Validation, validate
 from common.evaluation.metrics import mpjpe
@@ -20,7 +20,7 @@ Objective = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
 def train_in_domain(
     run: Experiment, args: Arguments, network: str, poses: Poses | Streamed[Poses], skeleton: str, objective: Objective
 ) -> None:
-    """Cut a validation split from `poses`, train on the rest, keep the epoch with the least validation error.
+    """Cut a validation split from `poses`, train on the rest, keep the epoch with the least validation error (but see `--select`).
 
     Args:
         network: 'martinez' or 'semgcn'.
@@ -28,8 +28,8 @@ def train_in_domain(
         skeleton: whose joints they are, 'h36m' or 'smpl'.
         objective: the experiment's loss.
     """
-    train, held_out = split_validation(poses)
-    validation = brought_into_memory(held_out, "validation").to(run.device)
+    train, held_out = training_split(poses, args.select)
+    validation = None if held_out is None else brought_into_memory(held_out, "validation").to(run.device)
     batches = make_batches(train, lambda poses: (poses.inputs_2d, poses.targets_3d), args, run.device)
     if isinstance(train, Streamed):
         print(batches.describe())
@@ -43,6 +43,8 @@ def train_in_domain(
         return {**terms, "mpjpe": mpjpe(poses_3d, targets_3d).mean()}
 
     def validate_epoch() -> Validation:
+        assert validation is not None
         return validate(networks, validation, run.device)
 
-    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, train=len(train), validation=len(validation))
+    chooses, held = (None, 0) if validation is None else (validate_epoch, len(validation))
+    run.train(batches, loss, chooses, skeleton=skeleton, source=poses.name, train=len(train), validation=held)

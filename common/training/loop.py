@@ -43,7 +43,8 @@ class Trainer:
         frozen: {role: network}, only kept in the checkpoints.
         batches: source of batches.
         loss: the experiment, see `common.training.optimisation.Loss`.
-        validate: errors of the networks as they are, the first of which chooses `best`, and the uncertainty's calibration.
+        validate: errors of the networks as they are, the first of which chooses `best`, and the uncertainty's calibration; without it
+            (`--select last`) each epoch is better than the one before.
         args: the options of `common.training.arguments.training_parser`.
         folder: the run's folder.
         header: what a checkpoint says of the run beside its training state (`common.training.checkpoint`).
@@ -55,7 +56,7 @@ class Trainer:
         frozen: Mapping[str, nn.Module],
         batches: Batches,
         loss: Loss,
-        validate: Callable[[], Validation],
+        validate: Callable[[], Validation] | None,
         args: Arguments,
         device: torch.device,
         folder: Path,
@@ -161,13 +162,12 @@ class Trainer:
 
     def _finish(self, bar: Any, speed: float) -> None:
         """Validate and save the networks as they are."""
-        validation = self.validate()
+        validation = self.validate() if self.validate else Validation({})
         errors = validation.errors
         means, skipped, self.optimisation.skipped = self._means(), self.optimisation.skipped, 0
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
-        score = errors["val_mpjpe_mm"]
-        is_best = score < self.best
-        self.best = min(self.best, score)
+        is_best = not self.validate or errors["val_mpjpe_mm"] < self.best
+        self.best = min(self.best, errors.get("val_mpjpe_mm", math.inf))
         row = {"epoch": self.epoch, "step": self.optimisation.count, "lr": self.optimisation.optimizer.param_groups[0]["lr"]}
         row |= {name: value for name, value in means.items() if name != "mpjpe"}
         row |= {"train_mpjpe_mm": means["mpjpe"] * 1000, **errors, "best": int(is_best), "poses_per_s": round(speed)}
@@ -179,9 +179,12 @@ class Trainer:
             self._save(self.folder / f"snapshot_epoch_{self.epoch}.pth.tar", validation)
         self._save(self.folder / LAST, validation)
         write_log(self.folder, self.history)
+        judged, best = " mm", ""
+        if self.validate:
+            judged = f"  validation {errors['val_mpjpe_mm']:6.1f} mm  (P-MPJPE {errors['val_p_mpjpe_mm']:.1f})"
+            best = "  best" if is_best else ""
         bar.write(
-            f"epoch {self.epoch:3d}  loss {row['loss']:.4f}  MPJPE train {row['train_mpjpe_mm']:6.1f}  validation {score:6.1f} mm  "
-            f"(P-MPJPE {errors['val_p_mpjpe_mm']:.1f})  {speed:,.0f} poses/s{'  best' if is_best else ''}"
+            f"epoch {self.epoch:3d}  loss {row['loss']:.4f}  MPJPE train {row['train_mpjpe_mm']:6.1f}{judged}  {speed:,.0f} poses/s{best}"
             + (f"  {skipped} batches skipped: NaN or infinite" if skipped else ""),
             file=sys.stdout,
         )

@@ -81,11 +81,14 @@ def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
         "val_p_mpjpe_mm": "validation P-MPJPE",
     }
     for (key, label), color in zip(named.items(), COLOURS, strict=False):
-        error.plot(epochs, [row[key] for row in history], label=label, color=color, marker=marker, markersize=3)
-    best = min(history, key=lambda row: row["val_mpjpe_mm"])
-    error.axvline(best["epoch"], color="0.6", linewidth=0.8, linestyle="--", label=f"best: {best['val_mpjpe_mm']:.1f} mm")
+        if key in history[0]:
+            error.plot(epochs, [row[key] for row in history], label=label, color=color, marker=marker, markersize=3)
+    judged = "val_mpjpe_mm" if "val_mpjpe_mm" in history[0] else "train_mpjpe_mm"  # with --select last nothing is held out
+    if judged == "val_mpjpe_mm":
+        best = min(history, key=lambda row: row[judged])
+        error.axvline(best["epoch"], color="0.6", linewidth=0.8, linestyle="--", label=f"best: {best[judged]:.1f} mm")
     # The first epochs' errors, some of a metre, would press everything after them into a line.
-    top = 1.5 * max(row["val_mpjpe_mm"] for row in history[len(history) // 4 :])
+    top = 1.5 * max(row[judged] for row in history[len(history) // 4 :])
     error.set(xlabel="epoch", ylabel="mm", ylim=(0, top))
     error.legend(frameon=False, fontsize=8)
     for axis in (loss, error):
