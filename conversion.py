@@ -10,13 +10,14 @@
 printed beside the trained one, which must come within a few percent of it.
 """
 
-from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 import torch
 from torch.nn import functional as F
 
 from common.adaptation.conversion_report import conversion_errors, print_report
 from common.adaptation.converter import FORMATS, least_squares
+from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TRAIN_SUBJECTS
 from common.datasets.poses import training_split
@@ -91,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, together=True)
+    run_script(main, run_together)

@@ -13,7 +13,7 @@ NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram an
 calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
 """
 
-from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import json
@@ -29,13 +29,14 @@ from common.datasets.demo import build_demo_if_missing
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.test_sets import load_test, open_test
+from common.errors import DuaError
 from common.evaluation.evaluate import evaluate
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
 from common.plotting.uncertainty_figure import plot_uncertainty
 from common.prediction.lifter import load_lifter
-from common.training.experiment import describe, domain_of
+from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
 from common.uncertainty.report import DEFINITIONS, LEGEND, Judged, judge
 

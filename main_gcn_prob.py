@@ -10,11 +10,12 @@ Network: Zhao et al., CVPR 2019. Uncertainty: Manesco et al., Sensors 2023, 23(1
 Subjects S1 S5 S6 S7 S8 train, a tenth of their clips is held out and chooses the best epoch, S9 and S11 test.
 """
 
-from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.compute.distributed import run_together
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.evaluation.losses import UNCERTAINTY_LOSSES
 from common.training.arguments import parse_arguments, training_parser
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, together=True)
+    run_script(main, run_together)

@@ -13,7 +13,7 @@ different data are drawn in panels of their own, because their errors do not com
 errors of joints over the expected ones, in millimetres by the calibration on the source's validation split.
 """
 
-from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import os
@@ -26,6 +26,7 @@ import matplotlib
 from common.compute.device import choose_device
 from common.datasets.demo import build_demo_if_missing
 from common.datasets.test_sets import load_test
+from common.errors import DuaError
 from common.figures import PAPER, WIDTHS, save
 from common.plotting import run_figures
 from common.plotting.finished_runs import (

@@ -11,7 +11,7 @@ frames before a person comes and after it leaves have no pose. Poses are in came
 turned upright, with the hip at the origin.
 """
 
-from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import os
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import DuaError
 from common.prediction.keypoint_files import read_keypoints
 from common.prediction.keypoints import ORDERS, choose_order
 from common.prediction.onnx_export import export_onnx

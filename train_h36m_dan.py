@@ -11,11 +11,12 @@ converter before errors are counted, and the error against the raw labels is pri
 of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
 """
 
-from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 from common.adaptation.beyond import check_adaptation
 from common.adaptation.converter import convert_labels, find_or_train_converter
 from common.adaptation.dua import add_dua_arguments, train_adapted
+from common.compute.distributed import run_together
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import UnlabelledPoses
 from common.datasets.streamed import Streamed
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, together=True)
+    run_script(main, run_together)

@@ -16,7 +16,7 @@ Human3.6M's skeleton. Nothing in training sees a 3D label of Human3.6M but the c
 subjects: `load_h36m_2d` does not open the file of labels, and the best epoch is chosen on SURREAL.
 """
 
-from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from common.adaptation.beyond import check_adaptation
 from common.adaptation.converter import convert_labels, find_or_train_converter
 from common.adaptation.dua import add_dua_arguments, decide_dua, train_adapted
+from common.compute.distributed import run_together
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import UnlabelledPoses
 from common.datasets.surreal_stream import open_surreal, open_surreal_test
@@ -91,4 +92,4 @@ def adapt(args: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, together=True)
+    run_script(main, run_together)

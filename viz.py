@@ -10,7 +10,7 @@ predicted uncertainty. The ending of `--viz_output` says what is made: .gif, .mp
 (one page that works offline: drag to turn, scrub in time).
 """
 
-from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
+from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 from common.compute.device import choose_device
 from common.datasets.clips import first_frames, load_h36m_clip, load_surreal_named
 from common.datasets.demo import build_demo_if_missing
+from common.errors import DuaError
 from common.files.arrays import require_file
 from common.geometry.camera import image_coordinates
 from common.prediction.lifter import ARCHITECTURES, load_lifter

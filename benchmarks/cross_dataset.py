@@ -26,6 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 from tqdm import tqdm
 
 from benchmarks.domain_gap import report
@@ -33,7 +35,7 @@ from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SHORT
 from benchmarks.runs import finished_run, one_run, read_results, tested_again
 from common.datasets.demo import DATASET_FORMAT, build_demo_if_missing
-from common.errors import DuaError, run_script, short_reason
+from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh

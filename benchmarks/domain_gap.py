@@ -15,19 +15,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import torch
 from torch import Tensor
 
 from common.adaptation.beyond import adapted_batches
 from common.adaptation.converter import convert_labels, load_converter
-from common.adaptation.discrepancy import mkmmd
 from common.adaptation.domain_gap import misalignment, quantities
 from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses, split_validation
 from common.datasets.smpl import load_pairs
 from common.datasets.surreal import load_surreal
-from common.errors import run_script
+from common.evaluation.losses import mkmmd
 from common.evaluation.tables import as_text
 from common.geometry.skeleton import JOINT_NAMES
 from common.training.checkpoint import BEST, checkpoint_file

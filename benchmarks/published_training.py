@@ -26,6 +26,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,7 +37,7 @@ from benchmarks.runs import one_run, read_results
 from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.evaluation.losses import relative_error
 from common.evaluation.metrics import mpjpe, p_mpjpe

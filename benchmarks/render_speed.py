@@ -17,13 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from common.datasets.clips import load_h36m_clip
 from common.datasets.demo import build_demo_if_missing
-from common.errors import run_script
 from common.geometry.camera import image_coordinates
 from common.geometry.skeleton import BONES
 from common.rendering.layout import AZIMUTH, ELEVATION

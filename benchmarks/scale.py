@@ -32,6 +32,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import h5py
 import numpy as np
 import torch
@@ -41,7 +43,7 @@ from common.datasets.poses import Poses, split_validation
 from common.datasets.streamed import Streamed
 from common.datasets.surreal import path_surreal
 from common.datasets.surreal_stream import open_surreal
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.figures import COLOURS, MARKERS, PAPER, WIDTHS, save, subplots
 from common.files.writing import write_text

@@ -30,16 +30,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
-from common.compute.device import choose_device
-from common.compute.precision import PRECISIONS
+from common.compute.device import PRECISIONS, choose_device
 from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TEST_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.evaluation.tables import as_text
 from common.files.writing import write_text
 from common.geometry.skeleton import NUM_JOINTS

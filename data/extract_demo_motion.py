@@ -15,10 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import h5py
 import numpy as np
 
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.files.writing import atomic_write
 
 _PREFIX = "pybullet_data/data/motions/humanoid3d_"

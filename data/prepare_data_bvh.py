@@ -17,11 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 import numpy as np
 from tqdm import tqdm
 
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.mocap.bvh import load_bvh
 from common.mocap.bvh_files import find_bvh
 from common.mocap.domain_builder import add_size_arguments, build_domains, summarise

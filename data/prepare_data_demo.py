@@ -18,8 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.mocap.domain_builder import add_size_arguments, build_domains, summarise
 from common.mocap.motion import load_deepmimic_clips
 from common.mocap.takes import FPS, Clips

@@ -21,8 +21,10 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside the script alone; `common` lies one folder up.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 from common.datasets.h36m import path_2d, path_3d
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.files.sets import written_together
 from common.geometry.skeleton import JOINTS_LEFT, JOINTS_RIGHT, NUM_JOINTS
 from common.preparation.h5_archive import H5Archive

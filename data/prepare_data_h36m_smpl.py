@@ -16,8 +16,10 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside the script alone; `common` lies one folder up.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 from common.datasets.h36m import MAKE_3D, path_3d, path_smpl, subjects_of
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.files.arrays import load_arrays
 from common.preparation.h36m_writer import write_smpl_3d
 from common.preparation.smpl_model import load_body_model, load_joint_regressor

@@ -17,11 +17,13 @@ from pathlib import Path
 # Run as a script, Python looks for modules beside the script alone; `common` lies one folder up.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 from tqdm import tqdm
 
 from common.compute.signals import watch_for_stop
 from common.datasets.surreal import SPLITS, path_surreal
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.preparation.surreal_sources import Problem, Source, find_tree, read_npy, read_pose2mesh, read_tree
 from common.preparation.surreal_writer import SurrealWriter
 

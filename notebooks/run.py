@@ -18,7 +18,9 @@ from nbclient.exceptions import CellExecutionError
 NOTEBOOKS = Path(__file__).resolve().parent
 sys.path.insert(0, str(NOTEBOOKS.parent))  # so that `common` is found
 
-from common.errors import DuaError, run_script, short_reason
+from common.start import run_script  # isort: skip  (before all else: see there)
+
+from common.errors import DuaError, short_reason
 from common.files.writing import write_text
 
 _METADATA = {

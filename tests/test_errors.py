@@ -11,7 +11,8 @@ from tests.conftest import ROOT
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from common.errors import DuaError, run_script
+from common.start import run_script
+from common.errors import DuaError
 def main():
     {body}
 run_script(main)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from common.adaptation.augment import SeenAnew, Views
-from common.adaptation.discrepancy import DISCREPANCIES
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.block_batches import make_batches
 from common.datasets.poses import Poses, UnlabelledPoses
 from common.datasets.streamed import Streamed
 from common.datasets.views import camera_up, canonical, canonical_rotations, screen_intrinsics
 from common.errors import DuaError
+from common.evaluation.losses import DISCREPANCIES
 from common.training.arguments import Arguments
 
 
@@ -83,13 +83,6 @@ def sees_anew(arguments: Mapping[str, Any]) -> bool:
 def needs_target(args: argparse.Namespace) -> bool:
     """Whether training reads the target's 2D."""
     return bool(args.domain_on or "gpa" in args.align)
-
-
-def adaptation_names(arguments: dict) -> list[str]:
-    """What results name beside DUA's modules."""
-    names = [*(arguments.get("align") or ())]
-    names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
-    return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name)]
 
 
 def adapted_batches(

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from common.adaptation.discrepancy import mkmmd
 from common.datasets.poses import Poses
 from common.datasets.smpl import PosePairs
 from common.datasets.views import camera_up
+from common.evaluation.losses import mkmmd
 from common.evaluation.metrics import joint_errors
 from common.geometry.skeleton import ROOT
 from models.domain_norm import select_domain
@@ -69,7 +69,7 @@ def sampled(values: Tensor, size: int = _SAMPLE) -> Tensor:
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """MK-MMD (`common.adaptation.discrepancy`) x 1000 between samples of (N, ...) and (M, ...).
+    """MK-MMD (`common.evaluation.losses`) x 1000 between samples of (N, ...) and (M, ...).
 
     Its kernels are as wide as the two sets together, so that units do not matter and networks compare. Unbiased: of two sets of
     one kind it is about 0.

@@ -13,19 +13,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.beyond import adapted_batches, add_adaptation_arguments
-from common.adaptation.discrepancy import DISCREPANCIES
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.views import canonical
 from common.errors import DuaError
 from common.evaluation.evaluate import Validation, validate, validation_errors
-from common.evaluation.losses import UNCERTAINTY_LOSSES, domain_loss
+from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, domain_loss
 from common.evaluation.metrics import mpjpe
 from common.geometry.skeleton import NUM_JOINTS
 from common.training.arguments import Arguments
 from common.training.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
-from common.training.experiment import ORACLE, Experiment
+from common.training.experiment import Experiment
+from common.training.facts import ORACLE
 from common.training.networks import lifter_description, uncertainty_description
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import DuaError
 from common.training.checkpoint import BEST
-from common.training.experiment import ORACLE
+from common.training.facts import ORACLE
 from common.uncertainty.report import CONSTANT
 from common.uncertainty.scores import SPREAD
 
@@ -24,7 +24,7 @@ class Run:
 
     Attributes:
         file: its results_*.json.
-        facts: of `common.training.experiment.describe`.
+        facts: of `common.training.facts.describe`.
         test: what it was tested on, and `poses`, how many those were.
         per_action, average: MPJPE of each action, and the average of actions.
         estimator: whether it has an uncertainty.
@@ -56,7 +56,7 @@ class Spread:
     """True errors of joints against expected ones: an uncertainty of a checkpoint on a test set.
 
     Attributes:
-        facts: of `common.training.experiment.describe`; method, test: as in `common.uncertainty.report.Judged`.
+        facts: of `common.training.facts.describe`; method, test: as in `common.uncertainty.report.Judged`.
         bins: {"expected_mm", "error_mm", "error_mm_10%", ...}, see `common.uncertainty.scores.Scores`.
     """
 

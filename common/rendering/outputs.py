@@ -12,12 +12,11 @@ from tqdm import tqdm
 from common.compute.signals import watch_for_stop
 from common.errors import DuaError
 from common.files.writing import atomic_write, write_text
-from common.rendering.gif import Palette, write_gif
+from common.rendering.encoders import Film, write_film
 from common.rendering.layout import Layout
 from common.rendering.page import page
 from common.rendering.renderer import Renderer
 from common.rendering.scene import Scene
-from common.rendering.video import write_mp4
 
 ENDINGS = (".gif", ".mp4", ".png", ".html")
 
@@ -68,11 +67,12 @@ def write_scene(path: str | Path, scene: Scene, inches: float = 3.0, kilobits: i
                     raise KeyboardInterrupt
                 yield frame
 
-        if ending == ".gif":
-            sample = np.stack(list(renderer.frames(_spread(len(scene), _PALETTE_FRAMES))))
-            write_gif(path, frames(), Palette(sample, renderer.colours), len(scene), scene.fps)
-        elif ending == ".mp4":
-            write_mp4(path, frames(), renderer.layout.size, scene.fps, kilobits)
+        def sample() -> np.ndarray:
+            return np.stack(list(renderer.frames(_spread(len(scene), _PALETTE_FRAMES))))
+
+        if ending != ".png":
+            film = Film(len(scene), scene.fps, renderer.layout.size, sample, renderer.colours, kilobits)
+            write_film(path, frames(), film)
         else:
             dpi = renderer.layout.dpi
             sheet = contact_sheet(list(frames()), renderer.layout)

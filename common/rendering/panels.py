@@ -15,7 +15,7 @@ from common.evaluation.metrics import mpjpe
 from common.geometry.camera import Camera
 from common.prediction.lifter import Lifter
 from common.rendering.scene import Panel, upright
-from common.training.experiment import ORACLE, describe, domain_of
+from common.training.facts import ORACLE, describe, domain_of
 
 _NETWORKS = {"martinez": "Martinez", "semgcn": "SemGCN"}
 _DATA_SETS = {"h36m": "H3.6M", "surreal": "SURREAL"}

@@ -1,10 +1,7 @@
-"""Videos in and out, by the ffmpeg that the `imageio-ffmpeg` wheel brings along: nothing has to be installed beside it."""
+"""Videos as pictures, by the ffmpeg that the `imageio-ffmpeg` wheel brings along: nothing has to be installed beside it."""
 
 import math
-import os
-import shutil
-import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -12,7 +9,6 @@ import numpy as np
 
 from common.errors import DuaError
 from common.files.arrays import require_file
-from common.files.writing import atomic_write
 
 
 class Video:
@@ -75,46 +71,3 @@ class Video:
             f"{self.path} has {there} frames, {self._needed} are needed for {self.count} poses (--viz_skip {self.skip}, "
             f"--viz_downsample {self.step}); take {remedy}"
         )
-
-
-def write_mp4(path: str | Path, frames: Iterable[np.ndarray], size: tuple[int, int], fps: float, kilobits: int | None) -> None:
-    """H.264 that every player shows, whole or not at all.
-
-    Args:
-        frames: (height, width, 3) uint8, even sides.
-        kilobits: a second; None for what a high quality takes.
-
-    Raises:
-        DuaError: the encoder stopped, or the disk is full.
-    """
-    rate = {"bitrate": f"{kilobits}k"} if kilobits else {"quality": None}
-    options = ["-movflags", "+faststart", *([] if kilobits else ["-crf", "18"])]
-    # ffmpeg writes an MP4's head last, so it needs a file to go back in; `atomic_write` then puts it where it is wanted.
-    with tempfile.TemporaryDirectory() as folder:
-        made = os.path.join(folder, "made.mp4")
-        writer = imageio_ffmpeg.write_frames(
-            made, size, fps=fps, codec="libx264", macro_block_size=2, ffmpeg_log_level="error", output_params=options, **rate
-        )
-        writer.send(None)
-        sent = 0
-        try:
-            for frame in frames:
-                try:
-                    writer.send(np.ascontiguousarray(frame))
-                    sent += 1
-                except OSError as error:
-                    raise DuaError(f"cannot write {path}: the video encoder stopped; is {folder} full?") from error
-        finally:
-            writer.close()
-        if _frames_in(made) != sent:  # a full disk shows in nothing else that the encoder says
-            raise DuaError(f"cannot write {path}: the video encoder left no whole video; is {folder} full?")
-        with open(made, "rb") as source, atomic_write(path) as file:
-            shutil.copyfileobj(source, file)
-
-
-def _frames_in(path: str) -> int:
-    """How many frames a video has; 0 if it cannot be read."""
-    try:
-        return int(imageio_ffmpeg.count_frames_and_secs(path)[0])
-    except (OSError, RuntimeError, ValueError):
-        return 0

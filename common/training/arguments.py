@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from common.compute.device import PRECISIONS
 from common.compute.distributed import from_main, remembered
-from common.compute.precision import PRECISIONS
 from common.datasets.demo import build_demo_if_missing
 from common.errors import DuaError
 from common.training.schedule import SCHEDULES, fast_options

@@ -10,10 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from common.adaptation.beyond import adaptation_names
-from common.compute.device import choose_device, seed_everything
+from common.compute.device import choose_device, choose_precision, seed_everything
 from common.compute.distributed import check_shares, from_main, remember, remembered, wait_for_all, world_size
-from common.compute.precision import choose_precision
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.errors import DuaError
@@ -29,16 +27,11 @@ from common.training.checkpoint import (
     rebuild_networks,
     skeleton_entry,
 )
+from common.training.facts import SELECTIONS, describe, domain_of
 from common.training.loop import Batches, Loss, Trainer
 from common.training.run_lock import run_lock
 from common.training.run_log import forget_results, new_run_folder, write_config, write_results
 from models import build
-
-ORACLE = "oracle selection (target labels)"
-"""How every log, table and checkpoint calls a best epoch that was chosen on the target's labels."""
-
-SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held out", "target": ORACLE}
-"""By `--select`: how a run is called after what chose its epoch."""
 
 
 class Experiment:
@@ -212,34 +205,3 @@ class Experiment:
                 raise
             # A checkpoint in a read-only folder can still be evaluated.
             print(f"\nresults were not kept: {error}", file=sys.stderr)
-
-
-def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What every result names: source, target, network, modules, seed, selection rule, epoch."""
-    return {
-        "experiment": checkpoint["experiment"],
-        "source": checkpoint["source"],
-        "target": checkpoint["target"],
-        "network": checkpoint["networks"]["lifter"]["name"],
-        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"]
-        + adaptation_names(checkpoint["arguments"]),
-        "skeleton": checkpoint["skeleton"]["definition"],
-        "epoch": checkpoint["training"]["epoch"],
-        "seed": checkpoint["arguments"]["seed"],
-        "keypoints": checkpoint["keypoints"],
-        "selection": checkpoint["selection"],
-    }
-
-
-def _module(role: str, arguments: Mapping[str, Any]) -> str:
-    """A module as results name it; one that is on with weight 0 is a control and is called so, and so is another estimator."""
-    if role == "domain" and not arguments.get("domain_weight"):
-        return "domain (weight 0)"
-    if role == "uncertainty" and arguments.get("uncertainty_loss") == "nll":
-        return "uncertainty (nll)"
-    return role
-
-
-def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> str:
-    """Whose BatchNorm statistics (`--domain_bn`) fit these poses."""
-    return "target" if poses.name == checkpoint["target"] else "source"

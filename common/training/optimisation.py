@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from common.compute.device import autocast, tf32_products
 from common.compute.distributed import share, world_size
-from common.compute.precision import autocast, tf32_products
 from common.compute.synced import mean_of_shares, parallel
 from common.errors import DuaError, short_reason
 from common.training.arguments import Arguments

@@ -20,7 +20,7 @@ from common.errors import DuaError
 from common.evaluation.calibration import UNITS, Calibration, stored_calibration
 from common.evaluation.evaluate import predict, uncertainty_unit, validate
 from common.evaluation.test_time import TestTime
-from common.training.experiment import describe, domain_of
+from common.training.facts import describe, domain_of
 from common.uncertainty.mc_dropout import spread_under_dropout
 from common.uncertainty.scores import BINS, Scores, score
 from models.domain_norm import select_domain
@@ -69,7 +69,7 @@ class Judged:
     """One row: an uncertainty on a test set.
 
     Attributes:
-        facts: of the checkpoint (`common.training.experiment.describe`) and "checkpoint", its file.
+        facts: of the checkpoint (`common.training.facts.describe`) and "checkpoint", its file.
         method: one of `HEADS`, 'MC-dropout (N)' or `CONSTANT`.
         domain: 'in domain' or 'across'.
         labels: the skeleton they are in, and how they came there.

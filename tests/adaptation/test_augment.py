@@ -1,15 +1,15 @@
-"""`common.adaptation.augment`, `common.adaptation.discrepancy` and `common.evaluation.test_time`."""
+"""`common.adaptation.augment`, `common.evaluation.losses` and `common.evaluation.test_time`."""
 
 import numpy as np
 import pytest
 import torch
 
 from common.adaptation.augment import SeenAnew, Views, mirror_some, stretch_limbs, turn
-from common.adaptation.discrepancy import coral, mkmmd
 from common.datasets.batches import DomainBatches, ShuffledBatches
 from common.datasets.surreal import load_surreal
 from common.datasets.views import camera_up, project, screen_intrinsics
 from common.evaluation.evaluate import predict
+from common.evaluation.losses import coral, mkmmd
 from common.evaluation.test_time import TestTime, adapt_batchnorm
 from common.evaluation.test_time import mirrored as mirrored_pose
 from common.geometry.skeleton import BONES, MIRROR, handedness

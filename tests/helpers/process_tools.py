@@ -16,7 +16,8 @@ import torch
 import torch.distributed as dist
 
 from common.compute import distributed
-from common.errors import DuaError, run_script
+from common.errors import DuaError
+from common.start import run_script
 from tests.conftest import ROOT
 
 _PATIENCE = timedelta(seconds=60)

@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import cross_dataset, rows
-from common.errors import run_script
+from common.start import run_script
 
 for key in rows.PRESETS:
     rows.PRESETS[key] = rows.Size(("--hid_dim", "16", "--device", "cpu"), 64, 3, 2, 1)

@@ -15,11 +15,12 @@ from common.errors import DuaError
 from common.geometry.camera import image_coordinates, normalize_screen_coordinates, project_to_2d, world_to_camera
 from common.geometry.h36m_cameras import h36m_cameras
 from common.geometry.skeleton import BONES, JOINT_NAMES, JOINTS_LEFT
+from common.rendering.encoders import write_mp4
 from common.rendering.layout import AZIMUTH, ELEVATION, HEIGHT, project
 from common.rendering.outputs import check_output, write_scene
 from common.rendering.renderer import Renderer
 from common.rendering.scene import LEFT, MIDDLE, RIGHT, Panel, Scene, upright
-from common.rendering.video import Video, write_mp4
+from common.rendering.video import Video
 
 CAMERAS = h36m_cameras("S11")
 WRIST = JOINT_NAMES.index("RWrist")

@@ -15,8 +15,8 @@ from common.datasets.surreal import surreal_clips
 from common.errors import DuaError
 from common.evaluation.evaluate import evaluate
 from common.prediction.lifter import load_lifter
+from common.rendering.encoders import write_mp4
 from common.rendering.panels import prediction_panels, short_names
-from common.rendering.video import write_mp4
 from common.training.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks, save_checkpoint
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, change_positions, run_here, start, trained, wait_for
@@ -191,7 +191,7 @@ def test_a_video_that_the_encoder_could_not_finish_is_no_result(demo, runs, tmp_
     """A full temporary folder: the file is there, and cut short."""
     output = tmp_path / "old.mp4"
     output.write_bytes(b"older")
-    monkeypatch.setattr("common.rendering.video._frames_in", lambda path: 3)
+    monkeypatch.setattr("common.rendering.encoders._frames_in", lambda path: 3)
     process = viz(demo, output, "--evaluate", runs["prob"], "--viz_limit", 5)
     assert_one_line(process, "no whole video", "is /")
     assert output.read_bytes() == b"older"

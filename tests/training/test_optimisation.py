@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from common.compute.precision import autocast, choose_precision, has_bfloat16
+from common.compute.device import autocast, choose_precision, has_bfloat16
 from common.datasets.batches import ShuffledBatches
 from common.errors import DuaError
 from common.training.checkpoint import load_checkpoint

@@ -1,0 +1,51 @@
+"""What every result names: source, target, network, modules, seed, selection rule, epoch; and how they are called."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.datasets.poses import Poses
+from common.datasets.streamed import Streamed
+
+ORACLE = "oracle selection (target labels)"
+"""How every log, table and checkpoint calls a best epoch that was chosen on the target's labels."""
+
+SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held out", "target": ORACLE}
+"""By `--select`: how a run is called after what chose its epoch."""
+
+
+def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What every result names: source, target, network, modules, seed, selection rule, epoch."""
+    return {
+        "experiment": checkpoint["experiment"],
+        "source": checkpoint["source"],
+        "target": checkpoint["target"],
+        "network": checkpoint["networks"]["lifter"]["name"],
+        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"]
+        + _beyond(checkpoint["arguments"]),
+        "skeleton": checkpoint["skeleton"]["definition"],
+        "epoch": checkpoint["training"]["epoch"],
+        "seed": checkpoint["arguments"]["seed"],
+        "keypoints": checkpoint["keypoints"],
+        "selection": checkpoint["selection"],
+    }
+
+
+def _module(role: str, arguments: Mapping[str, Any]) -> str:
+    """A module as results name it; one that is on with weight 0 is a control and is called so, and so is another estimator."""
+    if role == "domain" and not arguments.get("domain_weight"):
+        return "domain (weight 0)"
+    if role == "uncertainty" and arguments.get("uncertainty_loss") == "nll":
+        return "uncertainty (nll)"
+    return role
+
+
+def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> str:
+    """Whose BatchNorm statistics (`--domain_bn`) fit these poses."""
+    return "target" if poses.name == checkpoint["target"] else "source"
+
+
+def _beyond(arguments: Mapping[str, Any]) -> list[str]:
+    """What results name beside DUA's modules: the options of `common.adaptation.beyond`."""
+    names = [*(arguments.get("align") or ())]
+    names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
+    return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name)]
