@@ -17,6 +17,7 @@ check: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python benchmarks/results_page.py --check
 
 setup: $(VENV)/.installed
 
