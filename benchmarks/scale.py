@@ -41,7 +41,7 @@ import torch
 from common.datasets.block_batches import BlockBatches
 from common.datasets.poses import Poses, split_validation
 from common.datasets.streamed import Streamed
-from common.datasets.surreal import path_surreal
+from common.datasets.surreal_file import path_surreal
 from common.datasets.surreal_stream import open_surreal
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text

@@ -40,8 +40,13 @@ from common.compute.device import PRECISIONS, choose_device
 from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TEST_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
+<<<<<<< HEAD
 from common.errors import DuaError
 from common.evaluation.tables import as_text
+=======
+from common.errors import DuaError, run_script
+from common.evaluation.tables import as_csv, as_text
+>>>>>>> h-docs
 from common.files.writing import write_text
 from common.geometry.skeleton import NUM_JOINTS
 
@@ -78,7 +83,7 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="batch 64, one short turn each: shows that it works, measures nothing"
     )
-    parser.add_argument("--out", metavar="DIR", help="folder for table.txt and speed.json")
+    parser.add_argument("--out", metavar="DIR", help="folder for table.txt, table.csv and speed.json")
     args = parser.parse_args()
     if args.quick:
         args.batch_sizes, args.rounds, args.seconds = [64], 1, 0.0
@@ -107,6 +112,7 @@ def main() -> None:
     if args.out:
         Path(args.out).mkdir(parents=True, exist_ok=True)
         write_text(Path(args.out) / "table.txt", "\n\n".join(tables) + "\n")
+        write_text(Path(args.out) / "table.csv", csv_table(results))
         write_text(Path(args.out) / "speed.json", json.dumps({"setting": tables[0], "results": results}, indent=2) + "\n")
 
 
@@ -248,6 +254,12 @@ def rows(results: Iterable[Result]) -> list[tuple[str, ...]]:
         ratios = [f"{result['ours'] / result[way]:.2f}" for way in ("published", "floor")]
         table.append((str(result["batch_size"]), result["measure"], MEASURES[result["measure"]], *values, *ratios))
     return table
+
+
+def csv_table(results: list[Result]) -> str:
+    """The tables of all networks in one."""
+    named = [(result["network"], *row) for result, row in zip(results, rows(results), strict=True)]
+    return as_csv(("network", *COLUMNS), named)
 
 
 if __name__ == "__main__":

@@ -22,14 +22,9 @@ from common.datasets.h36m import MAKE_3D, path_3d, path_smpl, subjects_of
 from common.errors import DuaError
 from common.files.arrays import load_arrays
 from common.preparation.h36m_writer import write_smpl_3d
+from common.preparation.smpl_fits import MAX_ERROR_MM, find_fits, read_fits
 from common.preparation.smpl_model import load_body_model, load_joint_regressor
-from common.preparation.smpl_sources import (
-    MAX_ERROR_MM,
-    Fits,
-    find_fits,
-    read_fits,
-    read_joint_file,
-)
+from common.preparation.smpl_sources import Fits, read_joint_file
 
 
 def parse_args() -> argparse.Namespace:

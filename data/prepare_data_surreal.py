@@ -22,9 +22,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 from tqdm import tqdm
 
 from common.compute.signals import watch_for_stop
-from common.datasets.surreal import SPLITS, path_surreal
+from common.datasets.surreal_file import SPLITS, path_surreal
 from common.errors import DuaError
-from common.preparation.surreal_sources import Problem, Source, find_tree, read_npy, read_pose2mesh, read_tree
+from common.preparation.surreal_sources import Problem, Source, read_npy, read_pose2mesh
+from common.preparation.surreal_tree import find_tree, read_tree
 from common.preparation.surreal_writer import SurrealWriter
 
 

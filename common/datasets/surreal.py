@@ -1,18 +1,7 @@
-"""SURREAL as `data/prepare_data_surreal.py` prepares it: `surreal_{train,val,test}.h5`, turned into tensors.
-
-One HDF5 file holds one split, frames of all clips in a row:
-
-- `joints_2d` (N, 24, 2) float32 pixels, `joints_3d` (N, 24, 3) float32 metres in camera space (x right, y down, z
-  forward; where the person stands, not centred), both in the order of `common.geometry.skeleton.SMPL_JOINT_NAMES`;
-- `clip` (N,) int32: the frame's place in the tables `clips` (C,) utf-8 names, `clip_start`, `clip_stop` (C,) rows;
-- attributes `format`, `skeleton`, `width`, `height`, `focal_length`, `center`, `source`, and `complete`, set last.
-
-`common.preparation.surreal_writer` writes them, with check sums of data (Fletcher32) and structure; older files have none and load as well.
-"""
+"""SURREAL's prepared files (`common.datasets.surreal_file`), turned into tensors."""
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -23,23 +12,20 @@ import torch
 
 from common.datasets.anomalies import check_bodies, check_pixels, check_views
 from common.datasets.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
+from common.datasets.surreal_file import (
+    ANEW,
+    MAKE,
+    SPLITS,
+    SURREAL_CAMERA,
+    clip_tables,
+    open_split,
+    path_surreal,
+)
 from common.errors import DuaError
-from common.files.arrays import require_file
-from common.files.hdf5 import open_h5
-from common.geometry.camera import Camera, normalize_screen_coordinates
+from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
 
-SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
-"""Every image of SURREAL is taken with it; SURREAL has no lens distortion."""
-
-FORMAT = "dua surreal 1"
-SPLITS = {"train": "train", "val": "validation", "test": "test"}
-"""The file's part of the data set, and what `common.datasets.poses` calls it."""
-
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
-
-_MAKE = "python data/prepare_data_surreal.py (data/README.md)"
-ANEW = f"prepare it anew with: {_MAKE}"
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
 _GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
 SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
@@ -50,10 +36,6 @@ P = TypeVar("P", bound=Poses | UnlabelledPoses)
 
 Read = Callable[[h5py.File, np.ndarray, tuple[Sequence, ...], list[int]], P]
 """`read_poses` or `read_inputs`."""
-
-
-def path_surreal(data_dir: str | Path, split: str) -> Path:
-    return Path(data_dir) / f"surreal_{split}.h5"
 
 
 def load_surreal(
@@ -114,7 +96,7 @@ def check_set_2d(poses: UnlabelledPoses, path: Path) -> None:
 def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
     """Names of the clips of a split, in the file's order. Errors as `load_surreal`."""
     with open_split(data_dir, split) as file:
-        return _tables(file)[0]
+        return clip_tables(file)[0]
 
 
 def load_surreal_clip(
@@ -126,7 +108,7 @@ def load_surreal_clip(
     """
     joints = joints_of(smpl_shoulders)
     with open_split(data_dir, split) as file:
-        names, starts, stops = _tables(file)
+        names, starts, stops = clip_tables(file)
         if clip not in names:
             raise DuaError(f"no clip '{clip}' in {file.filename}")
         i = names.index(clip)
@@ -156,55 +138,11 @@ def joints_of(smpl_shoulders: str) -> list[int]:
     return list(SMPL_SHOULDERS[smpl_shoulders])
 
 
-@contextmanager
-def open_split(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
-    """The file of a split, once it is known to be whole and of this format."""
-    if split not in SPLITS:
-        raise DuaError(f"SURREAL has no split '{split}'; it has: {', '.join(SPLITS)}")
-    path = path_surreal(data_dir, split)
-    require_file(path, _MAKE)
-    try:
-        with open_h5(path, str(path)) as file:
-            _check_header(file, path)
-            yield file
-    except (OSError, RuntimeError, KeyError, UnicodeError) as error:  # what h5py raises on damaged files
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise DuaError(f"{path} is damaged or no HDF5 file ({reason}); prepare it anew with: {_MAKE}") from error
-
-
-def _check_header(file: h5py.File, path: Path) -> None:
-    attributes = dict(file.attrs)
-    if attributes.get("format") != FORMAT:
-        raise DuaError(f"{path} has format '{attributes.get('format')}', '{FORMAT}' was expected; prepare it anew with: {_MAKE}")
-    if not attributes.get("complete"):
-        raise DuaError(f"{path} was not written to its end; prepare it anew with: {_MAKE}")
-    if attributes.get("skeleton") != "smpl":
-        raise DuaError(
-            f"{path} has the skeleton '{attributes.get('skeleton')}', 'smpl' was expected; prepare it anew with: {_MAKE}"
-        )
-    for name, expected in camera_attributes().items():
-        if name not in attributes or not np.array_equal(attributes[name], expected):
-            raise DuaError(
-                f"{path}: the camera's {name} is {attributes.get(name)}, {expected} was expected; prepare it anew with: {_MAKE}"
-            )
-
-
-def camera_attributes() -> dict[str, int | list[float]]:
-    """The attributes of a prepared file that describe the camera."""
-    width, height = SURREAL_CAMERA.resolution
-    return {
-        "width": width,
-        "height": height,
-        "focal_length": list(SURREAL_CAMERA.focal_length),
-        "center": list(SURREAL_CAMERA.center),
-    }
-
-
 def choose_sequences(
     file: h5py.File, data_dir: str | Path, split: str, downsample: int, actions: str
 ) -> tuple[np.ndarray, tuple[Sequence, ...]]:
     """The sequences that are wanted, laid one after the other, and the rows of the file at which they start, (S,) increasing."""
-    names, starts, stops = _tables(file)
+    names, starts, stops = clip_tables(file)
     motions = [motion_of(name) for name in names]
     chosen = choose_actions(motions, actions, file.filename)
     splits = read_splits(data_dir, "surreal") if split == "train" else {}
@@ -237,18 +175,6 @@ def _rows(starts: np.ndarray, sequences: tuple[Sequence, ...], downsample: int) 
     return np.arange(lengths.sum()) * downsample + np.repeat(starts - firsts * downsample, lengths)
 
 
-def _tables(file: h5py.File) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, first rows and rows after the last of the clips, which must cover the file without a gap."""
-    names = list(file["clips"].asstr()[()])
-    starts, stops = file["clip_start"][()], file["clip_stop"][()]
-    edges = np.append(starts, len(file["joints_2d"]))
-    if not len(names) == len(starts) == len(stops) > 0 or edges[0] != 0 or not np.array_equal(edges[1:], stops):
-        raise DuaError(f"{file.filename}: its table of clips does not fit its frames; prepare it anew with: {_MAKE}")
-    if np.any(stops <= starts):
-        raise DuaError(f"{file.filename}: it has clips without frames; prepare it anew with: {_MAKE}")
-    return names, starts, stops
-
-
 def _read(
     file: h5py.File,
     name: str,
@@ -263,7 +189,7 @@ def _read(
     if dataset.shape != expected:
         raise DuaError(
             f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the 24 joints of SMPL; "
-            f"prepare it anew with: {_MAKE}"
+            f"prepare it anew with: {MAKE}"
         )
     if rows[-1] >= len(dataset):
         raise DuaError(f"{file.filename} has become shorter since it was opened; start anew with the file as it is now")
@@ -304,7 +230,7 @@ def read_poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...
 
 
 def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> None:
-    clips, starts, stops = _tables(file)
+    clips, starts, stops = clip_tables(file)
     i = int(np.searchsorted(starts, row, side="right")) - 1
     check_finite(file[name][starts[i] : stops[i]][:, joints], f"{file.filename}: '{name}' of clip {clips[i]}")
 

@@ -8,7 +8,6 @@ from common.datasets.anomalies import check_bodies
 from common.datasets.poses import Poses, Sequence, UnlabelledPoses
 from common.datasets.streamed import Streamed
 from common.datasets.surreal import (
-    ANEW,
     SAMPLE,
     P,
     Read,
@@ -18,11 +17,10 @@ from common.datasets.surreal import (
     joints_of,
     load_surreal,
     load_surreal_2d,
-    open_split,
-    path_surreal,
     read_inputs,
     read_poses,
 )
+from common.datasets.surreal_file import ANEW, open_split, path_surreal
 
 STREAM_ABOVE = 2**21
 """Poses in a file that 'auto' does not take into memory any more: 0.7 GB of tensors, and as much again while they are split."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from common.datasets.poses import Poses, Sequence
-from common.datasets.surreal import SURREAL_CAMERA
+from common.datasets.surreal_file import SURREAL_CAMERA
 from common.errors import DuaError
 from common.geometry.camera import Camera
 from common.geometry.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras

@@ -1,4 +1,4 @@
-"""Tables of strings as text, CSV and LaTeX."""
+"""Tables of strings as text, CSV, Markdown and LaTeX."""
 
 import csv
 import io
@@ -20,6 +20,20 @@ def as_csv(columns: Sequence[str], rows: Rows) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows((columns, *rows))
     return buffer.getvalue()
+
+
+def as_markdown(columns: Sequence[str], rows: Rows) -> str:
+    """A pipe table, its columns aligned in the source as well; numbers to the right."""
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in (columns, *rows)]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(columns))]
+    numeric = [all(_is_number(row[i].replace(",", "")) for row in rows) for i in range(len(columns))]
+
+    def line(row: Sequence[str]) -> str:
+        aligned = (f"{c:>{width}}" if right else f"{c:<{width}}" for c, width, right in zip(row, widths, numeric, strict=True))
+        return f"| {' | '.join(aligned)} |"
+
+    rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, numeric, strict=True)]
+    return "\n".join([line(cells[0]), line(rule), *map(line, cells[1:])])
 
 
 def as_latex(columns: Sequence[str], rows: Rows) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.datasets.demo import DATASET_FORMAT
-from common.datasets.surreal import path_surreal
+from common.datasets.surreal_file import path_surreal
 from common.errors import DuaError
 from common.files.sets import written_together
 from common.files.writing import write_text

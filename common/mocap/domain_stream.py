@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.compute.signals import end_with_parent, watch_for_stop
-from common.datasets.surreal import path_surreal
+from common.datasets.surreal_file import path_surreal
 from common.errors import DuaError
 from common.geometry.skeleton import SMPL_JOINT_NAMES
 from common.mocap.motion import Motion

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.datasets.surreal import SURREAL_CAMERA
+from common.datasets.surreal_file import SURREAL_CAMERA
 from common.geometry.camera import project_to_2d
 from common.mocap.body import draw_shape, pose_body
 from common.mocap.motion import Motion, mirror, mix, resample

@@ -1,4 +1,4 @@
-"""SURREAL from what people have of it: its own tree of `*_info.mat`, Pose2Mesh's `.json`, or the published DUA `.npy`.
+"""SURREAL from what people have of it: Pose2Mesh's `.json`, or the published DUA `.npy`; its own tree is `surreal_tree`'s.
 
 All readers give clips as `common.preparation.surreal_writer` takes them: camera space, metres, left on the body's left.
 """
@@ -6,38 +6,27 @@ All readers give clips as `common.preparation.surreal_writer` takes them: camera
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from common.compute.signals import end_with_parent
 from common.datasets.poses import check_finite
-from common.datasets.surreal import SPLITS, SURREAL_CAMERA
+from common.datasets.surreal_file import SURREAL_CAMERA
 from common.errors import DuaError, short_reason
 from common.files.arrays import load_npy, require_file
-from common.files.matlab import load_mat
 from common.geometry.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, SMPL_MIRROR, handedness
 
 PIXELS_OFF = 1.0
 """How far a joint's projection may lie from its published 2D place; SURREAL rounds those to whole pixels."""
 
-_JOINTS = len(SMPL_JOINT_NAMES)
+JOINTS = len(SMPL_JOINT_NAMES)
 _PELVIS, _NECK = 0, 12
-_PELVIS_TO_NECK = (0.2, 1.0)  # metres; SMPL's bodies have 0.4 to 0.6
+PELVIS_TO_NECK = (0.2, 1.0)  # metres; SMPL's bodies have 0.4 to 0.6
 
 _FARTHEST = 1e6  # millimetres or pixels: where no joint of a person in a picture is
-
-# World axes to camera axes as SURREAL publishes them (datageneration/misc/3Dto2D): the image's x is the world's -z, its
-# y the world's y, and the camera looks along the world's -x.
-_WORLD_TO_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-
-_MAT_FIELDS = ("joints2D", "joints3D", "camLoc")
 _NPY_ROWS = 1000  # rows per clip, where nothing tells clips apart
 
 
@@ -67,110 +56,6 @@ class Source(NamedTuple):
 
     total: int
     clips: Iterator[Clip | Problem]
-
-
-# --------------------------------------------------------------------------------------------------- SURREAL's own tree
-
-
-def find_tree(folder: str | Path) -> dict[str, Path]:
-    """{split: its folder} of SURREAL's tree, named by the folder that holds train/, val/ and test/, or one above it.
-
-    Raises:
-        DuaError: there is no such folder.
-    """
-    folder = Path(folder)
-    for root in (folder, folder / "cmu", folder / "data" / "cmu"):
-        found = {split: root / split for split in SPLITS if (root / split).is_dir()}
-        if found:
-            return found
-    raise DuaError(f"{folder} holds no train, val or test; name SURREAL's folder cmu (data/README.md)")
-
-
-def read_tree(folder: Path, stride: int, workers: int) -> Source:
-    """The clips of one split, `run*/SEQUENCE/*_info.mat`, read by several processes but given in the order of names.
-
-    Args:
-        folder: a split's folder, from `find_tree`.
-        stride: keep every n-th frame of a clip.
-
-    Raises:
-        DuaError: there is no such file, or (while reading) a process died.
-    """
-    paths = sorted(path for path in folder.glob("run*/*/*_info.mat") if not path.name.startswith("."))
-    if not paths:
-        raise DuaError(f"{folder} holds no run*/SEQUENCE/*_info.mat; get the _info.mat files of SURREAL (data/README.md)")
-    return Source(len(paths), _read_files(folder, paths, stride, workers))
-
-
-def _read_files(folder: Path, paths: list[Path], stride: int, workers: int) -> Iterator[Clip | Problem]:
-    read = partial(read_info, folder, stride)
-    if workers == 1:
-        yield from map(read, paths)
-        return
-    batch = 64 * workers  # readers must not run ahead of the writer: all results of a batch may wait in memory
-    try:
-        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
-            for first in range(0, len(paths), batch):
-                yield from pool.map(read, paths[first : first + batch], chunksize=8)
-    except BrokenProcessPool as error:
-        raise DuaError(f"a process that read {folder} died, perhaps for want of memory; try fewer --workers") from error
-
-
-def read_info(folder: Path, stride: int, path: Path) -> Clip | Problem:
-    """One `*_info.mat`; whatever is wrong with it becomes a `Problem`."""
-    try:
-        joints_2d, world, camera_place = _load_info(path)
-    except DuaError as error:
-        return Problem(str(path), str(error))
-    except Exception as error:  # damaged bytes raise nearly anything
-        return Problem(str(path), f"damaged or cut off ({short_reason(error)})")
-    length, (low, high) = _trunk(world), _PELVIS_TO_NECK
-    if not low <= length <= high:
-        return Problem(str(path), f"its pelvis and neck are {length:.3g} m apart, {low} to {high} m were expected: other units")
-    joints_3d = (world - camera_place) @ _WORLD_TO_CAMERA.T
-    seen = np.all(joints_3d[..., 2] > 0, axis=1)
-    off = pixels_off(joints_3d[seen], joints_2d[seen])
-    if off.size and off.max() > PIXELS_OFF:
-        return Problem(
-            str(path), f"inconsistent: its joints3D, seen from camLoc, lie up to {off.max():.1f} pixels away from its joints2D"
-        )
-    # That matrix has determinant -1: seen by it, every body is its own mirror image. So are SURREAL's pictures, because
-    # Blender rendered through the same matrix: the hand that the world calls left looks like, and in camera space is, a
-    # right hand. The geometry stays, since it is what the pictures and joints2D show; only the labels are wrong.
-    # Exchanged in 2D and 3D alike, they are those of the person in the picture, and pairs stay pairs.
-    joints_2d, joints_3d = exchange_sides(joints_2d), exchange_sides(joints_3d)
-    name = path.relative_to(folder).as_posix().removesuffix("_info.mat")
-    return _clip(name, joints_2d[::stride], joints_3d[::stride])
-
-
-def _load_info(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(T, 24, 2) pixels, (T, 24, 3) world metres and (3,) the camera's place."""
-    try:
-        fields = load_mat(path, _MAT_FIELDS)
-    except NotImplementedError as error:
-        raise DuaError(f"{error}; get SURREAL's own file") from error
-    missing = [name for name in _MAT_FIELDS if name not in fields]
-    if missing:
-        raise DuaError(f"it has no {', '.join(missing)}")
-    joints_2d, world = (_frames(fields[name], name, axes) for name, axes in (("joints2D", 2), ("joints3D", 3)))
-    place = fields["camLoc"]
-    if place.dtype.kind not in "fiu" or place.size != 3 or not np.isfinite(place).all():
-        raise DuaError(f"its camLoc has shape {place.shape} and type {place.dtype}, 3 finite numbers were expected")
-    if len(joints_2d) != len(world):
-        raise DuaError(f"it has {len(joints_2d)} frames of joints2D and {len(world)} of joints3D")
-    return joints_2d, world, place.reshape(3).astype(np.float64)
-
-
-def _frames(values: np.ndarray, name: str, axes: int) -> np.ndarray:
-    """(axes, 24, T) to (T, 24, axes) float64; a clip of one frame has lost its last axis."""
-    if values.ndim == 2:
-        values = values[:, :, None]
-    if values.dtype.kind not in "fiu" or values.ndim != 3 or values.shape[:2] != (axes, _JOINTS) or not values.size:
-        raise DuaError(f"its {name} has shape {values.shape} and type {values.dtype}, numbers ({axes}, 24, T) were expected")
-    with np.errstate(invalid="ignore"):  # what is not finite is reported next
-        joints = values.transpose(2, 1, 0).astype(np.float64)
-    check_finite(joints, name)
-    return joints
 
 
 # ----------------------------------------------------------------------------------------------------- Pose2Mesh's .json
@@ -247,7 +132,7 @@ def _joint_cam(annotation: dict) -> np.ndarray:
         joints = np.array(annotation["joint_cam"], dtype=np.float64).reshape(-1, 3)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DuaError(f"it has no joint_cam of 24 x 3 numbers ({short_reason(error)})") from error
-    if len(joints) != _JOINTS:
+    if len(joints) != JOINTS:
         raise DuaError(f"its joint_cam has {len(joints)} joints, 24 were expected")
     check_finite(joints[None], "joint_cam")
     if np.abs(joints).max() > _FARTHEST:
@@ -258,7 +143,7 @@ def _joint_cam(annotation: dict) -> np.ndarray:
 def _projected_clips(clips: dict[str, list[int]], poses: np.ndarray, stride: int) -> Iterator[Clip]:
     for name, rows in clips.items():
         joints_3d = poses[rows[::stride]]
-        yield _clip(name, _project(joints_3d), joints_3d)
+        yield clip_of(name, _project(joints_3d), joints_3d)
 
 
 # ------------------------------------------------------------------------------------------- the published DUA code's .npy
@@ -280,7 +165,7 @@ def read_npy(path: str | Path, stride: int) -> Source:
     joints_2d, joints_3d = (np.asarray(content[name]) for name in ("2d_joints", "3d_joints"))
     rows = len(joints_3d) if joints_3d.ndim else 0
     for name, joints, axes in (("2d_joints", joints_2d, 2), ("3d_joints", joints_3d, 3)):
-        if joints.dtype.kind not in "fiu" or joints.shape != (rows, _JOINTS, axes) or not rows:
+        if joints.dtype.kind not in "fiu" or joints.shape != (rows, JOINTS, axes) or not rows:
             raise DuaError(
                 f"{path}: {name} has shape {joints.shape} and type {joints.dtype}, numbers (N, 24, {axes}) were expected"
             )
@@ -307,7 +192,7 @@ def read_npy(path: str | Path, stride: int) -> Source:
             chosen = np.arange(start, min(start + _NPY_ROWS, rows), stride)
             chosen = chosen[agrees[chosen]]
             name = f"{path.stem} {number}/rows_{start}"
-            yield _clip(name, joints_2d[chosen], joints_3d[chosen])
+            yield clip_of(name, joints_2d[chosen], joints_3d[chosen])
 
     return Source(len(problems) + len(starts), chain(problems, clips()))
 
@@ -357,7 +242,7 @@ def _project(joints_3d: np.ndarray) -> np.ndarray:
     return normalised * np.array(SURREAL_CAMERA.focal_length) + np.array(SURREAL_CAMERA.center)
 
 
-def _clip(name: str, joints_2d: np.ndarray, joints_3d: np.ndarray) -> Clip:
+def clip_of(name: str, joints_2d: np.ndarray, joints_3d: np.ndarray) -> Clip:
     """The frames in which all joints lie in front of the camera and one or more in the image; the others are counted.
 
     Joints outside the image stay: SURREAL's people walk out of it, and their 2D is right all the same.
@@ -371,7 +256,7 @@ def _clip(name: str, joints_2d: np.ndarray, joints_3d: np.ndarray) -> Clip:
 
 def _metres(joints: np.ndarray, where: str) -> np.ndarray:
     """(N, 24, 3) in metres or millimetres to metres, by the length of the trunk."""
-    length, (low, high) = _trunk(joints), _PELVIS_TO_NECK
+    length, (low, high) = trunk_length(joints), PELVIS_TO_NECK
     for unit in (1.0, 1000.0):
         if low * unit <= length <= high * unit:
             return joints / unit
@@ -381,7 +266,7 @@ def _metres(joints: np.ndarray, where: str) -> np.ndarray:
     )
 
 
-def _trunk(joints: np.ndarray) -> float:
+def trunk_length(joints: np.ndarray) -> float:
     return float(np.median(np.linalg.norm(joints[:, _NECK] - joints[:, _PELVIS], axis=-1)))
 
 

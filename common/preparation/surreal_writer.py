@@ -12,7 +12,7 @@ import numpy as np
 
 from common.datasets.anomalies import check_not_mirrored
 from common.datasets.poses import check_finite
-from common.datasets.surreal import FORMAT, camera_attributes
+from common.datasets.surreal_file import FORMAT, camera_attributes
 from common.errors import DuaError
 from common.files.writing import atomic_write
 from common.geometry.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import csv
 import json
 
 import pytest
@@ -88,6 +89,11 @@ def test_it_measures_and_writes(demo, tmp_path):
     ]
     assert all(result[way] > 0 for result in results for way in ("published", "ours", "floor"))
     assert (tmp_path / "table.txt").read_text().strip() == process.stdout.strip()
+    table = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [(row["network"], int(row["batch"]), row["measure"]) for row in table] == [
+        (result["network"], result["batch_size"], result["measure"]) for result in results
+    ]
+    assert all(float(row["ours"]) > 0 for row in table)
     assert "ours in bfloat16" in process.stdout
     assert "forward: 8.6 MFLOP a pose" in process.stdout  # Martinez: (32 + 4 * 1024 + 45 + 15) * 1024 products, twice
 

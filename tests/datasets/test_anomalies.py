@@ -15,7 +15,8 @@ from common.geometry.skeleton import H36M_32_TO_16, MIRROR
 from common.mocap.body import BodyShape, draw_shape, pose_body
 from common.mocap.motion import load_deepmimic_clips
 from common.preparation.h36m_sources import read_mat
-from common.preparation.surreal_sources import Problem, read_info
+from common.preparation.surreal_sources import Problem
+from common.preparation.surreal_tree import read_info
 from tests.conftest import ROOT
 from tests.helpers import h36m_files, surreal_files
 from tests.helpers.script_tools import change_positions

@@ -13,7 +13,8 @@ import torch
 
 from common.datasets import surreal as surreal_dataset
 from common.datasets.poses import Poses, UnlabelledPoses, split_validation
-from common.datasets.surreal import SURREAL_CAMERA, load_surreal, load_surreal_2d, motion_of, path_surreal
+from common.datasets.surreal import load_surreal, load_surreal_2d, motion_of
+from common.datasets.surreal_file import SURREAL_CAMERA, path_surreal
 from common.errors import DuaError
 from common.geometry.camera import image_coordinates, project_to_2d
 from common.geometry.skeleton import handedness

@@ -25,8 +25,9 @@ from common.prediction.keypoints import to_our_joints
 from common.prediction.tracks import link_people
 from common.preparation.h5_archive import H5Archive
 from common.preparation.h36m_sources import read_archive, read_cdf, read_mat
-from common.preparation.smpl_sources import read_json
-from common.preparation.surreal_sources import Problem, read_info, read_npy, read_pose2mesh
+from common.preparation.smpl_fits import read_json
+from common.preparation.surreal_sources import Problem, read_npy, read_pose2mesh
+from common.preparation.surreal_tree import read_info
 from common.preparation.surreal_writer import SurrealWriter
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from models import build

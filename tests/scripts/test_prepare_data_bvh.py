@@ -8,7 +8,8 @@ import pytest
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import split_validation
 from common.datasets.smpl import load_pairs
-from common.datasets.surreal import SURREAL_CAMERA, load_surreal
+from common.datasets.surreal import load_surreal
+from common.datasets.surreal_file import SURREAL_CAMERA
 from common.geometry.camera import project_to_2d
 from common.geometry.skeleton import handedness
 from common.mocap.motion import load_deepmimic_clips

@@ -10,7 +10,8 @@ import pytest
 from common.datasets.smpl import load_pairs
 from common.errors import DuaError
 from common.files.arrays import load_arrays
-from common.preparation.smpl_sources import find_fits, fit_errors, read_fits, read_joint_file
+from common.preparation.smpl_fits import find_fits, fit_errors, read_fits
+from common.preparation.smpl_sources import read_joint_file
 from common.start import run_script
 from tests import conftest
 from tests.datasets.test_smpl import SMPL_SIDES, changed, make_bodies, write

@@ -1,4 +1,4 @@
-"""data/prepare_data_surreal.py and common/preparation/surreal_sources.py, on small sources in the three forms that SURREAL has."""
+"""data/prepare_data_surreal.py, `common.preparation.surreal_tree` and `surreal_sources`, on small sources in the three forms that SURREAL has."""
 
 import json
 import os
@@ -319,7 +319,7 @@ def test_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_dies_is_reported(tmp_path: Path, prepare: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.preparation.surreal_sources._load_info", lambda path: os._exit(1))
+    monkeypatch.setattr("common.preparation.surreal_tree._load_info", lambda path: os._exit(1))
     outcome = prepare("--from-surreal", write_tree(tmp_path / "cmu"), "--out", tmp_path / "out", "--workers", "2")
     assert_refused(outcome, tmp_path / "out", "process", "fewer --workers")
 

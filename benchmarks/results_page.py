@@ -1,0 +1,187 @@
+"""docs/results.md and the README's table of headline results, made from the tables that the benchmarks wrote.
+
+    python benchmarks/results_page.py             # writes both
+    python benchmarks/results_page.py --check     # exit code 1 and one line if a page differs from the tables
+
+The page's words are in results_page.md, beside this file. A line in double braces is filled in, paths are of this folder:
+
+    {{ results_mocap/martinez/table.csv | direction = surreal -> h36m | without direction, network }}
+                                        a CSV file as a table, all of it or some rows and columns
+    {{ results_mocap/martinez/domain_gap.txt }}         a text file as it is
+    {{ goals results_mocap/martinez/table.csv }}        how far the best combination is from its goals
+    {{ if results_published/table.csv }}                what follows, to {{ end }}, only if that file is there
+
+In the README, what stands between the two comments named 'headline' is written. Numbers that stand in the page's sentences are not
+looked at: read them when a table has changed.
+"""
+
+import argparse
+import csv
+import re
+import sys
+from itertools import zip_longest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
+
+from benchmarks.results_table import goals
+from benchmarks.rows import BEST, BOUND, BOUND_SCRIPTS, DIRECTIONS, DUA, NONE, ROWS
+from common.errors import DuaError, run_script
+from common.evaluation.tables import as_markdown
+from common.files.writing import write_text
+
+TEMPLATE = "benchmarks/results_page.md"
+PAGE = "docs/results.md"
+README = "README.md"
+MAKE = "python benchmarks/results_page.py"
+
+_PLACE = re.compile(r"\{\{ (.+) \}\}")
+_HEADLINE = re.compile(r"(<!-- headline[^>]*-->).*?(<!-- end of headline -->)", re.DOTALL)
+
+SOURCE, TARGET = "surreal", "h36m"
+HEADLINE = (
+    ("in domain: trained and tested on SURREAL", f"{TARGET} -> {SOURCE}", BOUND),
+    ("no adaptation: trained on SURREAL, tested on Human3.6M", f"{SOURCE} -> {TARGET}", NONE),
+    ("DUA", f"{SOURCE} -> {TARGET}", DUA),
+    ("the best combination, chosen without target labels", f"{SOURCE} -> {TARGET}", BEST),
+    ("the bound: trained on Human3.6M's labels", f"{SOURCE} -> {TARGET}", BOUND),
+)
+"""(what it is, direction, row of the benchmark's table)."""
+
+Table = tuple[list[str], list[list[str]]]
+"""Columns and rows."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page differs from the tables")
+    args = parser.parse_args()
+    for name, text in pages(ROOT).items():
+        path = ROOT / name
+        found = path.read_text() if path.exists() else ""
+        if args.check and found != text:
+            print(difference(name, found, text), file=sys.stderr)
+            raise SystemExit(1)
+        if not args.check:
+            write_text(path, text)
+            print(name)
+
+
+def pages(root: Path) -> dict[str, str]:
+    """{page: what it has to hold}, by the tables under `root`/benchmarks.
+
+    Raises:
+        DuaError: a table is missing, or a place in the template names what no table has.
+    """
+    readme = (root / README).read_text()
+    if not _HEADLINE.search(readme):
+        raise DuaError(
+            f"{README} lacks the comments <!-- headline --> and <!-- end of headline -->, between which its table goes"
+        )
+    table = headline(root)
+    return {PAGE: filled(root), README: _HEADLINE.sub(lambda marks: f"{marks[1]}\n\n{table}\n\n{marks[2]}", readme)}
+
+
+def filled(root: Path) -> str:
+    """The template with its places filled."""
+    lines, shown = [f"<!-- {MAKE} makes this page from {TEMPLATE} and the tables in benchmarks/: change those. -->"], True
+    for number, line in enumerate((root / TEMPLATE).read_text().splitlines(), 1):
+        place = _PLACE.fullmatch(line)
+        if place and place[1] == "end":
+            shown = True
+        elif place and place[1].startswith("if "):
+            shown = (root / "benchmarks" / place[1].removeprefix("if ")).exists()
+        elif shown:
+            try:
+                lines.append(fill(root, place[1]) if place else line)
+            except DuaError as error:
+                raise DuaError(f"{TEMPLATE}, line {number}: {error}") from error
+    return "\n".join(lines) + "\n"
+
+
+def fill(root: Path, place: str) -> str:
+    """What goes to a place, under a comment that names the file."""
+    file, *parts = (part.strip() for part in place.split(" | "))
+    sentences, file = file.startswith("goals "), file.removeprefix("goals ")
+    path = root / "benchmarks" / file
+    if not path.exists():
+        raise DuaError(f"benchmarks/{file} does not exist")
+    if path.suffix == ".txt":
+        text = f"```\n{path.read_text().rstrip()}\n```"
+    elif sentences:
+        text = "\n".join(f"- {sentence}" for sentence in goals([tuple(row) for row in read(path)[1]]))
+    else:
+        text = as_markdown(*chosen(read(path), parts))
+    return f"<!-- benchmarks/{file} -->\n\n{text}"
+
+
+def read(path: Path) -> Table:
+    columns, *rows = csv.reader(path.read_text().splitlines())
+    return columns, rows
+
+
+def chosen(table: Table, parts: list[str]) -> Table:
+    """The rows that 'column = value' names, without the columns that 'without column, column' names."""
+    columns, rows = table
+    left_out: list[str] = []
+    for part in parts:
+        if part.startswith("without "):
+            left_out = part.removeprefix("without ").split(", ")
+            continue
+        column, _, value = part.partition(" = ")
+        rows = [row for row in rows if row[index_of(columns, column)] == value]
+    hidden = {index_of(columns, column) for column in left_out}
+    if not rows:
+        raise DuaError(f"no row has {' and '.join(parts)}")
+    kept = [i for i in range(len(columns)) if i not in hidden]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def index_of(columns: list[str], column: str) -> int:
+    if column not in columns:
+        raise DuaError(f"no column '{column}'; there are {', '.join(columns)}")
+    return columns.index(column)
+
+
+def headline(root: Path) -> str:
+    """The README's table: both networks' MPJPE and P-MPJPE against raw labels, and the command of one training."""
+    columns = ["", "Martinez", "SemGCN", "trained by"]
+    tables = [read(root / "benchmarks" / "results_mocap" / network / "table.csv") for network in ("martinez", "semgcn")]
+    rows = [
+        [what, *(errors(table, direction, row) for table in tables), command(direction, row)] for what, direction, row in HEADLINE
+    ]
+    return as_markdown(columns, rows)
+
+
+def errors(table: Table, direction: str, row: str) -> str:
+    columns, rows = chosen(table, [f"direction = {direction}", f"row = {row}", "labels = raw"])
+    return " / ".join(rows[0][index_of(columns, error)] for error in ("MPJPE", "P-MPJPE"))
+
+
+def command(direction: str, row: str) -> str:
+    adapted = [*DIRECTIONS[direction], *ROWS[row].switches(), *ROWS[row].options]
+    words = BOUND_SCRIPTS[direction, "martinez"] if ROWS[row].on_target else adapted
+    return f"`{' '.join(words)}`"
+
+
+def difference(name: str, found: str, expected: str) -> str:
+    """One line: where a page differs first from what it has to hold, and which table says so."""
+    source = ""
+    for number, lines in enumerate(zip_longest(found.splitlines(), expected.splitlines(), fillvalue=""), 1):
+        old, new = (cells(line) for line in lines)
+        if old != new:
+            differing = next((pair for pair in zip(old, new) if pair[0] != pair[1]), (lines[0], lines[1]))
+            return f"{name}, line {number}{source}: '{differing[0]}' stands there, it has to be '{differing[1]}'; run {MAKE}"
+        if lines[1].startswith("<!-- benchmarks/"):
+            source = f" ({lines[1].removeprefix('<!-- ').removesuffix(' -->')})"
+    return f"{name} differs in white space; run {MAKE}"
+
+
+def cells(line: str) -> list[str]:
+    """Of a row of a table, without their padding; any other line is one."""
+    return [re.sub(r"-{3,}", "---", cell.strip()) for cell in line.split("|")]
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,144 @@
+"""`benchmarks/results_page.py`: pages say what the tables hold, and are found out when they do not."""
+
+import csv
+import re
+import shutil
+import sys
+
+import pytest
+
+import benchmarks.results_page as script
+from common.errors import DuaError
+from tests.conftest import ROOT
+
+MARTINEZ = "benchmarks/results_mocap/martinez/table.csv"
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A repository of pages and tables alone, in which the script works."""
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("data", "results", "*.py"))
+    (tmp_path / "docs").mkdir()
+    for name in (script.PAGE, script.README):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["results_page.py", *arguments])
+        try:
+            script.main()
+        except SystemExit as stop:
+            return stop.code
+        return 0
+
+    return call
+
+
+def errors(root, network, direction, row):
+    """(MPJPE, P-MPJPE) of a row against raw labels, as its table has them."""
+    with (root / f"benchmarks/results_mocap/{network}/table.csv").open() as file:
+        for line in csv.DictReader(file):
+            if (line["direction"], line["row"], line["labels"]) == (direction, row, "raw"):
+                return line["MPJPE"], line["P-MPJPE"]
+    raise AssertionError(f"no {row}")
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text, (path, old)
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_the_pages_of_this_repository_say_what_its_tables_hold(run, capsys):
+    assert run("--check") == 0, capsys.readouterr().err
+
+
+def test_a_table_that_changed_is_named_in_one_line_and_then_taken_over(copy, run, capsys):
+    was = errors(copy, "martinez", "surreal -> h36m", "DUA (all)")
+    change(copy / MARTINEZ, f"surreal -> h36m,martinez,DUA (all),raw,{was[0]}", "surreal -> h36m,martinez,DUA (all),raw,9.9")
+    before = (copy / script.PAGE).read_text()
+    assert run("--check") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "docs/results.md, line " in line
+    assert MARTINEZ in line
+    assert f"'{was[0]}' stands there, it has to be '9.9'" in line
+    assert (copy / script.PAGE).read_text() == before, "a check writes nothing"
+
+    assert run() == 0
+    assert run("--check") == 0
+    assert re.search(r"^\| DUA \(all\) +\| raw +\| +9\.9 \|", (copy / script.PAGE).read_text(), re.MULTILINE)
+    assert re.search(rf"^\| DUA +\| 9\.9 / {was[1]} ", (copy / script.README).read_text(), re.MULTILINE)
+
+
+def test_a_number_that_somebody_changed_in_the_readme_is_named(copy, run, capsys):
+    mpjpe, p_mpjpe = errors(copy, "martinez", "surreal -> h36m", "no adaptation")
+    change(copy / script.README, f"{mpjpe} / {p_mpjpe}", f"1.5 / {p_mpjpe}")
+    assert run("--check") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("README.md, line ")
+    assert f"'1.5 / {p_mpjpe}' stands there, it has to be '{mpjpe} / {p_mpjpe}'" in line
+
+
+def test_the_rest_of_the_readme_is_left_alone(copy, run):
+    with (copy / script.README).open("a") as file:
+        file.write("one line more\n")
+    before = (copy / script.README).read_text()
+    assert run() == 0
+    assert (copy / script.README).read_text() == before
+
+
+def test_a_table_that_is_not_there_yet_is_shown_once_it_is(copy):
+    table = copy / "benchmarks" / "results_published" / "table.csv"
+    shutil.rmtree(table.parent, ignore_errors=True)
+    assert "Against the published code" not in script.filled(copy)
+    table.parent.mkdir()
+    table.write_text("network,code,epoch\nmartinez,ours,6\n")
+    assert "### Against the published code" in script.filled(copy)
+    assert "| martinez | ours |     6 |" in script.filled(copy)
+
+
+def test_headlines_are_the_rows_that_their_commands_train(copy):
+    """The commands come of the benchmark's own rows, the numbers of their direction."""
+    lines = script.headline(copy).splitlines()[2:]
+    wanted = [
+        ("h36m -> surreal", "trained on the target"),
+        ("surreal -> h36m", "no adaptation"),
+        ("surreal -> h36m", "DUA (all)"),
+        ("surreal -> h36m", "converter + canonical + gpa + augment + flip"),
+        ("surreal -> h36m", "trained on the target"),
+    ]
+    expected = [[" / ".join(errors(copy, network, *row)) for network in ("martinez", "semgcn")] for row in wanted]
+    assert [re.findall(r"[\d.]+ / [\d.]+", line) for line in lines] == expected
+    assert [line.split("`")[1] for line in lines] == [
+        "train_surreal.py --no_dua",
+        "train_surreal.py --dua --no_converter --no_uncertainty --no_domain",
+        "train_surreal.py --dua",
+        "train_surreal.py --dua --no_uncertainty --no_domain --align canonical gpa --augment --tta",
+        "main_prob.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("results_mocap/nobody/table.csv", "benchmarks/results_mocap/nobody/table.csv does not exist"),
+        ("results_mocap/martinez/table.csv | way = there", "no column 'way'; there are direction, network, row"),
+        ("results_mocap/martinez/table.csv | without colour", "no column 'colour'"),
+        ("results_mocap/martinez/table.csv | row = nothing", "no row has row = nothing"),
+    ],
+)
+def test_a_place_that_no_table_fills_is_named(copy, place, words):
+    (copy / script.TEMPLATE).write_text(f"# Results\n\n{{{{ {place} }}}}\n")
+    with pytest.raises(DuaError, match=r"benchmarks/results_page\.md, line 3: ") as error:
+        script.filled(copy)
+    assert words in str(error.value)
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused(copy):
+    change(copy / script.README, "<!-- end of headline -->", "")
+    with pytest.raises(DuaError, match="end of headline"):
+        script.pages(copy)

@@ -1,0 +1,81 @@
+"""Checkpoints, prepared files and a benchmark's folder from before `common/` had rooms: they go on to load, and give what they gave.
+
+`tests/fixtures/before_rooms.zip` was made by the scripts of commit 5f25e24: `data/`, a few frames of the demo's clips; `benchmark/`, of
+`benchmarks/cross_dataset.py --rows short --seeds 0` with trainings that are over at once; `semgcn/`, a run of `train_h36m_dan.py`.
+"""
+
+import json
+import shutil
+import zipfile
+
+import pytest
+
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.datasets.smpl import load_pairs
+from common.datasets.surreal import load_surreal
+from common.prediction.lifter import load_lifter
+from tests.conftest import ROOT, run_script
+from tests.helpers.script_tools import run_here
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The archive, unpacked; the folder that its files name is the one that it lies in now."""
+    folder = tmp_path_factory.mktemp("kept")
+    with zipfile.ZipFile(ROOT / "tests" / "fixtures" / "before_rooms.zip") as archive:
+        archive.extractall(folder)
+    for path in folder.rglob("*.json"):
+        path.write_text(path.read_text().replace("FOLDER/", f"{folder}/"))
+    return folder
+
+
+def test_prepared_files(kept):
+    data = kept / "data"
+    assert len(load_h36m(data, subjects=TRAIN_SUBJECTS)) == 600
+    assert len(load_h36m(data, subjects=TEST_SUBJECTS)) == 80
+    assert len(load_pairs(data)) == 600
+    assert (len(load_surreal(data, "train")), len(load_surreal(data, "test"))) == (320, 30)
+
+
+@pytest.mark.parametrize(
+    ("script", "run"),
+    [
+        ("main_prob.py", "benchmark/surreal_to_h36m/martinez/trained_on_the_target"),
+        ("train_surreal.py", "benchmark/surreal_to_h36m/martinez/DUA__all_"),
+        ("train_h36m_dan.py", "semgcn"),
+    ],
+)
+def test_checkpoints_give_the_errors_that_they_gave(kept, script, run):
+    (file,) = (kept / run).glob("**/ckpt_best.pth.tar")
+    then = json.loads((file.parent / "results.json").read_text())
+    process = run_here(script, "--evaluate", file, "--data_dir", kept / "data", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    now = json.loads((file.parent / "results_ckpt_best_gt.json").read_text())
+    assert now["average"] == pytest.approx(then["average"], rel=1e-5)
+    assert {key: now[key] for key in ("source", "target", "network", "modules", "selection", "epoch")} == {
+        key: then[key] for key in ("source", "target", "network", "modules", "selection", "epoch")
+    }
+
+
+def test_a_run_goes_on(kept, tmp_path):
+    (file,) = (kept / "benchmark/surreal_to_h36m/martinez/trained_on_the_target").glob("**/ckpt_last.pth.tar")
+    run = shutil.copytree(file.parent, tmp_path / "run")
+    before = len((run / "log.csv").read_text().splitlines())
+    process = run_here("main_prob.py", "--resume", run, "--epochs", before, "--data_dir", kept / "data", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    assert len((run / "log.csv").read_text().splitlines()) == before + 1
+
+
+def test_an_estimator_has_its_calibration(kept):
+    (file,) = (kept / "benchmark/surreal_to_h36m/martinez/DUA__all_").glob("**/ckpt_best.pth.tar")
+    assert load_lifter(file, "cpu").calibration is not None
+
+
+def test_the_benchmark_finds_its_rows_done(kept):
+    out = kept / "benchmark"
+    table = (out / "table.csv").read_text()
+    command = ("--data_dir", kept / "data", "--out", out, "--seeds", 0, "--rows", "short")
+    process = run_script("tests/helpers/small_benchmark.py", *command)
+    assert process.returncode == 0, process.stderr
+    assert (out / "table.csv").read_text() == table
+    assert not list(out.glob("**/ckpt_best.pth.tar"))[3:], "a row was trained again"
