@@ -25,9 +25,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
 
+from common.start import run_script  # isort: skip  (before all else: see there)
+
 from benchmarks.results_table import goals
 from benchmarks.rows import BEST, BOUND, BOUND_SCRIPTS, DIRECTIONS, DUA, NONE, ROWS
-from common.errors import DuaError, run_script
+from common.errors import DuaError
 from common.evaluation.tables import as_markdown
 from common.files.writing import write_text
 

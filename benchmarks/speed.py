@@ -40,13 +40,8 @@ from common.compute.device import PRECISIONS, choose_device
 from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TEST_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
-<<<<<<< HEAD
 from common.errors import DuaError
-from common.evaluation.tables import as_text
-=======
-from common.errors import DuaError, run_script
 from common.evaluation.tables import as_csv, as_text
->>>>>>> h-docs
 from common.files.writing import write_text
 from common.geometry.skeleton import NUM_JOINTS
 

@@ -40,9 +40,6 @@ _LIMBS = (2, 3, 5, 6, 11, 12, 14, 15)  # of the sixteen
 _COARSE_ERROR = 0.075  # metres: 25 mm, and what the two skeletons differ by
 
 
-# ---------------------------------------------------------------------------------------------------------- fits as .json
-
-
 def find_fits(folder: str | Path) -> dict[str, tuple[Path, Path]]:
     """{subject: (its joints, its fits)}: `Human36M_subject{N}_joint_3d.json` and `..._smpl_param.json` of a folder.
 

@@ -52,9 +52,6 @@ def without_fit(frames: int) -> np.ndarray:
     return np.full((frames, len(SMPL_JOINT_NAMES), 3), np.nan, dtype=np.float32)
 
 
-# ------------------------------------------------------------------------------------------------------- files of joints
-
-
 def read_joint_file(path: str | Path, h36m: Mapping[str, Mapping[str, Any]]) -> Fits:
     """Finished SMPL joints, {subject: {action: (T, 24, 3)}} world metres or millimetres, from an .npz or .npy file.
 

@@ -33,9 +33,6 @@ _WORLD_TO_CAMERA = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]
 _MAT_FIELDS = ("joints2D", "joints3D", "camLoc")
 
 
-# --------------------------------------------------------------------------------------------------- SURREAL's own tree
-
-
 def find_tree(folder: str | Path) -> dict[str, Path]:
     """{split: its folder} of SURREAL's tree, named by the folder that holds train/, val/ and test/, or one above it.
 
