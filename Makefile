@@ -18,11 +18,8 @@ check: dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-<<<<<<< HEAD
 	$(VENV)/bin/lint-imports --no-logo
-=======
 	$(VENV)/bin/python benchmarks/results_page.py --check
->>>>>>> h-docs
 
 setup: $(VENV)/.installed
 dev: $(VENV)/.installed_dev
