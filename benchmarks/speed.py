@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py --out benchmarks/results_speed      # six to nine minutes on two cores; the machine should be idle
     python benchmarks/speed.py --quick                             # does it work?
+    python benchmarks/speed.py --busy --out benchmarks/results_busy    # training beside other processes, by how threads wait
 
 Three ways, each with networks of the same size, weights and loss on the same poses:
 
@@ -35,6 +36,7 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import speed_busy
 from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
 from common.compute.device import PRECISIONS, choose_device
 from common.datasets.demo import build_demo_if_missing
@@ -78,12 +80,18 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="batch 64, one short turn each: shows that it works, measures nothing"
     )
+    parser.add_argument(
+        "--busy", action="store_true", help="measure training beside competing processes instead (benchmarks/speed_busy.py)"
+    )
     parser.add_argument("--out", metavar="DIR", help="folder for table.txt, table.csv and speed.json")
     args = parser.parse_args()
     if args.quick:
         args.batch_sizes, args.rounds, args.seconds = [64], 1, 0.0
     if min(*args.batch_sizes, args.threads, args.rounds) < 1 or min(args.batch_sizes) < 2 or args.workers < 0:
         raise DuaError("--batch_sizes must be 2 or more, --threads and --rounds 1 or more, --workers 0 or more")
+    if args.busy:
+        busy(args)
+        return
     build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
     torch.set_flush_denormal(True)  # as training has it, and for all: no way is to lose by numbers below 1e-38
@@ -109,6 +117,19 @@ def main() -> None:
         write_text(Path(args.out) / "table.txt", "\n\n".join(tables) + "\n")
         write_text(Path(args.out) / "table.csv", csv_table(results))
         write_text(Path(args.out) / "speed.json", json.dumps({"setting": tables[0], "results": results}, indent=2) + "\n")
+
+
+def busy(args: argparse.Namespace) -> None:
+    """Print and keep the table of `benchmarks/speed_busy.py`, of the first network and batch size."""
+    loads = [0, 1, os.cpu_count() or 2]
+    network, batch_size = args.networks[0], args.batch_sizes[0]
+    columns, rows = speed_busy.columns(loads), speed_busy.table(network, batch_size, args.rounds, args.seconds, loads)
+    where = f"torch {torch.__version__} ({processor()}), {os.cpu_count()} cores"
+    text = f"{network}, batch {batch_size}, {where}; medians of {args.rounds} rounds\n\n{as_text(columns, rows)}"
+    print(text)
+    if args.out:
+        write_text(Path(args.out) / "table.txt", text + "\n")
+        write_text(Path(args.out) / "table.csv", as_csv(columns, rows))
 
 
 def described(args: argparse.Namespace, device: torch.device) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from common.errors import DuaError, one_line
+from common.threads import bound_spinning
 
 
 def run_script(main: Callable[[], None], together: Callable[[Callable[[], None]], None] | None = None) -> None:
@@ -76,6 +77,7 @@ def _check_plotting_backend() -> None:
         print(f"warning: matplotlib knows no MPLBACKEND={backend!r}, which is left out of account", file=sys.stderr)
 
 
+bound_spinning()
 _hook_before = sys.excepthook
 sys.excepthook = _say_interrupted
 _check_plotting_backend()

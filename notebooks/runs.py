@@ -11,6 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common.threads import bound_spinning
+
+bound_spinning()  # before torch is imported
+
 from common.datasets.demo import DEMO, build_demo_if_missing
 from common.errors import DuaError
 

@@ -136,7 +136,12 @@ def read_log(run: Run) -> tuple[list[int], list[float]]:
     file = run.file.parent / "log.csv"
     try:
         with open(file, newline="", encoding="utf-8") as lines:
-            rows = [(int(row["epoch"]), float(row["val_mpjpe_mm"])) for row in csv.DictReader(lines)]
+            reader = csv.DictReader(lines)
+            if "val_mpjpe_mm" not in (names := reader.fieldnames or ()) and "train_mpjpe_mm" in names:
+                raise DuaError(
+                    f"{file} has no validation errors: with --select last nothing is held out; leave this run, or --kind curves, out"
+                )
+            rows = [(int(row["epoch"]), float(row["val_mpjpe_mm"])) for row in reader]
     except FileNotFoundError as error:
         raise DuaError(f"{file} does not exist; a training run writes it, keep it beside {run.file.name}") from error
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:

@@ -7,10 +7,15 @@ from common.errors import DuaError
 from common.geometry.skeleton import NUM_JOINTS, PARENTS
 from models.sem_gcn import skeleton_adjacency
 
-# As each network's own paper and code have them.
+# As each network's own paper and code have them. A network has the options that stand here, and no others.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "martinez": {"hid_dim": 1024, "num_layers": 2, "dropout": 0.5},
     "semgcn": {"hid_dim": 128, "num_layers": 4, "dropout": 0.0},
+}
+_OPTIONS = {
+    "hid_dim": (int, "width of the hidden layers"),
+    "num_layers": (int, "residual blocks"),
+    "dropout": (float, "share of features dropped in training"),
 }
 _SEMGCN_ESTIMATOR_WIDTH = 1024
 _ESTIMATORS = {"relative": "uncertainty", "nll": "gaussian"}
@@ -18,8 +23,8 @@ _ESTIMATORS = {"relative": "uncertainty", "nll": "gaussian"}
 
 
 def add_network_arguments(parser: argparse.ArgumentParser, network: str | None = None) -> None:
-    """`--hid_dim`, `--num_layers`, `--dropout`, `--uncertainty_loss`, for SemGCN `--non_local`; and `--network` unless the script
-    has but one."""
+    """The options that the networks have, `--hid_dim`, `--num_layers`, `--dropout`, for SemGCN `--non_local`; `--uncertainty_loss`; and
+    `--network` unless the script has but one."""
     group = parser.add_argument_group("network")
     if network is None:
         group.add_argument(
@@ -28,52 +33,50 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
     else:
         parser.set_defaults(network=network)
 
-    def default(option: str) -> str:
-        values = [_DEFAULTS[name][option] for name in _DEFAULTS if network in (None, name)]
-        return "default: " + " or, with --network semgcn, ".join(str(value) for value in values)
-
-    group.add_argument("--hid_dim", type=int, default=None, help=f"width of the hidden layers ({default('hid_dim')})")
-    group.add_argument("--num_layers", type=int, default=None, help=f"residual blocks ({default('num_layers')})")
-    group.add_argument(
-        "--dropout", type=float, default=None, help=f"share of features dropped in training ({default('dropout')})"
-    )
+    for option, (kind, meaning) in _OPTIONS.items():
+        values = {name: own[option] for name, own in _DEFAULTS.items() if network in (None, name) and option in own}
+        if values:
+            (_, first), *others = values.items()
+            defaults = "".join([f"default: {first}", *(f" or, with --network {name}, {value}" for name, value in others)])
+            group.add_argument(f"--{option}", type=kind, default=None, help=f"{meaning} ({defaults})")
     group.add_argument(
         "--uncertainty_loss",
         choices=list(_ESTIMATORS),
         default="relative",
         help="what the estimator learns: relative errors, as in the paper, or a Gaussian's spread, by its likelihood (default: relative)",
     )
-    if network != "martinez":
+    if network in (None, "semgcn"):
         group.add_argument("--non_local", action="store_true", help="SemGCN with non-local layers, as its paper's best")
 
 
 def lifter_description(args: argparse.Namespace, network: str, domain_bn: bool = False) -> dict[str, Any]:
-    """What `models.build` makes the lifting network of; options that were not given take the network's defaults."""
-    sizes = {
-        option: default if getattr(args, option) is None else getattr(args, option)
-        for option, default in _DEFAULTS[network].items()
-    }
-    if network == "martinez":
+    """What `models.build` makes the lifting network of; options that were not given take the network's defaults.
+
+    Raises:
+        DuaError: an option that this network does not have.
+    """
+    own = _DEFAULTS[network]
+    given = {option: value for option in _OPTIONS if (value := getattr(args, option, None)) is not None}
+    if foreign := [option for option in given if option not in own]:
+        raise DuaError(f"--{foreign[0]} is no option of the network {network}; leave it out")
+    sizes = own | given
+    if network == "semgcn":
+        adjacency = skeleton_adjacency(PARENTS).tolist()
+        sizes |= {"dropout": sizes["dropout"] or None, "non_local": args.non_local}
+        description = {"name": network, "adjacency": adjacency, **sizes}
+    else:
         if getattr(args, "non_local", False):
             raise DuaError("--non_local belongs to SemGCN; add --network semgcn, or leave it out")
         description = {"name": network, "num_joints": NUM_JOINTS, **sizes}
-    else:
-        description = {
-            "name": network,
-            "adjacency": skeleton_adjacency(PARENTS).tolist(),
-            **sizes,
-            "dropout": sizes["dropout"] or None,
-            "non_local": args.non_local,
-        }
     return description | ({"domain_bn": True} if domain_bn else {})
 
 
 def uncertainty_description(lifter: dict[str, Any], loss: str = "relative") -> dict[str, Any]:
-    """The estimator that fits a lifting network: straight on Martinez's features, over a hidden layer on SemGCN's.
+    """The estimator that fits a lifting network: over a hidden layer on SemGCN's features, straight on the `hid_dim` features of others.
 
     `loss` is `--uncertainty_loss`.
     """
-    if lifter["name"] == "martinez":
+    if lifter["name"] != "semgcn":
         return {"name": _ESTIMATORS[loss], "feature_size": lifter["hid_dim"], "num_joints": NUM_JOINTS}
     return {
         "name": _ESTIMATORS[loss],

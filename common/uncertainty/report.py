@@ -183,9 +183,14 @@ def source_validation(
     """The validation split that the checkpoint's training cut from its source, labels and views as the network learnt them.
 
     Raises:
-        DuaError: the source's training data are not in `data_dir`.
+        DuaError: the source's training data are not in `data_dir`, or all of them were trained on.
     """
     recorded = checkpoint["arguments"]
+    if recorded.get("select") == "last":
+        raise DuaError(
+            f"{file} was trained with --select last: no clip was held out, so its uncertainty has no calibration and cannot get one; judge a "
+            "run with --select source"
+        )
     # DUA takes all of SURREAL as its source: there `--actions` chooses among the target's.
     actions = "*" if checkpoint["experiment"] == "surreal_dua" else recorded["actions"]
     shoulders = recorded.get("smpl_shoulders", "shoulder")

@@ -7,6 +7,7 @@ import torch
 
 from common.errors import DuaError
 from common.geometry.skeleton import PARENTS
+from common.training import networks
 from common.training.networks import add_network_arguments, lifter_description, uncertainty_description
 from models import build
 from models.sem_gcn import skeleton_adjacency
@@ -115,3 +116,18 @@ def test_semgcns_estimator_is_not_lost_in_its_first_steps(scale, learns):
         losses.append(loss.item())
     last = sum(losses[-10:]) / 10
     assert (last < 0.03) == learns, last
+
+
+def test_a_network_has_the_options_that_its_defaults_name(monkeypatch, capsys):
+    monkeypatch.setitem(networks._DEFAULTS, "shallow", {"hid_dim": 8})
+    parser, args = parse(network="shallow")
+    assert lifter_description(args, "shallow") == {"name": "shallow", "num_joints": 16, "hid_dim": 8}
+    assert uncertainty_description(lifter_description(args, "shallow"))["feature_size"] == 8
+    assert "--num_layers" not in parser.format_help()
+    with pytest.raises(SystemExit):
+        parse("--non_local", network="shallow")
+
+    parser, args = parse("--network", "shallow", "--num_layers", 2)
+    assert "128 or, with --network shallow, 8)" in " ".join(parser.format_help().split())
+    with pytest.raises(DuaError, match="--num_layers is no option of the network shallow; leave it out"):
+        lifter_description(args, "shallow")
