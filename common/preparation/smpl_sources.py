@@ -19,7 +19,7 @@ from common.datasets.smpl import check_same_person, check_smpl, check_smpl_hande
 from common.errors import DuaError, short_reason
 from common.files.arrays import load_arrays, load_npy, require_file
 from common.geometry.skeleton import H36M_32_TO_16, H36M_32_TO_17, SMPL_24_TO_16, SMPL_JOINT_NAMES
-from common.preparation.h36m_sources import canonical_action
+from common.preparation.h36m_names import canonical_action
 from common.preparation.h36m_writer import Positions3D
 from common.preparation.smpl_model import NUM_BETAS, BodyModel
 
