@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from common.datasets.anomalies import warn
 from common.errors import DuaError
 from common.mocap.bvh_conventions import load_conventions, match_roles
-from common.mocap.bvh_files import BvhSource, action_of
+from common.mocap.bvh_files import BvhSource
 from common.mocap.bvh_parser import BvhSkeleton, move_skeleton, parse_bvh
 from common.mocap.bvh_parts import LIMBS, apply, length, midpoint, part_orientations, unit
 from common.mocap.motion import PART_PARENTS, Motion, resample
@@ -39,7 +39,8 @@ def load_bvh(source: BvhSource, fps: float, extra_conventions: str | Path | None
     """
     label = str(source)
     file = parse_bvh(source.read(), label)
-    roles = match_roles([joint.name for joint in file.joints], load_conventions(extra_conventions), label)
+    names, parents = zip(*((joint.name, joint.parent) for joint in file.joints), strict=True)
+    roles = match_roles(names, load_conventions(extra_conventions), label, parents)
     skeleton = move_skeleton(file, roles)
     _check_bones(skeleton, label)
     skeleton = _to_y_up(skeleton)
@@ -59,7 +60,7 @@ def load_bvh(source: BvhSource, fps: float, extra_conventions: str | Path | None
     # Files round the time of a frame: 0.0333333 s means 30 frames a second, so that the last frame is not lost.
     rate = 1 / file.frame_time
     rate = round(rate) if abs(rate - round(rate)) < 1e-4 * rate else rate
-    return resample(Motion(source.name, (source.name,), root, rotations, rate, action_of(source.name)), fps)
+    return resample(Motion(source.name, (source.name,), root, rotations, rate, source.action), fps)
 
 
 _STILL, _LEAP = np.radians([0.1, 5])

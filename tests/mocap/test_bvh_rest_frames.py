@@ -64,6 +64,7 @@ def test_every_frame_of_a_rest_pose_at_the_origin_is_left_out(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.filterwarnings("ignore:Gimbal lock")
 @pytest.mark.parametrize(
     ("root", "arms", "style"),
     [
