@@ -1,7 +1,7 @@
 """Where BVH files are, in folders and in zip archives, what they are called, and their text.
 
 Nothing is unpacked, and no file is taken for larger than a motion can be. A clip's name is the file's, made unique; what
-reports call its action follows from the name (`action_of`).
+reports call its action follows from the name of the file or its folder.
 """
 
 import itertools
@@ -24,7 +24,7 @@ class BvhSource:
     """A BVH file, on its own or within a zip archive.
 
     Attributes:
-        name: the clip's name: the file's, without folder and ending.
+        name: the clip's name: the file's without ending, with its folder's before it where that is needed to tell it apart.
         path: the file, or the archive that it is in.
         member: its name within the archive; only ever a key, nothing is unpacked.
     """
