@@ -8,7 +8,8 @@
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose and Ultralytics write; which of them is known by the
 content. Of several people the one who is seen longest is taken. Joints that were not seen are interpolated in time and marked;
 frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file is
-turned upright, with the hip at the origin.
+turned upright, with the hip at the origin or, with --floor, the feet on the floor, and with both sides of the body of one length.
+Importing it into Blender, tick "Scene FPS" and "Scene Duration".
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -66,6 +67,12 @@ def main() -> None:
     group.add_argument(
         "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh and --render (default: 0)"
     )
+    group.add_argument(
+        "--floor",
+        action="store_true",
+        default=None,
+        help="in .bvh, raise each frame until the lowest joint, mostly a foot, is on the floor (default: the hip is at the origin)",
+    )
     args = parser.parse_args()
 
     if args.export:
@@ -86,6 +93,8 @@ def main() -> None:
         raise DuaError(f"--camera_pitch {args.camera_pitch:g}: -180 to 180 degrees are possible")
     if args.camera_pitch is not None and not (args.render or any(path.suffix.lower() == ".bvh" for path in outputs)):
         raise DuaError("--camera_pitch turns .bvh files and renderings upright and changes no other; leave it out")
+    if args.floor and not any(path.suffix.lower() == ".bvh" for path in outputs):
+        raise DuaError("--floor moves what .bvh files hold and changes no other; leave it out")
 
     predictor = Predictor.load(args.checkpoint, args.device, args.domain)
     if args.focal_length is not None and not predictor.test_time.canonical:
@@ -114,10 +123,12 @@ def main() -> None:
         predictor.definition,
         predictor.uncertainty_unit,
         args.camera_pitch or 0.0,
+        bool(args.floor),
     )
+    where = "lowest joint of each frame on the floor" if args.floor else "hip at the origin (--floor puts the feet on the floor)"
     for path in outputs:
         write_clip(path, clip)
-        print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))
+        print(f"{path}" + (f", {where}, left and right bones of one length" if path.suffix.lower() == ".bvh" else ""))
     if args.render:
         from common.rendering.outputs import write_scene
         from common.rendering.prediction_scene import prediction_scene
@@ -131,7 +142,7 @@ def export(args: argparse.Namespace) -> None:
         raise DuaError(
             "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
         )
-    of_no_use = ("skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fps", "camera_pitch")
+    of_no_use = ("skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fps", "camera_pitch", "floor")
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
     path = Path(args.export)

@@ -5,10 +5,11 @@
     python data/prepare_data_bvh.py path/to/cmu --out data/large --poses 6500000    # a SURREAL domain of SURREAL's size, 3.1 GB
     python train_surreal.py --dua --data_dir data/bandai
 
-Takes folders, .bvh files and .zip archives. Joints are matched by name: the conventions of CMU, LAFAN1, 100STYLE, Mixamo and
-Bandai-Namco are known, `--conventions FILE.json` adds others (common/mocap/bvh_conventions.json shows the form). Each clip is given
-to one part of one domain: training subjects of Human3.6M, bodies of SURREAL, or the test of both. The files are those that
-`data/prepare_data_demo.py` lists; which clip went where is in `dataset.json`.
+Takes folders, .bvh files and .zip archives. Joints are matched by name: the conventions of CMU (as BVH, Poser or ASF calls them),
+LAFAN1, 100STYLE, Mixamo, Bandai-Namco, HumanIK, Biovision and iClone are known, `--conventions FILE.json` adds others
+(common/mocap/bvh_conventions.json shows the form). Each clip is given to one part of one domain: training subjects of Human3.6M,
+bodies of SURREAL, or the test of both. The files are those that `data/prepare_data_demo.py` lists; which clip went where is in
+`dataset.json`.
 """
 
 import argparse

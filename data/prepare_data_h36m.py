@@ -28,15 +28,9 @@ from common.errors import DuaError
 from common.files.sets import written_together
 from common.geometry.skeleton import JOINTS_LEFT, JOINTS_RIGHT, NUM_JOINTS
 from common.preparation.h5_archive import H5Archive
-from common.preparation.h36m_sources import (
-    SUBJECTS,
-    clips_expected,
-    detections_in,
-    read_archive,
-    read_cdf,
-    read_detections,
-    read_mat,
-)
+from common.preparation.h36m_detections import detections_in, read_detections
+from common.preparation.h36m_names import SUBJECTS, clips_expected
+from common.preparation.h36m_sources import read_archive, read_cdf, read_mat
 from common.preparation.h36m_writer import (
     Positions2D,
     Positions3D,
@@ -91,7 +85,9 @@ def parse_args() -> argparse.Namespace:
         metavar="DIR",
         help="where the .npz files go (default: %(default)s)",
     )
-    parser.add_argument("--allow-partial", action="store_true", help="take a source that lacks sequences or subjects")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="take a source that lacks sequences or subjects, and leave out what is none"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     args = parser.parse_args()
     if args.detections is True and args.from_archive is None:
@@ -123,11 +119,14 @@ def report(path: Path, positions: Positions3D | Positions2D, what: str) -> None:
     """Say what was written, and which subjects lack sequences."""
     counts = {subject: len(positions.get(subject, {})) for subject in SUBJECTS}
     print(f"wrote {path}: {what} of {len(positions)} subjects, {sum(counts.values())} sequences")
-    partial = [
-        f"{subject} {count} of {clips_expected(subject)}" for subject, count in counts.items() if count != clips_expected(subject)
-    ]
-    if partial:
-        print(f"  the source is partial: {', '.join(partial)}")
+
+    def counted(subjects: list[str]) -> str:
+        return ", ".join(f"{subject} {counts[subject]} of {clips_expected(subject)}" for subject in subjects)
+
+    if fewer := [subject for subject in SUBJECTS if counts[subject] < clips_expected(subject)]:
+        print(f"  the source is partial: {counted(fewer)}")
+    if more := [subject for subject in SUBJECTS if counts[subject] > clips_expected(subject)]:
+        print(f"  the source has more than Human3.6M: {counted(more)}")
 
 
 def main() -> None:

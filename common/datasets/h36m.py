@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from common.datasets.anomalies import check_bodies, check_pixels, check_views
+from common.datasets.h36m_world import check_world
 from common.datasets.poses import Poses, Sequence, UnlabelledPoses, check_finite, check_metres, choose_actions, read_splits
 from common.errors import DuaError
 from common.files.arrays import load_arrays
@@ -82,6 +83,7 @@ def load_h36m(
                 continue
             where = f"{file_3d}: {subject} {action}"
             world = check_h36m(world, where)
+            check_world(world, subject, where, _ANEW, signs_needed=3)  # open motion climbs and does cartwheels
             for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, len(world)):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):

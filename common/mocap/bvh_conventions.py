@@ -4,6 +4,7 @@ A joint's role is what it is to a body, whatever it is called: `l_lower_leg` is 
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,12 +55,16 @@ def load_conventions(extra: str | Path | None = None) -> dict[str, Convention]:
     return conventions | {name: convention for name, convention in own.items() if name not in conventions}
 
 
-def match_roles(names: Sequence[str], conventions: Mapping[str, Convention], label: str) -> dict[str, int]:
+def match_roles(
+    names: Sequence[str], conventions: Mapping[str, Convention], label: str, parents: Sequence[int] | None = None
+) -> dict[str, int]:
     """Which joint has which role, by the convention that fits best.
 
     Args:
-        names: of the joints. What stands before a colon ('mixamorig:Hips') or before an underscore in every name
-            ('Character1_Hips') does not count, nor does upper or lower case.
+        names: of the joints. What stands before a colon ('mixamorig:Hips'), or before an underscore in most of the names
+            ('Character1_Hips', 'CC_Base_Hip'), does not count, in conventions neither, nor does upper or lower case.
+        parents: of the joints, -1 for none. They tell conventions apart that name a spine of another length: the hips are the joint
+            that carries both legs, the chest the one that carries the neck and both arms.
 
     Returns:
         {role: index of the joint}; all of `REQUIRED_ROLES`, and the optional ones that there are.
@@ -67,12 +72,18 @@ def match_roles(names: Sequence[str], conventions: Mapping[str, Convention], lab
     Raises:
         DuaError: no convention fits; the message lists the joints and what the nearest convention lacks.
     """
-    index = {name: i for i, name in reversed(list(enumerate(_without_prefix(names))))}
-    matches = {
-        title: {role: index[joint.lower()] for role, joint in convention.items() if joint.lower() in index}
-        for title, convention in conventions.items()
-    }
-    best = max(matches, key=lambda title: (len(_required(matches[title])), len(matches[title])))
+    plain, *others = _spellings(names)
+    indices = [_index(spelt, plain) for spelt in (plain, *others)]
+    matches = {}
+    for title, convention in conventions.items():
+        own = _spellings(list(convention.values()))
+        found = [
+            {role: joints[name] for role, name in zip(convention, spelt, strict=True) if name in joints}
+            for joints in indices
+            for spelt in own
+        ]
+        matches[title] = max(found, key=_fit)
+    best = max(matches, key=lambda title: (_fit(matches[title])[0], _in_place(matches[title], parents), len(matches[title])))
     if missing := [role for role in REQUIRED_ROLES if role not in matches[best]]:
         raise DuaError(
             f"{label}: unknown skeleton with the joints {', '.join(names)}; the nearest convention, {best}, lacks "
@@ -82,13 +93,52 @@ def match_roles(names: Sequence[str], conventions: Mapping[str, Convention], lab
     return matches[best]
 
 
-def _required(roles: Mapping[str, int]) -> list[str]:
-    return [role for role in REQUIRED_ROLES if role in roles]
+def _fit(roles: Mapping[str, int]) -> tuple[int, int]:
+    return sum(role in roles for role in REQUIRED_ROLES), len(roles)
 
 
-def _without_prefix(names: Sequence[str]) -> list[str]:
-    names = [name.rsplit(":", 1)[-1].lower() for name in names]
-    before, separator, _ = names[0].partition("_")
-    if separator and all(name.startswith(before + "_") for name in names):
-        names = [name.removeprefix(before + "_") for name in names]
-    return names
+def _in_place(roles: Mapping[str, int], parents: Sequence[int] | None) -> int:
+    """How many of hips and chest are the joint that carries what they should."""
+    carried = {"hips": ("l_upper_leg", "r_upper_leg"), "chest": ("neck", "l_upper_arm", "r_upper_arm")}
+    if parents is None:
+        return 0
+    return sum(
+        role in roles
+        and all(part in roles for part in parts)
+        and roles[role] == _carrier([roles[part] for part in parts], parents)
+        for role, parts in carried.items()
+    )
+
+
+def _carrier(joints: Sequence[int], parents: Sequence[int]) -> int:
+    """The joint nearest to all of `joints` that they hang on, -1 if there is none."""
+    above = []
+    for joint in joints:
+        chain: dict[int, None] = {}  # keeps the order, nearest first
+        while joint >= 0:
+            joint = parents[joint]
+            chain[joint] = None
+        above.append(chain)
+    return next(joint for joint in above[0] if all(joint in chain for chain in above))
+
+
+def _spellings(names: Sequence[str]) -> list[list[str]]:
+    """Ways to read the names, in lower case: as they are, without what stands before a colon, and without each prefix that more
+    than half of them share; a name that lacks the prefix stays as it is."""
+    plain = [name.lower() for name in names]
+    bare = [name.rsplit(":", 1)[-1] for name in plain]
+    shared = Counter(prefix for name in bare for prefix in _prefixes(name))
+    prefixes = sorted((prefix for prefix, count in shared.items() if count > len(names) / 2), key=len)
+    return [plain, bare, *([name.removeprefix(prefix) for name in bare] for prefix in prefixes)]
+
+
+def _prefixes(name: str) -> list[str]:
+    """'cc_' and 'cc_base_' of 'cc_base_hip'; nobody's are longer than three words."""
+    words = name.split("_", 3)[:-1]
+    return ["".join(f"{word}_" for word in words[: i + 1]) for i in range(len(words))]
+
+
+def _index(spelt: Sequence[str], plain: Sequence[str]) -> dict[str, int]:
+    """{name: index of the joint}. Of two joints of one name the one with a prefix is the body's, else the first."""
+    order = sorted(range(len(spelt)), key=lambda i: (spelt[i] == plain[i], i))
+    return {spelt[i]: i for i in reversed(order)}

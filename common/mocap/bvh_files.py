@@ -1,7 +1,7 @@
 """Where BVH files are, in folders and in zip archives, what they are called, and their text.
 
 Nothing is unpacked, and no file is taken for larger than a motion can be. A clip's name is the file's, made unique; what
-reports call its action follows from the name (`action_of`).
+reports call its action follows from the name of the file or its folder.
 """
 
 import itertools
@@ -24,7 +24,7 @@ class BvhSource:
     """A BVH file, on its own or within a zip archive.
 
     Attributes:
-        name: the clip's name: the file's, without folder and ending.
+        name: the clip's name: the file's without ending, with its folder's before it where that is needed to tell it apart.
         path: the file, or the archive that it is in.
         member: its name within the archive; only ever a key, nothing is unpacked.
     """
@@ -32,6 +32,25 @@ class BvhSource:
     name: str
     path: Path
     member: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """The file's own name, without ending, whatever other files are called."""
+        return self.path.stem if self.member is None else PurePosixPath(self.member).stem
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that the file is in, or of the archive where that has none."""
+        if self.member is None:
+            return self.path.resolve().parent.name
+        return PurePosixPath(self.member).parent.name or self.path.stem
+
+    @property
+    def action(self) -> str:
+        """What reports call its action: by the file's own name (`action_of`), or by the folder's where that is a mere number."""
+        own = action_of(self.stem)
+        of_folder = action_of(self.folder)
+        return of_folder if _is_number(self.stem) and not of_folder.isdecimal() else own
 
     def __str__(self) -> str:
         return str(self.path) if self.member is None else f"{self.path}:{self.member}"
@@ -65,8 +84,8 @@ def find_bvh(paths: Sequence[str | Path]) -> list[BvhSource]:
     Archives within folders are left alone, since they often hold what lies unpacked beside them.
 
     Returns:
-        In the order of their names, each file once. Where two files have the same name, the name of the folder or
-        archive is put before both.
+        In the order of their names, each file once. Where two files have the same name, or a name is a mere number, that of the
+        folder or archive is put before it.
 
     Raises:
         DuaError: a path does not exist or is of another kind, an archive is damaged, or there is no BVH file at all.
@@ -109,18 +128,22 @@ def _is_bvh(name: str) -> bool:
 
 
 def _with_unique_names(sources: list[BvhSource]) -> list[BvhSource]:
-    """Clips are kept by name: two recordings called walk.bvh become styleA_walk and styleB_walk."""
+    """Clips are kept by name: two recordings called walk.bvh become styleA_walk and styleB_walk, salsa/25.bvh becomes salsa_25."""
     names = [source.name for source in sources]
     unique: dict[str, BvhSource] = {}
     for source in sorted(sources, key=str):
         name = source.name
-        if names.count(name) > 1:
-            folder = source.path.parent.name if source.member is None else PurePosixPath(source.member).parent.name
-            name = f"{folder or source.path.stem}_{name}"
+        if names.count(name) > 1 or _is_number(name):
+            name = f"{source.folder}_{name}"
         numbered = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
         name = next(candidate for candidate in numbered if candidate not in unique)
         unique[name] = replace(source, name=name)
     return list(unique.values())
+
+
+def _is_number(stem: str) -> bool:
+    """Whether a file's name says nothing without its folder's: '05', but not CMU's '07_01'."""
+    return not any(letter.isalpha() for letter in stem) and not _CMU.fullmatch(stem)
 
 
 _BANDAI_NAMCO = re.compile(r"dataset-\d+_([^_]+)_")

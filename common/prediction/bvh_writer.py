@@ -1,12 +1,14 @@
 """Poses of our skeleton as a BVH file, for Blender and whatever else moves characters.
 
-A pose has places of joints, a BVH file has rotations of bones of constant length. Lengths are the clip's medians. A joint that
+A pose has places of joints, a BVH file has rotations of bones of constant length. Lengths are the clip's medians, of both sides the
+mean: a network predicts a left thigh of 403 mm and a right one of 351 for a person whose legs are alike. A joint that
 carries several bones cannot turn all of them into any directions by one rotation, so each of its bones hangs on a joint of its
 own in the same place, as in the files of the CMU database; names are CMU's too, so that tools, and `common.mocap.bvh`, know them.
 Places say nothing of how a bone turns about its own length: there it turns no more than its parent makes it.
 
-The file is in metres with y up; Blender's import needs no other scale. Lifting networks predict poses from the hip, so the hip
-stays at the origin.
+The file is in metres with y up; Blender's import needs no other scale, but "Scene FPS" and "Scene Duration" ticked, or the clip plays at
+the scene's 24 frames a second and stops at its frame 250. Lifting networks predict poses from the hip, so the hip stays at the
+origin unless the poses are put on the floor.
 """
 
 import warnings
@@ -16,7 +18,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from common.files.writing import write_text
-from common.geometry.skeleton import JOINT_NAMES, PARENTS
+from common.geometry.skeleton import JOINT_NAMES, MIRROR, PARENTS
 
 # In the file's order: (name, parent, the end of the bone that leads here, direction of the bone in the rest pose). None: this
 # joint is in its parent's place, and turns one of its bones. The rest pose is a T-pose that faces z: left is x.
@@ -48,6 +50,8 @@ _JOINTS: tuple[tuple[str, str, str | None, tuple[int, int, int] | None], ...] = 
 BVH_JOINTS = {joint: name for name, _, joint, _ in _JOINTS if joint is not None} | {"Hip": "Hips"}
 """{our joint: its name in the file}."""
 
+_OTHER_SIDE = {joint: JOINT_NAMES[other] for joint, other in zip(JOINT_NAMES, MIRROR, strict=True)}
+
 # Bones that one rotation fits as well as it can: of the hips, and of the chest. What is left, the joints of each bone turn.
 _FITTED = {"Hips": ("LHip", "RHip", "Spine"), "Spine1": ("Head", "LShoulder", "RShoulder")}
 _ORDER = "ZXY"
@@ -66,13 +70,20 @@ def camera_to_y_up(poses_3d: np.ndarray, camera_pitch: float = 0.0) -> np.ndarra
     return turned @ Rotation.from_euler("x", -camera_pitch, degrees=True).as_matrix().T
 
 
-def write_bvh(path: str | Path, poses_3d: np.ndarray, fps: float, camera_pitch: float = 0.0) -> None:
-    """Write poses (T, 16, 3), metres in camera axes, as a BVH file, whole or not at all."""
+def write_bvh(path: str | Path, poses_3d: np.ndarray, fps: float, camera_pitch: float = 0.0, floor: bool = False) -> None:
+    """Write poses (T, 16, 3), metres in camera axes, as a BVH file, whole or not at all.
+
+    Args:
+        camera_pitch: degrees by which the camera looks down.
+        floor: raise each frame until its lowest joint, a foot of who stands or walks, is at height 0: the hip then goes up and
+            down, but jumps are lost. Otherwise the hip stays at the origin.
+    """
     places = camera_to_y_up(poses_3d.astype(np.float64), camera_pitch)
     offsets = _offsets(places)
-    angles = _angles(places, offsets)
+    turns = _turns(places, offsets)
+    height = -_lowest(turns, offsets) if floor else np.zeros(len(places))
     lines = ["HIERARCHY", *_hierarchy(offsets), "MOTION", f"Frames: {len(places)}", f"Frame Time: {1 / fps:.8f}"]
-    lines += ["0 0 0 " + " ".join(f"{angle:.5f}" for angle in row) for row in angles]
+    lines += [f"0 {y:.5f} 0 " + " ".join(f"{angle:.5f}" for angle in row) for y, row in zip(height, _angles(turns), strict=True)]
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -83,21 +94,20 @@ def _bone(places: np.ndarray, joint: str) -> np.ndarray:
 
 
 def _offsets(places: np.ndarray) -> dict[str, np.ndarray]:
-    """{name: (3,) place in the parent's axes}."""
+    """{name: (3,) place in the parent's axes}, both sides alike."""
+    medians = {joint: float(np.median(np.linalg.norm(_bone(places, joint), axis=1))) for joint in BVH_JOINTS if joint != "Hip"}
     offsets = {}
     for name, _, joint, direction in _JOINTS:
-        length = float(np.median(np.linalg.norm(_bone(places, joint), axis=1))) if joint else 0.0
+        length = (medians[joint] + medians[_OTHER_SIDE[joint]]) / 2 if joint else 0.0
         offsets[name] = length * np.array(direction or (0, 0, 0), dtype=float)
     return offsets
 
 
-def _angles(places: np.ndarray, offsets: dict[str, np.ndarray]) -> np.ndarray:
-    """(T, number of joints * 3) degrees of every joint against its parent, in the file's order."""
-    identity = np.tile(np.eye(3), (len(places), 1, 1))
-    world: dict[str, np.ndarray] = {"": identity}
-    columns = []
+def _turns(places: np.ndarray, offsets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{name: (T, 3, 3) rotation from the joint's own axes to the world}; "" is the world."""
+    turns: dict[str, np.ndarray] = {"": np.tile(np.eye(3), (len(places), 1, 1))}
     for name, parent, _, _ in _JOINTS:
-        turn = world[parent]
+        turn = turns[parent]
         if name in _FITTED:
             bones = np.stack([_unit(_bone(places, joint)) for joint in _FITTED[name]], axis=1)  # (T, 3 bones, 3)
             turn = _best_rotation(np.stack([_unit(offsets[BVH_JOINTS[joint]]) for joint in _FITTED[name]]), bones)
@@ -106,13 +116,28 @@ def _angles(places: np.ndarray, offsets: dict[str, np.ndarray]) -> np.ndarray:
             if carried:
                 child, joint = carried[0]  # joints that carry several bones are in _FITTED
                 turn = _shortest_arc(turn @ _unit(offsets[child]), _unit(_bone(places, joint))) @ turn
-        local = world[parent].swapaxes(1, 2) @ turn
-        world[name] = turn
+        turns[name] = turn
+    return turns
+
+
+def _angles(turns: dict[str, np.ndarray]) -> np.ndarray:
+    """(T, number of joints * 3) degrees of every joint against its parent, in the file's order."""
+    columns = []
+    for name, parent, _, _ in _JOINTS:
+        local = turns[parent].swapaxes(1, 2) @ turns[name]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of gimbal lock: the angles are one of several ways to say the same rotation
             columns.append(Rotation.from_matrix(local).as_euler(_ORDER, degrees=True))
     angles = np.concatenate(columns, axis=1)
     return np.unwrap(angles, period=360, axis=0)  # 179 and then 181 degrees, so that editors may interpolate
+
+
+def _lowest(turns: dict[str, np.ndarray], offsets: dict[str, np.ndarray]) -> np.ndarray:
+    """(T,) height of the lowest joint against the hip, as the file's bones have it."""
+    heights = {"": np.zeros(len(turns[""]))}
+    for name, parent, _, _ in _JOINTS:
+        heights[name] = heights[parent] + (turns[parent] @ offsets[name])[:, 1]
+    return np.min(list(heights.values()), axis=0)
 
 
 def _best_rotation(rest: np.ndarray, bones: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ class Clip:
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
         uncertainty_unit: 'relative' or 'metres', of the uncertainty if there is one.
         camera_pitch: degrees by which the camera looks down; BVH files are turned upright by it.
+        floor: whether BVH files have the lowest joint of each frame on the floor, or the hip at the origin.
     """
 
     prediction: Prediction
@@ -36,6 +37,7 @@ class Clip:
     definition: str
     uncertainty_unit: str | None
     camera_pitch: float = 0.0
+    floor: bool = False
 
 
 def check_output(path: str | Path) -> Path:
@@ -125,7 +127,7 @@ def _write_csv(path: Path, clip: Clip) -> None:
 
 
 def _write_bvh(path: Path, clip: Clip) -> None:
-    write_bvh(path, clip.prediction.poses_3d, clip.fps, clip.camera_pitch)
+    write_bvh(path, clip.prediction.poses_3d, clip.fps, clip.camera_pitch, clip.floor)
 
 
 _WRITERS: dict[str, Callable[[Path, Clip], None]] = {

@@ -14,7 +14,7 @@ from common.datasets.smpl import has_fit
 from common.errors import DuaError, short_reason
 from common.files.arrays import require_file
 from common.geometry.skeleton import H36M_32_TO_16, H36M_32_TO_17, SMPL_24_TO_16
-from common.preparation.h36m_sources import canonical_action
+from common.preparation.h36m_names import canonical_action
 from common.preparation.smpl_model import NUM_BETAS, BodyModel
 from common.preparation.smpl_sources import Fits, checked, without_fit
 

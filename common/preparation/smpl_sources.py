@@ -16,7 +16,7 @@ from common.datasets.smpl import check_same_person, check_smpl, check_smpl_hande
 from common.errors import DuaError
 from common.files.arrays import load_arrays, load_npy
 from common.geometry.skeleton import H36M_32_TO_16, SMPL_24_TO_16, SMPL_JOINT_NAMES
-from common.preparation.h36m_sources import canonical_action
+from common.preparation.h36m_names import canonical_action
 from common.preparation.h36m_writer import Positions3D
 
 

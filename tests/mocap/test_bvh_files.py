@@ -41,6 +41,39 @@ def test_files_of_one_name_keep_apart(tmp_path: Path) -> None:
     assert [source.name for source in found] == ["a_walk", "a_walk_2", "b_walk", "clips_walk", "run"]
 
 
+def test_clips_of_one_folder_are_called_alike(tmp_path: Path) -> None:
+    """Whether another folder holds a file of the same name does not matter."""
+    for name in (
+        "salsa/05.bvh",
+        "salsa/25.bvh",
+        "tango/05.bvh",
+        "tango/turn1.bvh",
+        "salsa/turn1.bvh",
+        "salsa/spin.bvh",
+        "7/05.bvh",
+        "7/1 (2).bvh",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(SMALL)
+    with zipfile.ZipFile(tmp_path / "rumba.zip", "w") as archive:
+        for name in ("05.bvh", "77.bvh", "samba/78.bvh", "07_01.bvh", "b/08_02.bvh", "c/08_02.bvh"):
+            archive.writestr(name, SMALL)
+    found = find_bvh([tmp_path, tmp_path / "rumba.zip"])
+    assert {source.name: source.action for source in found} == {
+        "salsa_05": "Salsa", "salsa_25": "Salsa", "salsa_turn1": "Turn", "spin": "Spin", "tango_05": "Tango", "tango_turn1": "Turn",
+        "7_05": "05", "7_1 (2)": "1", "rumba_05": "Rumba", "rumba_77": "Rumba", "samba_78": "Samba", "07_01": "07", "b_08_02": "08",
+        "c_08_02": "08",
+    }  # fmt: skip
+
+
+def test_the_folder_is_known_from_within_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "salsa").mkdir()
+    (tmp_path / "salsa" / "25.bvh").write_text(SMALL)
+    monkeypatch.chdir(tmp_path / "salsa")
+    for path in (".", "25.bvh"):
+        assert [(source.name, source.action) for source in find_bvh([path])] == [("salsa_25", "Salsa")]
+
+
 def test_nothing_found_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
     (tmp_path / "broken.zip").write_text("PK")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from common.geometry.skeleton import JOINT_NAMES, PARENTS
+from common.geometry.skeleton import JOINT_NAMES, JOINTS_LEFT, JOINTS_RIGHT, MIRROR, PARENTS
 from common.mocap.bvh import load_bvh
 from common.mocap.bvh_files import find_bvh
 from common.mocap.bvh_parser import move_skeleton, parse_bvh
@@ -16,6 +16,7 @@ def poses():
     """(T, 16, 3) of bones of constant length, each of which wanders anywhere in its own time."""
     rng = np.random.default_rng(3)
     lengths = rng.uniform(0.1, 0.5, 16)
+    lengths = np.maximum(lengths, lengths[list(MIRROR)])  # both sides alike
     knots = rng.normal(size=(6, 16, 3))
     at = np.linspace(0, 5, 80)
     ways = np.stack([np.interp(at, np.arange(6), knots[:, j, c]) for j in range(16) for c in range(3)], axis=1).reshape(80, 16, 3)
@@ -59,6 +60,45 @@ def test_lengths_that_vary_become_their_medians(poses, tmp_path):
     way, expected = (p[:, 2] - p[:, 1] for p in (moved[1:], camera_to_y_up(stretched)))
     cosine = np.sum(way * expected, axis=-1) / np.linalg.norm(way, axis=-1) / np.linalg.norm(expected, axis=-1)
     assert cosine.min() > 1 - 1e-6
+
+
+def test_both_sides_get_one_length(poses, tmp_path):
+    """Predicted limbs of one person differ, for a thigh by 403 to 351 mm; left and right are the mean of the two medians."""
+    path = tmp_path / "poses.bvh"
+    factors = np.ones(16)
+    factors[list(JOINTS_LEFT)] = 1.1
+    bones = poses - poses[:, PARENTS]
+    uneven = np.zeros_like(poses)
+    for joint in range(1, 16):
+        uneven[:, joint] = uneven[:, PARENTS[joint]] + factors[joint] * bones[:, joint]
+    write_bvh(path, uneven, 25)
+    moved, _ = places(path)
+    lengths = np.linalg.norm(moved - moved[:, PARENTS], axis=-1)
+    expected = np.linalg.norm(bones, axis=-1)[0]
+    for left, right in zip(JOINTS_LEFT, JOINTS_RIGHT, strict=True):
+        np.testing.assert_allclose(lengths[:, left], 1.05 * expected[left], atol=2e-6)
+        np.testing.assert_allclose(lengths[:, right], 1.05 * expected[right], atol=2e-6)
+    for middle in (7, 8, 9):
+        np.testing.assert_allclose(lengths[:, middle], expected[middle], atol=2e-6)
+    # Bones keep their directions.
+    ways = (moved - moved[:, PARENTS])[1:, 1:] / lengths[1:, 1:, None]
+    turned = camera_to_y_up(bones[:, 1:] / expected[1:, None])
+    assert np.sum(ways * turned, axis=-1).min() > 1 - 1e-6
+
+
+@pytest.mark.parametrize("pitch", [0, 30])
+def test_the_lowest_joint_of_each_frame_is_put_on_the_floor(poses, tmp_path, pitch):
+    path = tmp_path / "poses.bvh"
+    write_bvh(path, poses, 25, pitch, floor=True)
+    raised, file = places(path)
+    write_bvh(path, poses, 25, pitch)
+    hanging, before = places(path)
+    np.testing.assert_allclose(raised[1:, :, 1].min(axis=1), 0, atol=2e-5)
+    np.testing.assert_allclose(raised[1:] - raised[1:, :1], hanging[1:], atol=2e-5)
+    np.testing.assert_array_equal(raised[1:, 0][:, [0, 2]], 0)  # straight up
+    assert np.ptp(raised[1:, 0, 1]) > 0.1
+    np.testing.assert_array_equal(hanging[1:, 0], 0)
+    np.testing.assert_array_equal(file.frames[:, 3:], before.frames[:, 3:])
 
 
 def test_the_world_is_upright():

@@ -100,6 +100,24 @@ def test_outputs_say_the_same(run, files, tmp_path):
     assert "Frames: 30\nFrame Time: 0.05" in names[3].read_text()
 
 
+def test_a_bvh_file_stands_on_the_floor_when_told(run, files, tmp_path):
+    out = tmp_path / "out.bvh"
+    heights = {}
+    for options in ((), ("--floor",)):
+        process = predict_here(run, files["d2.npz"], "--out", out, *options)
+        assert process.returncode == 0, process.stderr
+        assert "left and right bones of one length" in process.stdout
+        assert ("lowest joint of each frame on the floor" in process.stdout) == bool(options)
+        assert ("hip at the origin (--floor puts the feet on the floor)" in process.stdout) != bool(options)
+        rows = out.read_text().partition("Frame Time")[2].splitlines()[1:]
+        heights[bool(options)] = [float(row.split()[1]) for row in rows]
+    assert set(heights[False]) == {0.0}
+    assert min(heights[True]) > 0.3  # metres from the hip down to a foot, even of a network that has learnt little
+    assert_one_line(predict_here(run, files["d2.npz"], "--out", tmp_path / "a.npz", "--floor"), "--floor", ".bvh")
+    process = run_here("predict.py", "--checkpoint", run, "--export", tmp_path / "a.onnx", "--floor")
+    assert_one_line(process, "--floor changes nothing")
+
+
 def test_a_rendering_shows_the_poses(run, files, tmp_path):
     for ending in (".png", ".html"):
         out = tmp_path / f"picture{ending}"

@@ -425,6 +425,26 @@ def test_incomplete_detections(tmp_path: Path, prepare: Callable[..., Outcome]) 
     assert_refused(outcome, tmp_path / "out", archive, "S1", "3 sequences, 30", "--allow-partial")
 
 
+def test_detections_of_no_sequence_are_left_out_and_said(tmp_path: Path, prepare: Callable[..., Outcome]) -> None:
+    clips = some_clips(("S5",), ("_ALL", "Walking", "Walking 1", "Walking 2"))
+    archive = write_zip(tmp_path / "sh.zip", detection_members(clips, "StackedHourglass"))
+    outcome = prepare("--detections", archive, "--out", tmp_path / "out", "--allow-partial")
+    assert outcome.code == 0
+    assert outcome.stderr.startswith("warning: ")
+    assert "ALL.54138969.h5" in outcome.stderr
+    positions = load_arrays(tmp_path / "out" / "data_2d_h36m_sh_pt_mpii.npz")["positions_2d"]
+    assert set(positions["S5"]) == {"Walking", "Walking 1", "Walking 2"}
+
+
+def test_more_sequences_than_there_are_is_not_called_partial(tmp_path: Path, prepare: Callable[..., Outcome]) -> None:
+    archive = write_zip(tmp_path / "h36m.zip", without() | {position_member("S9", "Eating 2"): positions_h5(person(0))})
+    assert_refused(prepare("--from-archive", archive, "--out", tmp_path / "out"), tmp_path / "out", "Eating 2.h5")
+    outcome = prepare("--from-archive", archive, "--out", tmp_path / "out", "--allow-partial")
+    assert outcome.code == 0
+    assert "has more than Human3.6M: S9 31 of 30" in outcome.stdout
+    assert "partial" not in outcome.stdout
+
+
 # ----------------------------------------------------------------------------------------------------------- bad usage
 
 
