@@ -93,6 +93,6 @@ def frames_of(names: Iterable[str]) -> dict[str, int]:
 
 
 def step_of(frames: Iterable[int]) -> int:
-    """Of every how many frames there is one: the greatest common divisor of the distances of frame numbers, 1 of a single frame."""
-    first, *others = frames
-    return math.gcd(*(frame - first for frame in others)) or 1
+    """Of every how many frames there is one: the greatest common divisor of the distances of frame numbers, 1 of fewer than two."""
+    numbers = list(frames)
+    return math.gcd(*(number - numbers[0] for number in numbers)) or 1

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from common.geometry.missing import confidences_of
-from common.prediction.detections import KeypointFile, frames_of, guess_order, make_detection
+from common.prediction.detections import KeypointFile, frames_of, guess_order, make_detection, step_of
 from common.prediction.keypoint_arrays import MEDIAPIPE_THRESHOLD
 from common.prediction.keypoints import DEFAULT_THRESHOLD
 from common.prediction.tracks import Detection
@@ -72,7 +72,7 @@ def _images(images: Mapping[str, Mapping[str, Any]]) -> KeypointFile:
                 number = person.get("person_id", [None])
                 detections.append(make_detection(frames[name], rows, rows[:, 2].mean(), number[0] if number else None))
     source, threshold = ("AlphaPose", DEFAULT_THRESHOLD) if alphapose else ("OpenPose", _OPENPOSE_THRESHOLD)
-    return KeypointFile(source, detections, guess_order(detections), None, threshold)
+    return KeypointFile(source, detections, guess_order(detections), None, threshold, step_of(frames.values()))
 
 
 def _coco(images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]) -> KeypointFile:
@@ -86,7 +86,7 @@ def _coco(images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str
             detections.append(make_detection(frame, rows, person.get("score", 1.0), person.get("track_id")))
     sizes = {(int(image["width"]), int(image["height"])) for image in images if {"width", "height"} <= image.keys()}
     size = sizes.pop() if len(sizes) == 1 else None
-    return KeypointFile("COCO annotations", detections, guess_order(detections), size, _COCO_THRESHOLD)
+    return KeypointFile("COCO annotations", detections, guess_order(detections), size, _COCO_THRESHOLD, step_of(frames.values()))
 
 
 def _mediapipe(data: list) -> KeypointFile | None:
@@ -106,7 +106,14 @@ def _mediapipe(data: list) -> KeypointFile | None:
     if all(person.shape[1] == 3 for _, person in rows) and confidences_of(np.concatenate([person for _, person in rows])) is None:
         rows = [(frame, person[:, :2]) for frame, person in rows]
     detections = [_landmarks(frame, person) for frame, person in rows]
-    return KeypointFile("MediaPipe", detections, "blazepose", None, MEDIAPIPE_THRESHOLD)
+    return KeypointFile(
+        "MediaPipe",
+        detections,
+        "blazepose",
+        None,
+        MEDIAPIPE_THRESHOLD,
+        step_of(_number(entry, i) for i, entry in enumerate(data)),
+    )
 
 
 def _landmarks(frame: int, person: np.ndarray) -> Detection:

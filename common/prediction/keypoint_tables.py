@@ -11,11 +11,12 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from common.prediction.detections import ORDER_OF_COUNT, KeypointFile, frames_of, make_detection
+from common.prediction.detections import ORDER_OF_COUNT, KeypointFile, frames_of, make_detection, step_of
 from common.prediction.keypoint_arrays import MEDIAPIPE_THRESHOLD
 from common.prediction.keypoint_json import parse_toolboxes
 from common.prediction.keypoint_people import FRAME_NUMBERS, LANDMARKS, plain_name
@@ -92,13 +93,14 @@ def parse_labels(texts: Mapping[int, str]) -> KeypointFile | None:
         if extra == 2 or (extra == 1 and tracked):
             person["track_id"] = int(numbers[-1])
         frames[frame].append(person)
-    if len(frames) == 1:
-        return parse_toolboxes(next(iter(frames.values())))
-    return parse_toolboxes([{"frame_id": frame, "instances": people} for frame, people in frames.items()])
+    return _in_frames(frames)
 
 
 def _ultralytics(table: Sequence[Mapping[str, str]]) -> KeypointFile | None:
-    frames: dict[int | None, list[dict]] = {}
+    frames: dict[int, list[dict]] = {}
+    numbered = [_frame(row) is not None for row in table]
+    if any(numbered) and not all(numbered):
+        raise ValueError("rows without the number of a frame among others that have one")
     for row in table:
         # Python's dictionaries of numbers and names of columns, which differ from JSON in their quotes.
         person: dict[str, Any] = {"keypoints": json.loads(row["keypoints"].replace("'", '"'))}
@@ -106,10 +108,14 @@ def _ultralytics(table: Sequence[Mapping[str, str]]) -> KeypointFile | None:
             person["confidence"] = float(row["confidence"])
         if row.get("track_id"):
             person["track_id"] = int(float(row["track_id"]))
-        frames.setdefault(_frame(row), []).append(person)
-    if list(frames) == [None]:
-        return parse_toolboxes(frames[None])
-    return parse_toolboxes([{"frame_id": frame, "instances": people} for frame, people in frames.items()])
+        frames.setdefault(_frame(row) or 0, []).append(person)
+    return _in_frames(frames)
+
+
+def _in_frames(frames: Mapping[int, list[dict]]) -> KeypointFile | None:
+    """Of what Ultralytics' `summary()` has of each person."""
+    found = parse_toolboxes([{"frame_id": frame, "instances": people} for frame, people in frames.items()])
+    return found and replace(found, step=step_of(frames))
 
 
 def _joint_of(name: str) -> tuple[int | str, str] | None:
@@ -178,7 +184,7 @@ def _named(people: Iterable[tuple[int, int | None, Joints]]) -> KeypointFile:
     ]  # rows without anybody are empty
     blazepose = skeleton == "blazepose"
     source, threshold = ("MediaPipe", MEDIAPIPE_THRESHOLD) if blazepose else ("table of joints", DEFAULT_THRESHOLD)
-    return KeypointFile(source, detections, skeleton, None, threshold)
+    return KeypointFile(source, detections, skeleton, None, threshold, step_of(frame for frame, _, _ in people))
 
 
 def _row(fields: Mapping[str, float]) -> list[float]:

@@ -175,6 +175,37 @@ def test_ultralytics_csv(tmp_path):
     check(file, people, "coco")
     path.write_text(text.ultralytics_csv({0: people[0]}, frame_column=False))
     np.testing.assert_allclose(read_keypoints(path).detections[1].keypoints_2d, people[0][1])
+    folder = tmp_path / "csv"
+    folder.mkdir()
+    for frame, present in people.items():
+        if present:
+            (folder / f"walk_{frame}.csv").write_text(text.ultralytics_csv({frame: present}, frame_column=False))
+    check(read_keypoints(folder), people, "coco")
+
+
+def test_every_third_frame_is_one_and_keeps_its_number(tmp_path):
+    """In each format that names frames, or images: detections follow on each other, `in_video` gives the numbers back."""
+    for joints, name, write in (
+        (17, "a.json", lambda people: text.coco_annotations(people, SIZE)),
+        (18, "b.json", lambda people: text.alphapose_by_image(people, "open")),
+        (17, "c.csv", text.ultralytics_csv),
+        (33, "d.csv", lambda people: text.mediapipe_csv(people, "names")),
+        (33, "e.json", lambda people: text.mediapipe(people, "numbered")),
+    ):
+        thirds = {3 * frame + 2: present for frame, present in alone(joints).items() if present}
+        content = write(thirds)
+        if name == "a.json":  # this writer lists all images in between
+            content = json.loads(content)
+            content["images"] = [image for image in content["images"] if (image["id"] - 100) % 3 == 2]
+            content = json.dumps(content)
+        if name == "d.csv":
+            head, *rows = content.splitlines()
+            content = "\n".join([head, *(row for row in rows if int(row.split(",")[0]) % 3 == 2)])
+        (tmp_path / name).write_text(content)
+        file = read_keypoints(tmp_path / name)
+        frames = np.array([detection.frame for detection in file.detections])
+        assert frames.tolist() == [0, 1, 2, 4, 5, 6, 7, 8], name
+        assert file.in_video(frames).tolist() == list(thirds), name
 
 
 @pytest.mark.parametrize("size", [SIZE, (1, 1)])
