@@ -9,9 +9,8 @@
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose, Ultralytics, OpenPose (its folder, too) and MediaPipe
 write, COCO annotations, and plain .npy and .npz; which of them is known by the content. Of several people the one who is seen
 longest is taken. Joints that were not seen (NaN, exactly (0, 0) or (-1, -1), too little confidence) are interpolated in time and
-marked;
-frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file is
-turned upright, with the hip at the origin.
+marked; frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file
+is turned upright, with the hip at the origin.
 """
 
 from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
