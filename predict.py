@@ -3,13 +3,15 @@
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
     python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
+    python predict.py openpose_folder --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
     python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
 
-Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose and Ultralytics write; which of them is known by the
-content. Of several people the one who is seen longest is taken. Joints that were not seen are interpolated in time and marked;
-frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file is
-turned upright, with the hip at the origin or, with --floor, the feet on the floor, and with both sides of the body of one length.
-Importing it into Blender, tick "Scene FPS" and "Scene Duration".
+Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose, Ultralytics, OpenPose (its folder, too) and MediaPipe
+write, COCO annotations, and plain .npy and .npz; which of them is known by the content. Of several people the one who is seen
+longest is taken. Joints that were not seen (NaN, exactly (0, 0) or (-1, -1), too little confidence) are interpolated in time and
+marked; frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file
+is turned upright, with the hip at the origin or, with --floor, the feet on the floor, and with both sides of the body of one
+length. Importing it into Blender, tick "Scene FPS" and "Scene Duration".
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -35,7 +37,7 @@ _FPS = 30.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints")
+    parser.add_argument("keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints, or a folder of one a frame")
     parser.add_argument("-c", "--checkpoint", required=True, metavar="RUN", help="run folder (its best epoch), or a checkpoint")
     parser.add_argument(
         "-o", "--out", action="append", default=[], metavar="FILE", help="poses in .npz, .json, .csv or .bvh; may be repeated"
@@ -58,7 +60,7 @@ def main() -> None:
         "--focal_length", type=float, metavar="PIXELS", help="of the camera; only networks trained with --align canonical need it"
     )
     group.add_argument("--person", type=int, metavar="N", help="whom to take, by number (default: who is seen longest)")
-    group.add_argument("--clip", metavar="NAME", help="which video, of a VideoPose3D file that holds several")
+    group.add_argument("--clip", metavar="NAME", help="which video, of a file or folder that holds several")
     group.add_argument(
         "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
     )
@@ -105,19 +107,28 @@ def main() -> None:
         raise DuaError(f"{args.keypoints} ({file.source}) does not say how large the frames are; give --image_size WIDTH HEIGHT")
     threshold = file.threshold if args.min_confidence is None else args.min_confidence
     try:
-        skeleton = choose_order(len(file.detections[0].keypoints_2d), args.skeleton or file.skeleton)
-        track = choose_person(link_people(file.detections, threshold), args.person)
+        detections, multiplied = file.in_pixels(tuple(image_size))
+        everybody = np.stack([detection.keypoints_2d for detection in detections])
+        skeleton = choose_order(everybody.shape[1], args.skeleton or file.skeleton, everybody)
+        track = choose_person(link_people(detections, threshold), args.person)
         frames, keypoints_2d, confidences = track.arrays()
         prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold, args.focal_length)
     except DuaError as error:
         raise DuaError(f"{args.keypoints}: {error}") from error
 
-    said = "as --skeleton says" if args.skeleton else "--skeleton names another"
+    if args.skeleton:
+        said = "as --skeleton says"
+    else:
+        said = ("" if file.skeleton or skeleton != "coco" else "as eyes and ears lie; ") + "--skeleton names another"
     print(f"{args.keypoints}: {file.source}, joints in the order {skeleton} ({said}), {image_size[0]} x {image_size[1]} pixels")
+    if multiplied:
+        print(
+            f"places from 0 to 1 are taken for shares of the image, and multiplied by its {image_size[0]} x {image_size[1]} pixels"
+        )
     report_filled(track, prediction.missing)
     clip = Clip(
         prediction,
-        frames,
+        file.in_video(frames),
         tuple(image_size),
         args.fps or _FPS,
         predictor.definition,

@@ -88,7 +88,7 @@ def pixels_problem(screen: np.ndarray, height: np.ndarray) -> str | None:
     with np.errstate(over="ignore", invalid="ignore"):
         spans = np.ptp(screen, axis=1).max(axis=1)
     if np.median(spans) < _WIDEST:
-        return "its 2D joints lie within a hundredth of the image's width of each other: they are no pixels, perhaps normalised already"
+        return "its 2D joints lie within a hundredth of the image's width of each other: they are no pixels, perhaps metres, or normalised already"
     inside = (np.abs(screen[..., 0]) <= 1) & (np.abs(screen[..., 1]) <= height[:, None])
     if inside.mean() < _INSIDE:
         return f"{1 - inside.mean():.0%} of its 2D joints lie outside the image: they are pixels of another size of image, or of a part"

@@ -4,7 +4,7 @@ The files are those of VideoPose3D, SemGCN and 3d-pose-baseline users, unchanged
 
 - `positions_3d`: {subject: {action: (T, 32, 3)}} metres in the world;
 - `positions_2d`: {subject: {action: [one (T, J, 2) array of pixels per camera]}}, J = 16, 17 or 32, with or without
-  VideoPose3D's `metadata` entry.
+  VideoPose3D's `metadata` entry. Joints that a detector did not find are filled in time (`common.datasets.gaps`).
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from common.datasets.anomalies import check_bodies, check_pixels, check_views
+from common.datasets.gaps import Gaps
 from common.datasets.h36m_world import check_world
 from common.datasets.poses import Poses, Sequence, UnlabelledPoses, check_finite, check_metres, choose_actions, read_splits
 from common.errors import DuaError
@@ -76,6 +77,7 @@ def load_h36m(
     chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))
     splits = read_splits(data_dir, "h36m")
 
+    gaps = Gaps()
     inputs, targets, roots, sequences, start = [], [], [], [], 0
     for subject in subjects:
         for action, world in positions_3d[subject].items():
@@ -84,7 +86,7 @@ def load_h36m(
             where = f"{file_3d}: {subject} {action}"
             world = check_h36m(world, where)
             check_world(world, subject, where, _ANEW, signs_needed=3)  # open motion climbs and does cartwheels
-            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, len(world)):
+            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, gaps, len(world)):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):
                     raise DuaError(
@@ -97,6 +99,7 @@ def load_h36m(
                 inputs.append(_screen(pixels[::downsample], camera))
                 sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
+    gaps.report(file_2d)
     check_any(inputs, subjects, actions, file_3d)
     inputs_2d, targets_3d, roots_3d = (torch.from_numpy(np.concatenate(parts)) for parts in (inputs, targets, roots))
     poses = Poses("h36m", inputs_2d, targets_3d, tuple(sequences), roots_3d)
@@ -118,15 +121,17 @@ def load_h36m_2d(
     check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_2d.values() for a in takes), actions, str(file_2d))
     splits = read_splits(data_dir, "h36m")
+    gaps = Gaps()
     inputs, sequences, start = [], [], 0
     for subject in subjects:
         for action in positions_2d[subject]:
             if action not in chosen or (subject, action) in CORRUPT_CLIPS:
                 continue
-            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d):
+            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, gaps):
                 inputs.append(_screen(pixels[::downsample], camera))
                 sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
+    gaps.report(file_2d)
     check_any(inputs, subjects, actions, file_2d)
     poses = UnlabelledPoses("h36m", torch.from_numpy(np.concatenate(inputs)), tuple(sequences))
     check_pixels(poses, file_2d, _ANEW)
@@ -204,9 +209,18 @@ def check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> No
 
 
 def _views(
-    actions: dict, columns: Mapping[int, SequenceOf[int]], subject: str, action: str, file: Path, frames: int | None = None
+    actions: dict,
+    columns: Mapping[int, SequenceOf[int]],
+    subject: str,
+    action: str,
+    file: Path,
+    gaps: Gaps,
+    frames: int | None = None,
 ) -> list[tuple[Camera, np.ndarray]]:
-    """(camera, (T, 16, 2) pixels) of each of the four cameras; of more than `frames` frames, the first."""
+    """(camera, (T, 16, 2) pixels) of each of the four cameras; of more than `frames` frames, the first.
+
+    What was not found is filled, and noted in `gaps`; a camera in which a joint is never found is left out.
+    """
     if action not in actions:
         raise DuaError(f"{file} has no 2D of {subject} {action}, which the 3D file has; get or make both anew")
     cameras = h36m_cameras(subject)
@@ -223,9 +237,11 @@ def _views(
         if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in columns or not len(pixels):
             raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
         joints = columns[pixels.shape[1]]
-        pixels = pixels[:frames, list(joints), :2]
-        check_finite(pixels, where, joints)
-        result.append((camera, pixels))
+        values = pixels[:frames, list(joints), :3]
+        check_finite(values[..., :2], where, joints)
+        filled = gaps.fill(values, f"{subject} {action} {camera.name}")
+        if filled is not None:
+            result.append((camera, filled))
     return result
 
 

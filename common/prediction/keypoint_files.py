@@ -1,71 +1,53 @@
 """Files of 2D joints that detectors write. The format is known by its content, whatever the file is called.
 
-- Detectron2 (and Detectron) as VideoPose3D's `inference/infer_video*.py` saves it: `.npz` with `boxes`, `keypoints`, `metadata`;
-- VideoPose3D's prepared `data_2d_custom_*.npz`: `positions_2d` and `metadata`, one person a video;
-- MMPose, AlphaPose and Ultralytics in JSON: see `common.prediction.keypoint_json`.
+- arrays: Detectron2 through VideoPose3D's scripts, VideoPose3D's prepared files, plain `.npy` and `.npz`
+  (`common.prediction.keypoint_arrays`);
+- JSON: MMPose, AlphaPose, Ultralytics (`common.prediction.keypoint_json`); OpenPose, AlphaPose's other formats, COCO's annotations,
+  MediaPipe (`common.prediction.keypoint_people`);
+- text: Ultralytics' labels and CSV, CSV of MediaPipe's landmarks (`common.prediction.keypoint_tables`);
+- a folder of such files, one a frame, as OpenPose and Ultralytics write them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import csv
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from common.errors import DuaError, short_reason
-from common.files.arrays import load_arrays, require_file
-from common.prediction.keypoint_json import parse_json, read_json_text
-from common.prediction.keypoints import DEFAULT_THRESHOLD
-from common.prediction.tracks import Detection
+from common.files.arrays import load_arrays, load_npy, require_file
+from common.prediction.detections import KeypointFile, frames_of, step_of
+from common.prediction.keypoint_arrays import read_arrays, refuse_clip
+from common.prediction.keypoint_json import parse_toolboxes, read_json_text
+from common.prediction.keypoint_people import parse_people
+from common.prediction.keypoint_tables import parse_labels, parse_table
 
 KNOWN = (
-    "Detectron2 .npz as VideoPose3D's inference script saves it, VideoPose3D's data_2d_custom_*.npz, "
-    "and JSON of MMPose, AlphaPose or Ultralytics"
+    "Detectron2 .npz as VideoPose3D's inference script saves it, VideoPose3D's data_2d_custom_*.npz, .npy and .npz of the shape "
+    "(frames, joints, 2 or 3), JSON of MMPose, AlphaPose, Ultralytics, OpenPose, MediaPipe or COCO annotations, Ultralytics' labels and "
+    "CSV, CSV with a header of landmarks, and folders of OpenPose or Ultralytics"
 )
-
-_DETECTRON_THRESHOLD = 0.05
-"""Detectron's confidence of a joint is the peak of a softmax over the whole box; its own drawings use this."""
 
 _MAX_FRAMES = 10**6  # nine hours at 30 a second
 _MAX_NUMBER = 2**53  # what a double still counts by ones
-
-
-@dataclass(frozen=True)
-class KeypointFile:
-    """What a file holds.
-
-    Attributes:
-        source: what wrote it, for a person.
-        detections: everybody in every frame.
-        skeleton: the order of its joints (`common.prediction.keypoints.ORDERS`), if the format or the number of joints says it.
-        image_size: (width, height), if the file says it.
-        threshold: confidence from which this detector's joints count.
-    """
-
-    source: str
-    detections: list[Detection]
-    skeleton: str | None
-    image_size: tuple[int, int] | None
-    threshold: float
+_MALFORMED = (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError, RecursionError, csv.Error)
 
 
 def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
-    """Read a keypoint file of any of the formats above; pickles in .npz files run no code (`common.files.arrays`).
+    """Read a keypoint file, or a folder of them, of any of the formats above; pickles run no code (`common.files.arrays`).
 
     Args:
-        clip: which video, of a file that holds several.
+        clip: which video, of a file or a folder that holds several.
 
     Raises:
         DuaError: the file is missing, damaged, of no known format, or holds nobody, or several videos and no `clip` is named.
     """
     path = Path(path)
-    require_file(path)
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"PK"
-    try:
-        found = _from_npz(path, clip) if zipped else _from_json(path, clip)
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise DuaError(f"{path} is not laid out as expected ({short_reason(error)}); known are {KNOWN}") from error
+    if path.is_dir():
+        found = _from_folder(path, clip)
+    else:
+        require_file(path)
+        found = _told(path, lambda: _from_file(path, clip))
     if not found.detections:
         raise DuaError(f"{path} ({found.source}) holds no person in any frame")
     numbers = [detection.frame for detection in found.detections]
@@ -76,74 +58,103 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
     counts = sorted({len(detection.keypoints_2d) for detection in found.detections})
     if len(counts) > 1:
         raise DuaError(f"{path} ({found.source}) has poses of {' and '.join(map(str, counts))} joints; one order is needed")
+    detections = [replace(detection, frame=detection.frame // found.step) for detection in found.detections]
+    return replace(found, detections=detections, first=numbers[0] % found.step)
+
+
+def _told(path: Path, read: Callable[[], KeypointFile]) -> KeypointFile:
+    """What `read` returns; what a file of another layout makes it raise becomes one line about `path`."""
+    try:
+        return read()
+    except _MALFORMED as error:
+        raise DuaError(f"{path} is not laid out as expected ({short_reason(error)}); known are {KNOWN}") from error
+
+
+def _from_file(path: Path, clip: str | None) -> KeypointFile:
+    with open(path, "rb") as file:
+        head = file.read(6)
+    if head.startswith(b"PK"):
+        return read_arrays(path, load_arrays(path), clip)
+    if head == b"\x93NUMPY":
+        array = load_npy(path)
+        return read_arrays(path, array if isinstance(array, dict) else {"keypoints": array}, clip)
+    found = _from_text(path)
+    refuse_clip(path, clip)
     return found
 
 
-def _from_json(path: Path, clip: str | None) -> KeypointFile:
-    parsed = parse_json(read_json_text(path, KNOWN))
-    if parsed is None:
+def _from_text(path: Path) -> KeypointFile:
+    found = None if _is_json(path) else parse_table(_text(path))
+    if found is None:
+        data = read_json_text(path, KNOWN)
+        found = parse_people(data) or parse_toolboxes(data)
+    if found is None:
         raise DuaError(f"{path} is JSON of no known layout; known are {KNOWN}")
-    _refuse_clip(path, clip)
-    source, detections, skeleton, threshold = parsed
-    return KeypointFile(source, detections, skeleton, None, threshold)
+    return found
 
 
-def _from_npz(path: Path, clip: str | None) -> KeypointFile:
-    arrays = load_arrays(path)
-    if "positions_2d" in arrays:
-        return _prepared(path, arrays, clip)
-    if "boxes" in arrays and "keypoints" in arrays:
-        _refuse_clip(path, clip)
-        return _detectron(arrays)
-    raise DuaError(f"{path} holds {', '.join(arrays) or 'nothing'}, which no known format has; known are {KNOWN}")
+def _is_json(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(1000).lstrip()[:1] in (b"[", b"{", b"")
 
 
-def _refuse_clip(path: Path, clip: str | None) -> None:
-    if clip is not None:
-        raise DuaError(f"--clip {clip}: {path} holds one video; leave the option out")
+def _text(path: Path) -> str:
+    """The text of a file, or nothing if it is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return ""
 
 
-def _detectron(arrays: Mapping[str, Any]) -> KeypointFile:
-    """Frame by frame [background, people]: boxes (n, 5) with a score, keypoints (n, 4, 17) of rows x, y, logit, probability."""
-    detections = []
-    for frame, (boxes, keypoints) in enumerate(zip(arrays["boxes"], arrays["keypoints"], strict=True)):
-        if len(boxes[1]) == 0 or len(keypoints[1]) == 0:
-            continue
-        for box, rows in zip(np.asarray(boxes[1], dtype=float), np.asarray(keypoints[1], dtype=float), strict=True):
-            detections.append(Detection(frame, rows[:2].T, rows[3], float(box[4])))
-    return KeypointFile("Detectron2", detections, "coco", _size(arrays.get("metadata")), _DETECTRON_THRESHOLD)
+def _from_folder(folder: Path, clip: str | None) -> KeypointFile:
+    """One file a frame, numbered in its name; where names begin in several ways, each is a video that `clip` can name."""
+    files = _frame_files(folder)
+    videos: dict[str, list[Path]] = {}
+    for file in files:
+        videos.setdefault(_video_of(file), []).append(file)
+    if len(videos) == len(files):  # no name is like another but for its number
+        videos = {folder.name: files}
+    if clip is None and len(videos) == 1:
+        clip = next(iter(videos))
+    if clip not in videos:
+        wrong = f"holds no '{clip}'" if clip is not None else "holds files of several videos"
+        raise DuaError(f"{folder} {wrong}; name one with --clip: {', '.join(list(videos)[:8])}")
+    frames = frames_of(file.name for file in videos[clip])
+    if files[0].suffix == ".txt":
+        return _labels(folder, {frames[file.name]: _text(file) for file in videos[clip]})
+    found = [(frames[file.name], _frame_of(file)) for file in videos[clip]]
+    seen = next((file for _, file in found if file.detections), found[0][1])
+    detections = [replace(detection, frame=frame) for frame, file in found for detection in file.detections]
+    # Every frame that was looked at has its file, with people or without.
+    return replace(seen, detections=detections, step=step_of(frames.values()))
 
 
-def _prepared(path: Path, arrays: Mapping[str, Any], clip: str | None) -> KeypointFile:
-    """{video: {'custom': [(T, J, 2)]}}, or a data set's {subject: {action: [(T, J, 2) of each camera]}}."""
-    clips = {}
-    for subject, actions in arrays["positions_2d"].items():
-        for action, cameras in actions.items():
-            for i, keypoints_2d in enumerate(cameras):
-                alone = action == "custom" and len(cameras) == 1
-                clips[subject if alone else f"{subject}/{action}/{i}"] = (subject, np.asarray(keypoints_2d, dtype=float))
-    if clip is None and len(clips) == 1:
-        clip = next(iter(clips))
-    if clip not in clips:
-        names = ", ".join(list(clips)[:8]) + (f", ... ({len(clips)} in all)" if len(clips) > 8 else "")
-        wrong = f"holds no '{clip}'" if clip is not None else "holds several videos"
-        raise DuaError(f"{path} {wrong}; name one with --clip: {names}")
-    subject, keypoints_2d = clips[clip]
-    if keypoints_2d.ndim != 3 or keypoints_2d.shape[2] < 2:
-        raise DuaError(f"{path}: {clip} has the shape {keypoints_2d.shape}, (frames, joints, 2) was expected")
-    metadata = arrays.get("metadata") or {}
-    layout = {("coco", 17): "coco", ("h36m", 17): "h36m17", ("h36m", 16): "h36m"}
-    sure = np.ones(keypoints_2d.shape[1])
-    return KeypointFile(
-        "prepared for VideoPose3D",
-        [Detection(frame, pose[:, :2], sure) for frame, pose in enumerate(keypoints_2d)],
-        layout.get((metadata.get("layout_name", ""), keypoints_2d.shape[1])),
-        _size(metadata.get("video_metadata", {}).get(subject)),
-        DEFAULT_THRESHOLD,
-    )
+def _frame_files(folder: Path) -> list[Path]:
+    place = folder / "labels" if (folder / "labels").is_dir() else folder  # Ultralytics' beside its pictures
+    for ending in (".json", ".txt", ".csv"):
+        files = sorted(file for file in place.glob(f"*{ending}") if not file.name.startswith("."))
+        if files:
+            return files
+    raise DuaError(f"{folder} is a folder without .json, .txt or .csv files; known are {KNOWN}")
 
 
-def _size(metadata: Any) -> tuple[int, int] | None:
-    if not isinstance(metadata, Mapping) or not {"w", "h"} <= metadata.keys():
-        return None
-    return int(metadata["w"]), int(metadata["h"])
+def _video_of(file: Path) -> str:
+    """'walk_000000000012_keypoints.json' -> 'walk'."""
+    return re.sub(r"[_\-. ]*\d+\D*$", "", file.stem) or file.parent.name
+
+
+def _frame_of(file: Path) -> KeypointFile:
+    found = _told(file, lambda: _from_text(file))
+    if len({detection.frame for detection in found.detections}) > 1:
+        raise DuaError(f"{file} ({found.source}) holds several frames, and is not alone in its folder; give the file itself")
+    return found
+
+
+def _labels(folder: Path, texts: Mapping[int, str]) -> KeypointFile:
+    try:
+        found = parse_labels(texts)
+    except ValueError:  # words, not numbers
+        found = None
+    if found is None:
+        raise DuaError(f"{folder}: its .txt files are no labels of Ultralytics' pose models (save_txt); known are {KNOWN}")
+    return found

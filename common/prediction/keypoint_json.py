@@ -3,6 +3,8 @@
 - MMPose: a list of frames, each a list of instances with `keypoints` [[x, y], ...] and `keypoint_scores`; frames may be
   {"frame_id", "instances"} (the inferencer's files of videos), in {"instance_info": ...} (the demo scripts) or in
   {"predictions": ...} (what the inferencer returns);
+- MMPose 0.x: a list of frames, each a list of instances with `keypoints` [[x, y, score], ...], `bbox` and perhaps `track_id`
+  (what `inference_top_down_pose_model` returns), bare or in {"frame_id", "instances"}; its tests' results are as AlphaPose's;
 - AlphaPose: a list of people in all images, `image_id` and `keypoints` [x, y, confidence, ...], perhaps `idx` from a tracker;
 - Ultralytics: `to_json()` or `summary()` of each frame, a list of objects with `keypoints` {"x", "y", "visible"}, perhaps
   `track_id`: a list of frames, or a line or a string of JSON for each.
@@ -18,14 +20,13 @@ from typing import Any
 import numpy as np
 
 from common.errors import DuaError
+from common.prediction.detections import KeypointFile, guess_order, make_detection
 from common.prediction.keypoints import DEFAULT_THRESHOLD
 from common.prediction.tracks import Detection
 
 _ULTRALYTICS_THRESHOLD = 0.5
 """Below this, Ultralytics puts joints at (0, 0)."""
 
-_ORDER_OF_COUNT = {16: "mpii", 17: "coco", 26: "halpe26", 133: "coco_wholebody"}
-"""What these three toolboxes' models of people have in such a number of joints."""
 _ORDER_OF_DATASET = {
     "coco": "coco", "coco_wholebody": "coco_wholebody", "mpii": "mpii", "halpe26": "halpe26", "h36m": "h36m17",
 }  # fmt: skip
@@ -83,7 +84,19 @@ def parse_json(data: Any) -> Parsed | None:
     if isinstance(keypoints, list) and isinstance(first, dict) and "keypoint_scores" in first:
         people = [_mmpose(frame, person) for frame, present in frames for person in present]
         return "MMPose", people, _guess(people, dataset), DEFAULT_THRESHOLD
+    if isinstance(keypoints, list) and keypoints and all(isinstance(row, list) and len(row) == 3 for row in keypoints):
+        people = [_mmpose_0(frame, person) for frame, present in frames for person in present]
+        return "MMPose 0.x", people, _guess(people, dataset), DEFAULT_THRESHOLD
     return None
+
+
+def parse_toolboxes(data: Any) -> KeypointFile | None:
+    """`parse_json` as the other readers return it."""
+    parsed = parse_json(data)
+    if parsed is None:
+        return None
+    source, detections, skeleton, threshold = parsed
+    return KeypointFile(source, detections, skeleton, None, threshold)
 
 
 def _frames(data: Sequence[Any]) -> list[tuple[int, list[Any]]]:
@@ -105,10 +118,19 @@ def _frames(data: Sequence[Any]) -> list[tuple[int, list[Any]]]:
 
 def _mmpose(frame: int, person: Mapping[str, Any]) -> Detection:
     keypoints = np.array(person["keypoints"], dtype=float)
+    if keypoints.shape[1:] == (3,):
+        raise ValueError("three columns that are coordinates, so these are 3D poses; 2D joints are needed")
     scores = np.array(person["keypoint_scores"], dtype=float)
     return _detection(
         frame, keypoints[:, :2], scores, person.get("bbox_score", scores.sum() / max(len(scores), 1)), person.get("track_id")
     )
+
+
+def _mmpose_0(frame: int, person: Mapping[str, Any]) -> Detection:
+    """Its `bbox` is left, top, right, bottom and, if a detector found it, how sure that is."""
+    box = person.get("bbox", ())
+    score = box[4] if len(box) == 5 else person.get("score", 1.0)
+    return make_detection(frame, person["keypoints"], score, person.get("track_id"))
 
 
 def _ultralytics(frame: int, person: Mapping[str, Any]) -> Detection:
@@ -149,4 +171,4 @@ def _guess(people: Sequence[Detection], dataset: Any) -> str | None:
     """The order of joints, from the data set's name, else from their number."""
     if isinstance(dataset, str) and dataset in _ORDER_OF_DATASET:
         return _ORDER_OF_DATASET[dataset]
-    return _ORDER_OF_COUNT.get(len(people[0].keypoints_2d)) if people else None
+    return guess_order(people)

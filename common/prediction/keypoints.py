@@ -18,12 +18,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.errors import DuaError
+from common.geometry.missing import confidences_of, interpolate_in_time, is_place
 from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, NUM_JOINTS
 
 DEFAULT_THRESHOLD = 0.3
 """Joints of less confidence count as not seen (MMPose draws joints from 0.3 on)."""
 
-_FARTHEST = 1e6  # pixels
+_LARGEST_SHARE = 1.5
+"""Of an image's sides: what lies farther outside, with most others, is no share of it. Nobody is a pixel and a half high."""
+_NEGATIVE = 0.1
+"""Of all joints: so many stretch out of the image to the left and above, not more."""
+
+_HEAD_OF_COCO = slice(0, 5)
+"""Nose, eyes and ears; in Human3.6M's seventeen a hip, a whole leg and the other hip stand there."""
+_SMALL_HEAD = 0.2
+"""How far apart those lie at most, of all joints' extent: 0.14 of a body that sits. In the demo's clips a leg and the other hip are 0.35
+of one that crawls towards the camera, and more of all others."""
 
 Place = tuple[int, ...]
 """Joints of an order whose midpoint is meant; mostly one."""
@@ -46,6 +56,8 @@ def _order(count: int, head: tuple[Place, ...], **joints: int) -> JointOrder:
     return JointOrder(count, {"Head": head, **{joint: ((place,),) for joint, place in joints.items()}})
 
 
+# Orders of joints, each from its project's own list: COCO's and MPII's from their data sets, Halpe's from its README, OpenPose's
+# from src/openpose/pose/poseParameters.cpp, MediaPipe's from its guide to the pose landmarker.
 _COCO_HEAD: tuple[Place, ...] = ((1, 2), (3, 4), (0,))
 _COCO_BODY = {
     "LShoulder": 5, "RShoulder": 6, "LElbow": 7, "RElbow": 8, "LWrist": 9, "RWrist": 10,
@@ -59,10 +71,27 @@ ORDERS: dict[str, JointOrder] = {
     "coco_wholebody": _order(133, _COCO_HEAD, **_COCO_BODY),  # 17 of the body come first, then feet, face and hands
     # AlphaPose's Halpe: COCO's, and its own head, neck and hip.
     "halpe26": _order(26, ((17,), *_COCO_HEAD), Thorax=18, Hip=19, **_COCO_BODY),
+    "halpe136": _order(136, ((17,), *_COCO_HEAD), Thorax=18, Hip=19, **_COCO_BODY),  # halpe26, then face and hands
+    # MediaPipe's BlazePose: three points an eye, of which the second is the middle.
+    "blazepose": _order(
+        33, ((2, 5), (7, 8), (0,)), LShoulder=11, RShoulder=12, LElbow=13, RElbow=14, LWrist=15, RWrist=16,
+        LHip=23, RHip=24, LKnee=25, RKnee=26, LFoot=27, RFoot=28,
+    ),
     # OpenPose's BODY-25; its neck is the midpoint of the shoulders.
     "body25": _order(
         25, ((15, 16), (17, 18), (0,)), Thorax=1, RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
         Hip=8, RHip=9, RKnee=10, RFoot=11, LHip=12, LKnee=13, LFoot=14,
+    ),
+    # OpenPose's COCO model, and AlphaPose's --format cmu and open. Its neck (1) is not used: the midpoint of the shoulders is what
+    # OpenPose means, but AlphaPose writes the top of the head there if its model was Halpe's.
+    "openpose_coco": _order(
+        18, ((14, 15), (16, 17), (0,)), RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
+        RHip=8, RKnee=9, RFoot=10, LHip=11, LKnee=12, LFoot=13,
+    ),
+    # OpenPose's MPI model; its neck (1) lies above the thorax, its chest (14) between neck and hips.
+    "openpose_mpi": _order(
+        15, ((0,),), RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
+        RHip=8, RKnee=9, RFoot=10, LHip=11, LKnee=12, LFoot=13,
     ),
     # MPII's thorax (7) is between the shoulders; its upper neck (8) is under the chin and no joint of ours.
     "mpii": _order(
@@ -75,8 +104,10 @@ _RULE = {"Hip": ("RHip", "LHip"), "Thorax": ("RShoulder", "LShoulder"), "Spine":
 """Midpoints, in the order in which they can be made."""
 
 
-def choose_order(joints: int, skeleton: str | None) -> str:
+def choose_order(joints: int, skeleton: str | None, keypoints_2d: np.ndarray | None = None) -> str:
     """The name of the joints' order: `skeleton`, or the one that has so many joints (of 16: our own).
+
+    Seventeen joints without a name are COCO's if `keypoints_2d` (T, 17, 2) has eyes and ears where COCO has them.
 
     Raises:
         DuaError: no such order, or another number of joints than it has, or several orders have that many.
@@ -88,6 +119,8 @@ def choose_order(joints: int, skeleton: str | None) -> str:
             return "h36m"
         if len(fitting) == 1:
             return fitting[0]
+        if joints == ORDERS["coco"].count and keypoints_2d is not None and _has_head_of_coco(keypoints_2d):
+            return "coco"
         raise DuaError(f"keypoints have {joints} joints: name their order with skeleton (--skeleton), one of {known}")
     if skeleton not in ORDERS:
         raise DuaError(f"skeleton '{skeleton}' is not known; known are {known}")
@@ -97,9 +130,64 @@ def choose_order(joints: int, skeleton: str | None) -> str:
     return skeleton
 
 
-def is_place(keypoints_2d: np.ndarray) -> np.ndarray:
-    """(..., 2) pixels -> (...) whether they are a place at all: finite, and in no image's distance from it."""
-    return (np.abs(keypoints_2d) < _FARTHEST).all(axis=-1)
+def _has_head_of_coco(keypoints_2d: np.ndarray) -> bool:
+    """(T, 17, 2): do the first five joints lie together as nose, eyes and ears do, in most frames?"""
+    places = np.where(is_place(keypoints_2d)[..., None], keypoints_2d, np.nan)
+    enough = (~np.isnan(places[:, _HEAD_OF_COCO, 0])).sum(axis=1) >= 3
+    places = places[enough]
+    if not len(places):
+        return False
+    head = places[:, _HEAD_OF_COCO]
+    head_extent = (np.nanmax(head, axis=1) - np.nanmin(head, axis=1)).max(axis=1)
+    low, high = np.nanquantile(places, (1 / 16, 15 / 16), axis=1)  # but one joint at each end: detectors err
+    return bool(np.median(head_extent / np.maximum((high - low).max(axis=1), 1e-6)) < _SMALL_HEAD)
+
+
+def split_confidences(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """(T, J, 2) places and (T, J) confidences, or None, of (T, J, 2), of (T, J, 3) with confidence last, or of a single frame of these.
+
+    Raises:
+        DuaError: another shape, or a third column that is a coordinate.
+    """
+    keypoints = np.asarray(keypoints, dtype=np.float64)
+    if keypoints.ndim == 2:
+        keypoints = keypoints[None]
+    if keypoints.ndim != 3 or keypoints.shape[2] not in (2, 3):
+        raise DuaError(
+            f"keypoints of shape (frames, joints, 2), or (frames, joints, 3) with confidence last, were expected, not {keypoints.shape}"
+        )
+    if keypoints.shape[2] == 2:
+        return keypoints, None
+    confidences = confidences_of(keypoints)
+    if confidences is None:
+        raise DuaError(
+            "keypoints have three columns that are coordinates, so these are 3D poses; 2D joints are needed: (frames, joints, 2) in pixels, "
+            "or with the confidence as third column"
+        )
+    return keypoints[..., :2], confidences
+
+
+def in_pixels(
+    keypoints_2d: np.ndarray, image_size: tuple[int, int], counted: np.ndarray | bool = True
+) -> tuple[np.ndarray, bool]:
+    """Places (..., 2) in pixels, and whether they had to be made of shares of the image's width and height, from 0 to 1.
+
+    Args:
+        counted: (...) the joints by which that is judged: those of enough confidence.
+
+    Raises:
+        DuaError: they are neither, but around 0: places on a screen from -1 to 1, or metres.
+    """
+    places = is_place(keypoints_2d)
+    seen = keypoints_2d[places & counted]
+    if not len(seen) or np.median(np.abs(seen).max(axis=1)) > _LARGEST_SHARE:
+        return keypoints_2d, False
+    if (seen < 0).any(axis=1).mean() > _NEGATIVE:
+        raise DuaError(
+            "keypoints lie between -1.5 and 1.5, most of them, and around 0: pixels are needed, or shares of the image from 0 to 1; these "
+            "look turned into screen coordinates already, or are metres"
+        )
+    return np.where(places[..., None], keypoints_2d * np.array(image_size), np.nan), True
 
 
 def to_our_joints(
@@ -110,13 +198,14 @@ def to_our_joints(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Our sixteen joints from those of a detector, without gaps.
 
-    A joint that is not seen (NaN, or less confidence than `threshold`) is interpolated between the frames in which it is, or
-    keeps its nearest place at the clip's ends. One that is never seen follows by the rule, where there is one for it.
+    A joint that is not seen (NaN, exactly (0, 0) or (-1, -1), or less confidence than `threshold`) is interpolated between the
+    frames in which it is, or keeps its nearest place at the clip's ends. One that is never seen follows by the rule, where there
+    is one for it.
 
     Args:
         keypoints_2d: (T, J, 2) pixels of one person, frame by frame.
         skeleton: a name of `ORDERS`; None as in `choose_order`.
-        confidences: (T, J), or None if all joints that are no NaN count.
+        confidences: (T, J), or None if all joints that have a place count.
 
     Returns:
         (T, 16, 2) pixels, and (T, 16) which of them were not seen: interpolated, or made of joints that were.
@@ -136,8 +225,12 @@ def to_our_joints(
         if confidences.shape != keypoints_2d.shape[:2]:
             raise DuaError(f"confidences of shape {keypoints_2d.shape[:2]} were expected, not {confidences.shape}")
         seen[~(confidences >= threshold)] = np.nan  # a confidence of NaN is none
+    lowered = _if_lowered(keypoints_2d, confidences, threshold)
     if np.isnan(seen).all():
-        raise DuaError("no joint is seen in any frame: all keypoints are NaN or of less confidence than the threshold")
+        raise DuaError(
+            "no joint is seen in any frame: all keypoints are NaN, (0, 0) or (-1, -1), or of too little confidence; "
+            f"give a clip in which somebody is seen{lowered}"
+        )
 
     joints = np.full((len(seen), NUM_JOINTS, 2), np.nan)
     for joint, alternatives in places.items():
@@ -149,9 +242,9 @@ def to_our_joints(
     if never:
         raise DuaError(
             f"never seen in {len(seen)} frames, so there is nothing to interpolate: {', '.join(never)}; "
-            "give a clip in which each joint is seen, or lower the threshold of confidence"
+            f"give a clip in which each joint is seen{lowered}"
         )
-    _interpolate(joints, measured)
+    interpolate_in_time(joints, measured)
     missing = ~measured
     for joint, pair in _RULE.items():
         i, (a, b) = JOINT_NAMES.index(joint), map(JOINT_NAMES.index, pair)
@@ -161,10 +254,8 @@ def to_our_joints(
     return joints, missing
 
 
-def _interpolate(joints: np.ndarray, measured: np.ndarray) -> None:
-    """Fill the frames (T) in which a joint was not measured between those in which it was, in place."""
-    frames = np.arange(len(joints))
-    for joint in np.flatnonzero(measured.any(axis=0) & ~measured.all(axis=0)):
-        known = measured[:, joint]
-        for axis in range(2):
-            joints[~known, joint, axis] = np.interp(frames[~known], frames[known], joints[known, joint, axis])
+def _if_lowered(keypoints_2d: np.ndarray, confidences: np.ndarray | None, threshold: float) -> str:
+    """How to see joints that are there, but of too little confidence; nothing if there are none."""
+    if confidences is None or not (is_place(keypoints_2d) & (confidences < threshold) & (confidences > 0)).any():
+        return ""
+    return f", or lower the confidence from which joints count, which is {threshold:g} (threshold, --min_confidence)"

@@ -3,7 +3,7 @@
     from common.predictor import Predictor
 
     predictor = Predictor.load("checkpoint/prob/<run>")  # any experiment's checkpoint that holds a lifting network
-    poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels
+    poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels, or (T, J, 3) with confidence last
     poses.poses_3d, poses.uncertainty, poses.uncertainty_mm, poses.missing
 
 A notebook in a folder of its own begins with `import sys; sys.path[:0] = ["..", "."]`.
@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from common.compute.device import choose_device
+from common.datasets.anomalies import warn
 from common.datasets.views import turn_to_root
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import JOINT_NAMES
-from common.prediction.keypoints import DEFAULT_THRESHOLD, to_our_joints
+from common.prediction.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
 from common.prediction.lifter import Lifter, load_lifter
 from models.domain_norm import select_domain
 
@@ -103,18 +104,32 @@ class Predictor:
         """Lift the 2D joints of one person.
 
         Args:
-            keypoints_2d: (T, J, 2) pixels, frame by frame; NaN where a joint is not seen.
+            keypoints_2d: (T, J, 2) pixels, frame by frame, or (J, 2) of a single frame; NaN, (0, 0) or (-1, -1) where a joint is not
+                seen. A third column is the confidence. Shares of the image, from 0 to 1, become pixels, with a line on stderr.
             image_size: (width, height) of the frames in pixels.
             skeleton: the order of the joints, a name of `common.prediction.keypoints.ORDERS` ('coco', 'body25', 'mpii', ...); None if
-                their number says it. J = 16 without a name is our own order (`joint_names`).
-            confidences: (T, J); joints with less than `threshold` count as not seen.
+                their number says it. J = 16 without a name is our own order (`joint_names`), J = 17 is COCO's if eyes and ears lie
+                where COCO has them, with a line on stderr.
+            confidences: (T, J), in place of a third column; joints with less than `threshold` count as not seen.
             focal_length: of the camera, in pixels. Networks trained with `--align canonical` need it, others do without.
 
         Raises:
-            DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), or pixels
+            DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), 3D poses, pixels
                 that do not fit the image, or a focal length that is needed and missing.
         """
         width, height = _checked_size(image_size)
+        keypoints_2d, third = split_confidences(keypoints_2d)
+        confidences = third if confidences is None else np.atleast_2d(np.asarray(confidences, dtype=np.float64))
+        if skeleton is None:
+            skeleton = choose_order(keypoints_2d.shape[1], None, keypoints_2d)
+            if skeleton == "coco":
+                warn(
+                    "17 joints without a name are taken for COCO's, where eyes and ears lie as here; skeleton names another order"
+                )
+        counted = True if confidences is None else confidences >= threshold
+        keypoints_2d, multiplied = in_pixels(keypoints_2d, (width, height), counted)
+        if multiplied:
+            warn(f"keypoints from 0 to 1 are taken for shares of the image, and multiplied by its {width} x {height} pixels")
         pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
         _check_pixels(pixels[~missing], width, height)
         screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
@@ -155,8 +170,6 @@ def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:
 
 def _check_pixels(seen: np.ndarray, width: int, height: int) -> None:
     """Refuse places (N, 2) most of which cannot be pixels of such an image."""
-    if len(seen) and (np.abs(seen) <= 1.5).all():
-        raise DuaError("keypoints lie between -1.5 and 1.5: pixels are needed, they look divided by the image's size")
     outside = ((seen < 0) | (seen > (width, height))).any(axis=1)
     if outside.mean() > 0.5:
         reach = f"x to {seen[:, 0].max():.0f}, y to {seen[:, 1].max():.0f}"

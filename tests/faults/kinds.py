@@ -241,6 +241,15 @@ def _fits(folder: Path) -> Path:
 _PEOPLE = {i: [np.random.default_rng(0).uniform(50, 150, (17, 2)).round(1) + i] for i in range(3)}
 
 
+_EIGHTEEN = {i: [people[0].repeat(2, axis=0)[:18]] for i, people in _PEOPLE.items()}
+_LANDMARKS = {i: [np.random.default_rng(0).uniform(50, 150, (33, 2)).round(1) + i] for i in range(3)}
+
+
+def _plain(folder: Path) -> Path:
+    np.save(folder / "people.npy", np.concatenate([people for people in _LANDMARKS.values()]))
+    return folder / "people.npy"
+
+
 def _text(name: str, content: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         (folder / name).write_text(content)
@@ -303,6 +312,19 @@ KINDS = {
     "mmpose json": Kind("people.json", _text("people.json", keypoint_text.mmpose(_PEOPLE)), _load_keypoints, False),
     "alphapose json": Kind("people.json", _text("people.json", keypoint_text.alphapose(_PEOPLE)), _load_keypoints, False),
     "ultralytics json": Kind("people.json", _text("people.json", keypoint_text.ultralytics(_PEOPLE)), _load_keypoints, False),
+    "alphapose open json": Kind(
+        "people.json", _text("people.json", keypoint_text.alphapose_by_image(_EIGHTEEN, "open")), _load_keypoints, False
+    ),
+    "coco json": Kind("people.json", _text("people.json", keypoint_text.coco_annotations(_PEOPLE, (640, 480))), _load_keypoints, False),
+    "mediapipe json": Kind(
+        "people.json", _text("people.json", keypoint_text.mediapipe(_LANDMARKS, "message")), _load_keypoints, False
+    ),
+    "mediapipe csv": Kind("people.csv", _text("people.csv", keypoint_text.mediapipe_csv(_LANDMARKS, "long")), _load_keypoints, False),
+    "ultralytics csv": Kind("people.csv", _text("people.csv", keypoint_text.ultralytics_csv(_PEOPLE)), _load_keypoints, False),
+    "ultralytics labels": Kind(
+        "walk_1.txt", _text("walk_1.txt", keypoint_text.ultralytics_labels(_PEOPLE, (640, 480))[1]), _load_keypoints, False
+    ),
+    "keypoints npy": Kind("people.npy", _plain, _load_keypoints, False),
     "detectron npz": Kind("people.npz", _detectron, _load_keypoints, True),
     "bvh": Kind("walk.bvh", _text("walk.bvh", bvh_text.SMALL), _load_bvh, False),
 }  # fmt: skip

@@ -73,6 +73,40 @@ def test_detectors_orders_give_the_same_poses(predictor, clip):
         np.testing.assert_allclose(predicted.keypoints_2d, ours, atol=1e-3)
 
 
+def test_arrays_as_users_have_them(predictor, clip, capsys):
+    """Confidence in a third column, a single frame, seventeen joints without a name, shares of the image: each but the first is said."""
+    sequence, pixels, _ = clip
+    ours = keypoint_text.by_rule(pixels[:, list(H36M_JOINTS_TO_16[pixels.shape[1]])].astype(float))
+    coco = keypoint_text.in_order(ours, "coco")
+    lost = np.ones(coco.shape[:2])
+    lost[3:6, 9] = 0  # left wrist
+    gapped = np.where(lost[..., None] == 0, np.nan, coco)
+    expected = predictor(gapped, sequence.resolution, "coco")
+    assert expected.missing.sum() == 3
+    three = np.concatenate([np.where(lost[..., None] == 0, 7.0, coco), lost[..., None]], axis=-1)
+    for keypoints in (three, np.where(lost[..., None] == 0, 0, coco), np.where(lost[..., None] == 0, -1, coco)):
+        predicted = predictor(keypoints, sequence.resolution, "coco")
+        assert np.array_equal(predicted.missing, expected.missing)
+        assert np.array_equal(predicted.poses_3d, expected.poses_3d)
+    assert capsys.readouterr().err == ""
+
+    alone = predictor(coco[0], sequence.resolution, "coco", confidences=lost[0])
+    np.testing.assert_allclose(alone.poses_3d, predictor(coco[:1], sequence.resolution, "coco").poses_3d)
+    assert alone.poses_3d.shape == (1, 16, 3)
+
+    predicted = predictor(three, sequence.resolution)
+    assert np.array_equal(predicted.poses_3d, expected.poses_3d)
+    assert "taken for COCO's" in capsys.readouterr().err
+    with pytest.raises(DuaError, match="name their order"):
+        predictor(keypoint_text.in_order(ours, "h36m17"), sequence.resolution)
+
+    predicted = predictor(gapped / sequence.resolution, sequence.resolution, "coco")
+    np.testing.assert_allclose(predicted.poses_3d, expected.poses_3d, atol=1e-5)
+    assert "multiplied by its 1000 x 1002 pixels" in capsys.readouterr().err
+    with pytest.raises(DuaError, match="3D"):
+        predictor(np.random.default_rng(0).normal(0, 0.5, (5, 16, 3)), sequence.resolution)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_same_poses(run, predictor, clip):

@@ -161,12 +161,67 @@ def test_somebody_of_several(run, pixels, tmp_path):
     assert_one_line(predict_here(run, path, *SIZE, "--out", out, "--person", 6), "no person 6", "5 (30", "8 (20")
 
 
+def test_joints_that_were_not_found_are_filled(run, pixels, tmp_path):
+    """However they are written: NaN, (0, 0), (-1, -1), or confidence 0 in a third column."""
+    coco = keypoint_text.in_order(pixels, "coco")
+    lost = np.zeros(coco.shape[:2], dtype=bool)
+    lost[10:20, [7, 9]] = True  # left elbow and wrist
+    marked = {mark: np.where(lost[..., None], mark, coco) for mark in (np.nan, 0.0, -1.0)}
+    three = np.concatenate([np.where(lost[..., None], 900.0, coco), np.where(lost, 0, 0.8)[..., None]], axis=-1)
+    results = {}
+    for name, keypoints in (("ok", coco), *marked.items(), ("third", three)):
+        keypoint_text.prepared(tmp_path / f"{name}.npz", {"v.mp4": keypoints}, (1000, 1002))
+        process = predict_here(run, tmp_path / f"{name}.npz", "--out", tmp_path / "out.npz")
+        assert process.returncode == 0, process.stderr
+        assert ("20 of 480 joints were not seen" in process.stdout) == (name != "ok")
+        results[name] = dict(np.load(tmp_path / "out.npz"))
+    for name in (0.0, -1.0, "third"):
+        assert results[name]["missing"].sum() == 20
+        np.testing.assert_allclose(results[name]["poses_3d"], results[np.nan]["poses_3d"], atol=1e-6)
+    yolo = json.loads(keypoint_text.ultralytics({frame: [pose] for frame, pose in enumerate(marked[0.0])}))
+    for frame in yolo:
+        del frame[0]["keypoints"]["visible"]
+    (tmp_path / "yolo.json").write_text(json.dumps(yolo))
+    assert "20 of 480" in predict_here(run, tmp_path / "yolo.json", *SIZE, "--out", tmp_path / "out.npz").stdout
+
+
+def test_shares_of_the_image_and_unnamed_orders_are_said(run, pixels, tmp_path):
+    expected = Predictor.load(run, "cpu")(pixels, (1000, 1002))
+    coco = keypoint_text.in_order(pixels, "coco")
+    np.save(tmp_path / "shares.npy", coco / (1000, 1002))
+    process = predict_here(run, tmp_path / "shares.npy", *SIZE, "--out", tmp_path / "out.npz")
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    assert "places from 0 to 1 are taken for shares of the image, and multiplied by its 1000 x 1002 pixels" in process.stdout
+    assert "in the order coco (as eyes and ears lie; --skeleton names another)" in process.stdout
+    np.testing.assert_allclose(np.load(tmp_path / "out.npz")["poses_3d"], expected.poses_3d, atol=1e-5)
+    np.save(tmp_path / "h36m.npy", keypoint_text.in_order(pixels, "h36m17"))
+    process = predict_here(run, tmp_path / "h36m.npy", *SIZE, "--out", tmp_path / "out.npz")
+    assert_one_line(process, "h36m.npy", "17 joints: name their order", "--skeleton")
+
+
+def test_a_folder_of_openpose(run, pixels, tmp_path):
+    body = keypoint_text.in_order(pixels, "body25")
+    folder = keypoint_text.openpose(
+        tmp_path / "json", {frame: [pose] if frame != 9 else [] for frame, pose in enumerate(body)}, step=2
+    )
+    process = predict_here(run, folder, *SIZE, "--out", tmp_path / "out.npz")
+    assert process.returncode == 0, process.stderr
+    gapped = pixels.copy()
+    gapped[9] = np.nan
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_allclose(arrays["poses_3d"], Predictor.load(run, "cpu")(gapped, (1000, 1002)).poses_3d, atol=1e-5)
+        assert arrays["frames"].tolist() == list(range(0, 60, 2))
+
+
 def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypatch):
     path, out = files["mmpose.json"], ("--out", tmp_path / "bad.npz")
     assert_one_line(predict_here(run, path, *out), "mmpose.json", "--image_size")
     assert_one_line(predict_here(run, path, *out, "--image_size", 50, 50), "mmpose.json", "outside the image")
     assert_one_line(predict_here(run, path, *out, *SIZE, "--skeleton", "body25"), "'body25' has 25 joints, the keypoints have 17")
-    assert_one_line(predict_here(run, path, *out, *SIZE, "--min_confidence", 0.95), "no joint is seen")
+    assert_one_line(
+        predict_here(run, path, *out, *SIZE, "--min_confidence", 0.95), "no joint is seen", "0.95", "--min_confidence"
+    )
     assert_one_line(predict_here(run, path, *SIZE), "--out")
     assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "a.fbx"), "a.fbx", ".bvh")
     assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "none" / "a.npz"), "none does not exist")

@@ -1,0 +1,46 @@
+"""Joints that were not found in a picture: how files write them, and places for them from the frames in which they were."""
+
+import numpy as np
+
+_NOT_FOUND = (0.0, -1.0)
+"""Both coordinates exactly this: how detectors write a joint that they did not find. A place beside it is a place."""
+
+_FARTHEST = 1e6  # pixels
+_LARGEST_CONFIDENCE = 10.0  # heat maps peak a little above 1, sums of several (AlphaPose's, RTMW's) at 6 or so
+_SMALL = 10.0  # pixels; shares of an image and metres are smaller than any person in pixels
+
+
+def is_place(points_2d: np.ndarray) -> np.ndarray:
+    """(..., 2) pixels -> (...) whether a joint is there: finite, in no image's distance from it, and not written as not found."""
+    there = (np.abs(points_2d) < _FARTHEST).all(axis=-1)
+    for mark in _NOT_FOUND:
+        there &= ~(points_2d == mark).all(axis=-1)
+    return there
+
+
+def confidences_of(points: np.ndarray) -> np.ndarray | None:
+    """(..., 3) -> (...) the third column if that is a confidence (or COCO's 0, 1 or 2), None if it is a coordinate.
+
+    Confidences are never negative, and of joints whose places are no pixels, but shares of an image, never above 1.
+    """
+    last = points[..., 2]
+    known, places = last[np.isfinite(last)], np.abs(points[..., :2][is_place(points[..., :2])])
+    if not len(known):
+        return last
+    if known.min() < 0 or known.max() > _LARGEST_CONFIDENCE:
+        return None
+    if len(places) and np.median(places.max(axis=-1)) < _SMALL and known.max() > 1 and not np.isin(known, (0, 1, 2)).all():
+        return None
+    return last
+
+
+def interpolate_in_time(joints: np.ndarray, measured: np.ndarray) -> None:
+    """Fill joints (T, J, 2) in place where they were not measured (T, J): between the frames in which they were.
+
+    Before the first and after the last of those they keep the nearest place. What was never measured stays as it is.
+    """
+    frames = np.arange(len(joints))
+    for joint in np.flatnonzero(measured.any(axis=0) & ~measured.all(axis=0)):
+        known = measured[:, joint]
+        for axis in range(2):
+            joints[~known, joint, axis] = np.interp(frames[~known], frames[known], joints[known, joint, axis])
