@@ -1,0 +1,79 @@
+"""Orders in which others keep the joints of a person, and how ours are made of them. Pure geometry in numpy.
+
+Detectors are trained on COCO's or MPII's points, lifting networks on Human3.6M's. What a detector's order lacks is filled as the
+field does it (MMPose's and MotionBERT's conversions from COCO to Human3.6M agree on all of it):
+
+- Hip: midpoint of the hips;
+- Thorax: midpoint of the shoulders;
+- Spine: midpoint of Hip and Thorax;
+- Head: midpoint of the eyes. Where they are not seen: midpoint of the ears, else the nose.
+
+Human3.6M's own head is higher, at the top of the skull, and its spine is a recorded joint. Networks that learnt from those see
+poses of another kind here; detections in Human3.6M's definition, where there are any, are the better input.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, NUM_JOINTS
+
+Place = tuple[int, ...]
+"""Joints of an order whose midpoint is meant; mostly one."""
+
+
+@dataclass(frozen=True)
+class JointOrder:
+    """How a detector orders joints.
+
+    Attributes:
+        count: joints of a pose.
+        places: {our joint: what stands for it, the best first}. Joints that are not named follow by the rule above.
+    """
+
+    count: int
+    places: Mapping[str, tuple[Place, ...]]
+
+
+def _order(count: int, head: tuple[Place, ...], **joints: int) -> JointOrder:
+    return JointOrder(count, {"Head": head, **{joint: ((place,),) for joint, place in joints.items()}})
+
+
+_COCO_HEAD: tuple[Place, ...] = ((1, 2), (3, 4), (0,))
+_COCO_BODY = {
+    "LShoulder": 5, "RShoulder": 6, "LElbow": 7, "RElbow": 8, "LWrist": 9, "RWrist": 10,
+    "LHip": 11, "RHip": 12, "LKnee": 13, "RKnee": 14, "LFoot": 15, "RFoot": 16,
+}  # fmt: skip
+
+ORDERS: dict[str, JointOrder] = {
+    "h36m": JointOrder(16, {joint: ((i,),) for i, joint in enumerate(JOINT_NAMES)}),
+    "h36m17": JointOrder(17, {joint: ((i,),) for joint, i in zip(JOINT_NAMES, H36M_JOINTS_TO_16[17], strict=True)}),
+    "coco": _order(17, _COCO_HEAD, **_COCO_BODY),
+    "coco_wholebody": _order(133, _COCO_HEAD, **_COCO_BODY),  # 17 of the body come first, then feet, face and hands
+    # AlphaPose's Halpe: COCO's, and its own head, neck and hip.
+    "halpe26": _order(26, ((17,), *_COCO_HEAD), Thorax=18, Hip=19, **_COCO_BODY),
+    # OpenPose's BODY-25; its neck is the midpoint of the shoulders.
+    "body25": _order(
+        25, ((15, 16), (17, 18), (0,)), Thorax=1, RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
+        Hip=8, RHip=9, RKnee=10, RFoot=11, LHip=12, LKnee=13, LFoot=14,
+    ),
+    # MPII's thorax (7) is between the shoulders; its upper neck (8) is under the chin and no joint of ours.
+    "mpii": _order(
+        16, ((9,),), RFoot=0, RKnee=1, RHip=2, LHip=3, LKnee=4, LFoot=5, Hip=6, Thorax=7,
+        RWrist=10, RElbow=11, RShoulder=12, LShoulder=13, LElbow=14, LWrist=15,
+    ),
+}  # fmt: skip
+
+RULE = {"Hip": ("RHip", "LHip"), "Thorax": ("RShoulder", "LShoulder"), "Spine": ("Hip", "Thorax")}
+"""Midpoints, in the order in which they can be made."""
+
+
+def measured_joints(keypoints_2d: np.ndarray, order: JointOrder) -> np.ndarray:
+    """(T, J, 2) of an order to (T, 16, 2): of each joint the first place that is no NaN; NaN where no place stands for it."""
+    joints = np.full((len(keypoints_2d), NUM_JOINTS, 2), np.nan)
+    for joint, alternatives in order.places.items():
+        column = joints[:, JOINT_NAMES.index(joint)]
+        for place in alternatives:
+            column[:] = np.where(np.isnan(column), keypoints_2d[:, list(place)].mean(axis=1), column)
+    return joints
