@@ -12,12 +12,14 @@ Human3.6M's own head is higher, at the top of the skull, and its spine is a reco
 poses of another kind here; detections in Human3.6M's definition, where there are any, are the better input.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as SequenceOf
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, NUM_JOINTS
+from common.geometry.skeleton import H36M_JOINTS_TO_16, HOURGLASS_TO_16, JOINT_NAMES, JOINTS_LEFT, JOINTS_RIGHT, NUM_JOINTS
 
 Place = tuple[int, ...]
 """Joints of an order whose midpoint is meant; mostly one."""
@@ -36,6 +38,11 @@ class JointOrder:
     places: Mapping[str, tuple[Place, ...]]
 
 
+def _reordered(count: int, places: SequenceOf[int]) -> JointOrder:
+    """An order that has all of ours, at `places`."""
+    return JointOrder(count, {joint: ((place,),) for joint, place in zip(JOINT_NAMES, places, strict=True)})
+
+
 def _order(count: int, head: tuple[Place, ...], **joints: int) -> JointOrder:
     return JointOrder(count, {"Head": head, **{joint: ((place,),) for joint, place in joints.items()}})
 
@@ -47,8 +54,9 @@ _COCO_BODY = {
 }  # fmt: skip
 
 ORDERS: dict[str, JointOrder] = {
-    "h36m": JointOrder(16, {joint: ((i,),) for i, joint in enumerate(JOINT_NAMES)}),
-    "h36m17": JointOrder(17, {joint: ((i,),) for joint, i in zip(JOINT_NAMES, H36M_JOINTS_TO_16[17], strict=True)}),
+    "h36m": _reordered(16, H36M_JOINTS_TO_16[16]),
+    "h36m17": _reordered(17, H36M_JOINTS_TO_16[17]),
+    "h36m32": _reordered(32, H36M_JOINTS_TO_16[32]),
     "coco": _order(17, _COCO_HEAD, **_COCO_BODY),
     "coco_wholebody": _order(133, _COCO_HEAD, **_COCO_BODY),  # 17 of the body come first, then feet, face and hands
     # AlphaPose's Halpe: COCO's, and its own head, neck and hip.
@@ -63,17 +71,69 @@ ORDERS: dict[str, JointOrder] = {
         16, ((9,),), RFoot=0, RKnee=1, RHip=2, LHip=3, LKnee=4, LFoot=5, Hip=6, Thorax=7,
         RWrist=10, RElbow=11, RShoulder=12, LShoulder=13, LElbow=14, LWrist=15,
     ),
+    # Stacked hourglass in files of Human3.6M: MPII's order, whose thorax and upper neck are taken for spine and thorax (VideoPose3D).
+    "hourglass": _reordered(16, HOURGLASS_TO_16),
 }  # fmt: skip
 
 RULE = {"Hip": ("RHip", "LHip"), "Thorax": ("RShoulder", "LShoulder"), "Spine": ("Hip", "Thorax")}
 """Midpoints, in the order in which they can be made."""
 
+_IN_DATA_SETS = ("h36m", "h36m17", "h36m32", "coco", "hourglass")
+"""Orders of VideoPose3D's prepared files."""
+
+
+def order_of_metadata(metadata: Any, joints: int) -> str | None:
+    """The name of the order that VideoPose3D's `metadata` entry says for poses of so many joints.
+
+    Its layout's name says COCO's, which joints it calls left and right any other; None where they say nothing known here.
+    """
+    if not isinstance(metadata, Mapping) or metadata.get("num_joints", joints) != joints:
+        return None
+    if metadata.get("layout_name") == "coco" and joints == ORDERS["coco"].count:
+        return "coco"
+    try:
+        left, right = ({int(joint) for joint in side} for side in metadata["keypoints_symmetry"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    for name in _IN_DATA_SETS:
+        order = ORDERS[name]
+        if order.count == joints and _places(order, JOINTS_LEFT) <= left and _places(order, JOINTS_RIGHT) <= right:
+            return name
+    return None
+
+
+def _places(order: JointOrder, joints: Iterable[int]) -> set[int]:
+    return {order.places[JOINT_NAMES[joint]][0][0] for joint in joints}
+
+
+def places_read(order: JointOrder) -> list[int]:
+    """Which of an order's joints ours are made of, increasing."""
+    return sorted({joint for places in order.places.values() for place in places for joint in place})
+
+
+def our_joints(keypoints_2d: np.ndarray, order: JointOrder) -> np.ndarray:
+    """(T, J, 2) of an order, without gaps, to our (T, 16, 2) in float64."""
+    joints = measured_joints(keypoints_2d, order)
+    follow_rule(joints, set(RULE) - set(order.places))
+    return joints
+
 
 def measured_joints(keypoints_2d: np.ndarray, order: JointOrder) -> np.ndarray:
     """(T, J, 2) of an order to (T, 16, 2): of each joint the first place that is no NaN; NaN where no place stands for it."""
     joints = np.full((len(keypoints_2d), NUM_JOINTS, 2), np.nan)
+    alone = {joint: places[0][0] for joint, places in order.places.items() if len(places[0]) == 1}
+    joints[:, [JOINT_NAMES.index(joint) for joint in alone]] = keypoints_2d[:, list(alone.values())]
     for joint, alternatives in order.places.items():
         column = joints[:, JOINT_NAMES.index(joint)]
-        for place in alternatives:
-            column[:] = np.where(np.isnan(column), keypoints_2d[:, list(place)].mean(axis=1), column)
+        for place in alternatives[joint in alone :]:  # a first one that is alone is there
+            gaps = np.isnan(column)
+            column[gaps] = keypoints_2d[:, list(place)].mean(axis=1, dtype=np.float64)[gaps]
     return joints
+
+
+def follow_rule(joints: np.ndarray, lacking: Iterable[str]) -> None:
+    """Put those of our joints (T, 16, 2) that are lacking where `RULE` has them, in place."""
+    for joint, pair in RULE.items():
+        if joint in lacking:
+            first, second = (joints[:, JOINT_NAMES.index(name)] for name in pair)
+            joints[:, JOINT_NAMES.index(joint)] = (first + second) / 2

@@ -14,6 +14,7 @@ import numpy as np
 
 from common.errors import DuaError, short_reason
 from common.files.arrays import load_arrays, require_file
+from common.geometry.joint_orders import order_of_metadata
 from common.prediction.keypoint_json import parse_json, read_json_text
 from common.prediction.keypoints import DEFAULT_THRESHOLD
 from common.prediction.tracks import Detection
@@ -132,12 +133,11 @@ def _prepared(path: Path, arrays: Mapping[str, Any], clip: str | None) -> Keypoi
     if keypoints_2d.ndim != 3 or keypoints_2d.shape[2] < 2:
         raise DuaError(f"{path}: {clip} has the shape {keypoints_2d.shape}, (frames, joints, 2) was expected")
     metadata = arrays.get("metadata") or {}
-    layout = {("coco", 17): "coco", ("h36m", 17): "h36m17", ("h36m", 16): "h36m"}
     sure = np.ones(keypoints_2d.shape[1])
     return KeypointFile(
         "prepared for VideoPose3D",
         [Detection(frame, pose[:, :2], sure) for frame, pose in enumerate(keypoints_2d)],
-        layout.get((metadata.get("layout_name", ""), keypoints_2d.shape[1])),
+        order_of_metadata(metadata, keypoints_2d.shape[1]),
         _size(metadata.get("video_metadata", {}).get(subject)),
         DEFAULT_THRESHOLD,
     )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from common.errors import DuaError
-from common.geometry.joint_orders import ORDERS, RULE, measured_joints
+from common.geometry.joint_orders import ORDERS, RULE, follow_rule, measured_joints
 from common.geometry.skeleton import JOINT_NAMES, NUM_JOINTS
 
 DEFAULT_THRESHOLD = 0.3
@@ -86,11 +86,11 @@ def to_our_joints(
         )
     _interpolate(joints, measured)
     missing = ~measured
-    for joint, pair in RULE.items():
-        i, (a, b) = JOINT_NAMES.index(joint), map(JOINT_NAMES.index, pair)
-        if not measured[:, i].any():
-            joints[:, i] = (joints[:, a] + joints[:, b]) / 2
-            missing[:, i] = (missing[:, a] | missing[:, b]) if joint not in order.places else True
+    lacking = {joint for joint in RULE if not measured[:, JOINT_NAMES.index(joint)].any()}
+    follow_rule(joints, lacking)
+    for joint in (joint for joint in RULE if joint in lacking):
+        i, (a, b) = JOINT_NAMES.index(joint), map(JOINT_NAMES.index, RULE[joint])
+        missing[:, i] = (missing[:, a] | missing[:, b]) if joint not in order.places else True
     return joints, missing
 
 
