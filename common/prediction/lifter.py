@@ -1,5 +1,6 @@
 """Lifting networks out of checkpoints: found, checked, rebuilt, ready to use."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def load_lifter(given: str | Path, device: torch.device, architecture: str | Non
     """The network of a checkpoint file, or of a run folder's best epoch, on `device`.
 
     Raises:
-        DuaError: there is none, it is damaged or not ours, holds no lifting network, has other joints, or its network is
+        DuaError: there is none, it is damaged, not ours and not known either, holds no lifting network, has other joints, or its network is
             not the one that `architecture` (a key of `ARCHITECTURES`) names.
     """
     file = checkpoint_file(given, BEST)
@@ -82,4 +83,6 @@ def load_lifter(given: str | Path, device: torch.device, architecture: str | Non
         own = next((option for option, network in ARCHITECTURES.items() if network == name), name)
         raise DuaError(f"--architecture {architecture}: {file} holds '{name}', which is --architecture {own}; or leave it out")
     networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
+    if "published" in checkpoint:
+        print(f"{file}: {checkpoint['published']}", file=sys.stderr)
     return Lifter(file, checkpoint, networks, device)
