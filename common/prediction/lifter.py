@@ -16,6 +16,7 @@ from common.evaluation.evaluate import uncertainty_unit
 from common.evaluation.test_time import TestTime
 from common.geometry.skeleton import JOINT_NAMES
 from common.training.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
+from common.training.trained_range import TrainedRange, stored_range
 
 ARCHITECTURES = {"linear": "martinez", "gcn": "semgcn"}
 """`--architecture` of other projects' commands, and what the networks are called here."""
@@ -49,6 +50,11 @@ class Lifter:
     def calibration(self) -> Calibration | None:
         """What makes millimetres of its uncertainty, if the checkpoint has it. Raises a `DuaError` if it is damaged."""
         return stored_calibration(self.checkpoint, self.file)
+
+    @property
+    def trained_range(self) -> TrainedRange | None:
+        """What it saw in training, if the checkpoint says it. Raises a `DuaError` if that is damaged."""
+        return stored_range(self.checkpoint, self.file)
 
     def shown_uncertainty(self, uncertainty: Tensor, poses_3d: Tensor) -> tuple[np.ndarray, str]:
         """What the estimator expects, as a reader takes it, and its unit: 'mm', or '%' of relative errors without a calibration.

@@ -13,6 +13,7 @@ A file is a dictionary for `torch.load(path, weights_only=True)`:
     selection     the rule that chose `best`
     calibration   what the uncertainty says in millimetres (`common.evaluation.calibration`), learnt on the source's validation split; None
                   without an estimator or in the middle of an epoch, and missing in older files
+    trained_range what the lifting network saw of people and cameras (`common.training.trained_range`); missing in older files
     training      epoch, batch and step, optimiser, random states, best error, history
     arguments, command, versions
     published     what was read, where the file is another project's; no file of ours has it
