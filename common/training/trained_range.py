@@ -70,10 +70,8 @@ class TrainedRange:
         for parts in zip(*first, strict=True):
             if parts[0].shape[1:] == (NUM_JOINTS, 2):  # of the source and, where there are any, of the target
                 values = _measured(np.concatenate([part.cpu().numpy() for part in parts]))
-                seen.append(tuple(_span(*np.quantile(value, _QUANTILES)) for value in values))
-        cameras = {
-            (sequence.subject if sequence.camera != "surreal" else "", sequence.camera): sequence for sequence in sequences
-        }
+                seen.append(tuple(_span(*np.quantile(value[np.isfinite(value)], _QUANTILES)) for value in values))
+        cameras = {(sequence.subject, sequence.camera): sequence for sequence in sequences}
         focal = [float(screen_intrinsics([_one_pose(sequence)])[0, 0]) for sequence in cameras.values()]
         size, root_x, root_y = (_span(min(low for low, _ in of), max(high for _, high in of)) for of in zip(*seen, strict=True))
         return cls(size, root_x, root_y, _span(min(focal), max(focal)))
@@ -97,15 +95,11 @@ class TrainedRange:
     def _of_size(self, size: np.ndarray) -> str | None:
         low, high = self.size
         if np.mean(size > high * _LARGER) > _MOST:
-            how, helps = (
-                f"{np.median(size) / high:.2g} times the largest",
-                "give the whole frame's pixels and size, not a crop's, or film from farther away",
-            )
+            how = f"{np.median(size) / high:.2g} times the largest"
+            helps = "give the whole frame's pixels and size, not a crop's, or film from farther away"
         elif np.mean(size < low / _LARGER) > _MOST:
-            how, helps = (
-                f"{np.median(size) / low:.2g} times the smallest",
-                "give the size of the frames that the joints were found in",
-            )
+            how = f"{np.median(size) / low:.2g} times the smallest"
+            helps = "give the size of the frames that the joints were found in"
         else:
             return None
         return f"people are {_percent(np.median(size))} of the picture's width long, in training {_percents(self.size)}: {how} ({helps})"

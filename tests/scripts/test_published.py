@@ -76,3 +76,11 @@ def test_predict(released, tmp_path):
 def test_a_training_script_says_who_takes_it(released, demo):
     process = run_here("main_prob.py", "--evaluate", released["martinez"][0], "--data_dir", demo, "--device", "cpu")
     assert_one_line(process, "experiment 'published'", "evaluate.py, viz.py and predict.py take it")
+
+
+@pytest.mark.parametrize("options", [(), ("--mc_dropout", 2)])
+def test_their_uncertainty_is_not_known(released, demo, options):
+    file, _ = released["martinez"]
+    process = run_here("evaluate.py", file, "--data_dir", demo, "--device", "cpu", "--uncertainty", *options)
+    assert process.returncode == 2
+    assert "another project's weights: no uncertainty estimator" in process.stderr.splitlines()[-1]
