@@ -16,12 +16,14 @@ import argparse
 from pathlib import Path
 
 from common.compute.device import choose_device
-from common.datasets.clips import first_frames, load_h36m_clip, load_surreal_named
+from common.datasets.clips import Clip, first_frames, load_h36m_clip, load_surreal_named
 from common.datasets.demo import build_demo_if_missing
+from common.datasets.views import canonical_rotations, screen_intrinsics
 from common.errors import DuaError
 from common.files.arrays import require_file
 from common.geometry.camera import image_coordinates
-from common.prediction.lifter import ARCHITECTURES, load_lifter
+from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter
+from common.prediction.picture import warn_if_outside
 from common.rendering.outputs import check_output, write_scene
 from common.rendering.panels import prediction_panels, short_names
 from common.rendering.scene import Scene
@@ -81,6 +83,8 @@ def main() -> None:
     if args.viz_limit is not None:
         clip = first_frames(clip, args.viz_limit)
 
+    for lifter in lifters:
+        warn_if_unlike(lifter, clip)
     panels, unit = prediction_panels(lifters, args.titles or short_names(lifters), clip.poses, clip.camera)
     (sequence,) = clip.poses.sequences
     scene = Scene(
@@ -98,6 +102,14 @@ def main() -> None:
     for panel in panels[: len(lifters)]:
         print(f"{panel.title}: {panel.subtitle}".replace("→", "->"))  # not every terminal has an arrow
     print(args.viz_output)
+
+
+def warn_if_unlike(lifter: Lifter, clip: Clip) -> None:
+    """A line if the clip is none that the network was trained for."""
+    inputs_2d, sequences = clip.poses.inputs_2d, clip.poses.sequences
+    if lifter.test_time.canonical:
+        inputs_2d, _ = canonical_rotations(inputs_2d, sequences)
+    warn_if_outside(lifter, inputs_2d, float(screen_intrinsics(sequences)[0, 0]), clip.name)
 
 
 def check(args: argparse.Namespace) -> None:

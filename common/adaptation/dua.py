@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.adaptation.beyond import adapted_batches, add_adaptation_arguments
+from common.adaptation.beyond import adapted_batches, add_adaptation_arguments, needs_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
@@ -27,6 +27,7 @@ from common.training.checkpoint import BEST, LAST, checkpoint_file, load_checkpo
 from common.training.experiment import Experiment
 from common.training.facts import ORACLE
 from common.training.networks import lifter_description, uncertainty_description
+from common.training.trained_range import TrainedRange
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain
 
@@ -239,5 +240,10 @@ def train_adapted(
     def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
         return dua_loss(args, networks, batch, step)
 
+    def seen() -> TrainedRange:
+        # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
+        of_target = next(iter(tests.values())).sequences if needs_target(args) else ()
+        return TrainedRange.of(batches, (*(() if "gpa" in args.align else train.sequences), *of_target))
+
     validate_epoch = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
-    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, target=target, **sizes)
+    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, target=target, seen=seen, **sizes)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from common.datasets.anomalies import warn
+from common.geometry.joint_orders import RULE, JointOrder, follow_rule, measured_joints
 from common.geometry.missing import confidences_of, interpolate_in_time, is_place
 from common.geometry.skeleton import JOINT_NAMES
 
@@ -27,29 +28,34 @@ class Gaps:
     left_out: dict[str, str] = field(default_factory=dict)
     longest: int = 0
 
-    def fill(self, values: np.ndarray, name: str) -> np.ndarray | None:
-        """The places of a sequence's joints (T, 16, 2 or 3), with what was not found interpolated in time.
+    def fill(self, values: np.ndarray, order: JointOrder, name: str) -> np.ndarray | None:
+        """Our joints of a sequence whose joints (T, J, 2 or 3) stand in `order`, with what was not found interpolated in time.
 
         Not found is what stands at exactly (0, 0) or (-1, -1), or has confidence 0 in a third column.
 
         Returns:
             (T, 16, 2) pixels, or None if a joint is found in no frame: then there is nothing to learn or to test here.
         """
-        pixels = values[..., :2]
+        pixels = values[..., :2].astype(np.float64)
         found = is_place(pixels)
         if values.shape[2] == 3 and (confidences := confidences_of(values)) is not None:
             found &= confidences != 0
-        self.total += found.size
-        if found.all():
-            return pixels
-        if not found.any(axis=0).all():
-            self.left_out[name] = JOINT_NAMES[int(np.argmin(found.any(axis=0)))]
-            return None
-        self.filled[name] = int((~found).sum())
-        self.longest = max(self.longest, _longest_run(~found))
-        pixels = pixels.astype(np.float64)
-        interpolate_in_time(pixels, found)
-        return pixels
+        joints = measured_joints(np.where(found[..., None], pixels, np.nan), order)
+        made = [JOINT_NAMES.index(joint) for joint in order.places]  # the others follow by the rule
+        there = np.zeros(joints.shape[:2], dtype=bool)
+        there[:, made] = ~np.isnan(joints[:, made, 0])
+        self.total += there[:, made].size
+        if not there[:, made].all():
+            never = [joint for joint in made if not there[:, joint].any()]
+            if never:
+                self.left_out[name] = JOINT_NAMES[min(never)]
+                return None
+            missing = ~there[:, made]
+            self.filled[name] = int(missing.sum())
+            self.longest = max(self.longest, _longest_run(missing))
+            interpolate_in_time(joints, there)
+        follow_rule(joints, set(RULE) - set(order.places))
+        return joints
 
     def report(self, file: Path) -> None:
         """One line of warning for what was filled, one for what was left out."""

@@ -4,10 +4,10 @@ The files are those of VideoPose3D, SemGCN and 3d-pose-baseline users, unchanged
 
 - `positions_3d`: {subject: {action: (T, 32, 3)}} metres in the world;
 - `positions_2d`: {subject: {action: [one (T, J, 2) array of pixels per camera]}}, J = 16, 17 or 32, with or without
-  VideoPose3D's `metadata` entry. Joints that a detector did not find are filled in time (`common.datasets.gaps`).
+  VideoPose3D's `metadata` entry, which says where joints stand in COCO's order or stacked hourglass's. Joints that a detector did
+  not find are filled in time (`common.datasets.gaps`).
 """
 
-from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,22 @@ from common.errors import DuaError
 from common.files.arrays import load_arrays
 from common.geometry.camera import Camera, normalize_screen_coordinates, world_to_camera
 from common.geometry.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
-from common.geometry.skeleton import H36M_32_TO_16, H36M_JOINTS_TO_16, HOURGLASS_TO_16, JOINTS_LEFT, ROOT
+from common.geometry.joint_orders import ORDERS, JointOrder, order_of_metadata, places_read
+from common.geometry.skeleton import H36M_32_TO_16, ROOT
 
 TRAIN_SUBJECTS = ("S1", "S5", "S6", "S7", "S8")
 TEST_SUBJECTS = ("S9", "S11")
 CORRUPT_CLIPS = {("S11", "Directions")}
 """Its recording is broken; every benchmark of the field leaves it out."""
 
-_HOURGLASS_LEFT = {joint for place, joint in enumerate(HOURGLASS_TO_16) if place in JOINTS_LEFT}
+_OF_COUNT = {16: "h36m", 17: "h36m17", 32: "h36m32"}
+"""Orders of files that say nothing of theirs."""
 
 _FOCAL = 2.29  # of Human3.6M's cameras in screen units: 1145 to 1150 pixels of 1000
 _ANEW = "get or make the files anew (data/README.md)"
+_WITHOUT_METADATA = (
+    f"{_ANEW}; it has no 'metadata', so its joints are read in Human3.6M's order: if they are in COCO's, it must say so"
+)
 MAKE_3D = "python data/prepare_data_h36m.py (data/README.md); for the demo: python data/prepare_data_demo.py --out data/demo"
 
 
@@ -68,7 +73,7 @@ def load_h36m(
         DuaError: a file is missing or damaged, a subject, action or camera is not in it, the 2D is shorter than the
             3D, joints are NaN, bodies are mirrored, or 2D is no view of 3D (`common.datasets.anomalies`).
     """
-    positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
+    positions_2d, metadata, file_2d = _load_2d(data_dir, keypoints)
     file_3d = path_3d(data_dir)
     arrays = load_arrays(file_3d, MAKE_3D)
     positions_3d = subjects_of(arrays, "positions_3d", file_3d)
@@ -86,7 +91,7 @@ def load_h36m(
             where = f"{file_3d}: {subject} {action}"
             world = check_h36m(world, where)
             check_world(world, subject, where, _ANEW, signs_needed=3)  # open motion climbs and does cartwheels
-            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, gaps, len(world)):
+            for camera, pixels in _views(positions_2d[subject], metadata, subject, action, file_2d, gaps, len(world)):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):
                     raise DuaError(
@@ -105,7 +110,7 @@ def load_h36m(
     poses = Poses("h36m", inputs_2d, targets_3d, tuple(sequences), roots_3d)
     check_bodies(targets_3d.numpy(), file_3d, _ANEW)
     check_pixels(poses, file_2d, _ANEW)
-    check_views(poses, _FOCAL, file_2d, file_3d.name, _ANEW)
+    check_views(poses, _FOCAL, file_2d, file_3d.name, _ANEW if metadata is not None else _WITHOUT_METADATA)
     return poses
 
 
@@ -117,7 +122,7 @@ def load_h36m_2d(
     downsample: int = 1,
 ) -> UnlabelledPoses:
     """The 2D joints alone, for a target domain: the 3D file is not opened. Arguments and errors as `load_h36m`."""
-    positions_2d, columns, file_2d = _load_2d(data_dir, keypoints)
+    positions_2d, metadata, file_2d = _load_2d(data_dir, keypoints)
     check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_2d.values() for a in takes), actions, str(file_2d))
     splits = read_splits(data_dir, "h36m")
@@ -127,7 +132,7 @@ def load_h36m_2d(
         for action in positions_2d[subject]:
             if action not in chosen or (subject, action) in CORRUPT_CLIPS:
                 continue
-            for camera, pixels in _views(positions_2d[subject], columns, subject, action, file_2d, gaps):
+            for camera, pixels in _views(positions_2d[subject], metadata, subject, action, file_2d, gaps):
                 inputs.append(_screen(pixels[::downsample], camera))
                 sequences.append(sequence_of(subject, action, camera, start, len(inputs[-1]), splits))
                 start += len(inputs[-1])
@@ -138,8 +143,8 @@ def load_h36m_2d(
     return poses
 
 
-def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Mapping[int, SequenceOf[int]], Path]:
-    """{subject: ...} of a 2D file, our sixteen among its joints (by their number), and its path."""
+def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Any, Path]:
+    """{subject: ...} of a 2D file, what it says of the order of its joints, and its path."""
     file = path_2d(data_dir, keypoints)
     if Path(data_dir).is_dir() and not file.exists():
         found = sorted(p.name[len("data_2d_h36m_") : -len(".npz")] for p in Path(data_dir).glob("data_2d_h36m_*.npz"))
@@ -148,30 +153,30 @@ def _load_2d(data_dir: str | Path, keypoints: str) -> tuple[dict, Mapping[int, S
                 f"{file} does not exist; --keypoints can be: {', '.join(found)} (data/README.md says where to get others)"
             )
     arrays = load_arrays(file, MAKE_3D)
-    return subjects_of(arrays, "positions_2d", file), _columns(arrays.get("metadata"), file), file
+    return subjects_of(arrays, "positions_2d", file), arrays.get("metadata"), file
 
 
-def _columns(metadata: Any, file: Path) -> Mapping[int, SequenceOf[int]]:
-    """Places of our sixteen joints, by the number of joints in the file.
+def _order_of(metadata: Any, joints: int, file: Path) -> JointOrder:
+    """How a file orders so many joints.
 
-    Sixteen joints can stand in our order (SemGCN, 3d-pose-baseline) or, in VideoPose3D's files of stacked hourglass
-    detections, in MPII's; only the `metadata` entry tells them apart, by which joints are left ones.
+    Without `metadata` they are Human3.6M's. Sixteen joints that have it can stand in our order (SemGCN, 3d-pose-baseline) or in
+    that of stacked hourglass detections (VideoPose3D), seventeen in Human3.6M's or in COCO's; it tells them apart by left ones.
     """
-    if not isinstance(metadata, dict) or metadata.get("num_joints") != 16:
-        return H36M_JOINTS_TO_16
-    try:
-        left = {int(joint) for joint in metadata["keypoints_symmetry"][0]}
-    except (KeyError, TypeError, ValueError, IndexError):
-        raise DuaError(
-            f"{file}: its metadata has no keypoints_symmetry, so the order of its 16 joints is unknown; get it anew"
-        ) from None
-    if left == set(JOINTS_LEFT):
-        return H36M_JOINTS_TO_16
-    if left == _HOURGLASS_LEFT:
-        return {**H36M_JOINTS_TO_16, 16: HOURGLASS_TO_16}
-    raise DuaError(
-        f"{file}: its metadata says that joints {sorted(left)} are left ones, an order of 16 joints that is not known here"
-    )
+    name = order_of_metadata(metadata, joints)
+    if name is not None:
+        return ORDERS[name]
+    if isinstance(metadata, dict) and metadata.get("num_joints") == joints:
+        symmetry = metadata.get("keypoints_symmetry")
+        if symmetry is None and joints == 16:
+            raise DuaError(
+                f"{file}: its metadata has no keypoints_symmetry, so the order of its 16 joints is unknown; get it anew"
+            )
+        if symmetry is not None:
+            raise DuaError(
+                f"{file}: its metadata says that joints {ascii(symmetry)[:80]} are left and right ones, an order of {joints} joints "
+                "that is not known here; known are Human3.6M's, COCO's 17 and stacked hourglass's 16"
+            )
+    return ORDERS[_OF_COUNT[joints]]
 
 
 def subjects_of(arrays: dict[str, Any], key: str, file: Path) -> dict:
@@ -209,13 +214,7 @@ def check_subjects(subjects: SequenceOf[str], positions: dict, file: Path) -> No
 
 
 def _views(
-    actions: dict,
-    columns: Mapping[int, SequenceOf[int]],
-    subject: str,
-    action: str,
-    file: Path,
-    gaps: Gaps,
-    frames: int | None = None,
+    actions: dict, metadata: Any, subject: str, action: str, file: Path, gaps: Gaps, frames: int | None = None
 ) -> list[tuple[Camera, np.ndarray]]:
     """(camera, (T, 16, 2) pixels) of each of the four cameras; of more than `frames` frames, the first.
 
@@ -234,12 +233,12 @@ def _views(
     for camera, pixels in zip(cameras, views, strict=True):
         where = f"{file}: {subject} {action} camera {camera.name}"
         pixels = number_array(pixels, where)
-        if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in columns or not len(pixels):
+        if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in _OF_COUNT or not len(pixels):
             raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
-        joints = columns[pixels.shape[1]]
-        values = pixels[:frames, list(joints), :3]
-        check_finite(values[..., :2], where, joints)
-        filled = gaps.fill(values, f"{subject} {action} {camera.name}")
+        order = _order_of(metadata, pixels.shape[1], file)
+        values, read = pixels[:frames, :, :3], places_read(order)
+        check_finite(values[:, read, :2], where, read)
+        filled = gaps.fill(values, order, f"{subject} {action} {camera.name}")
         if filled is not None:
             result.append((camera, filled))
     return result

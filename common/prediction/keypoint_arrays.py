@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DuaError
+from common.geometry.joint_orders import order_of_metadata
 from common.geometry.missing import confidences_of
 from common.prediction.detections import ORDER_OF_COUNT, KeypointFile
 from common.prediction.keypoints import DEFAULT_THRESHOLD, split_confidences
@@ -85,11 +86,10 @@ def _prepared(path: Path, arrays: Mapping[str, Any], clip: str | None) -> Keypoi
     if keypoints.ndim != 3 or keypoints.shape[2] < 2:
         raise DuaError(f"{path}: {clip} has the shape {keypoints.shape}, (frames, joints, 2) was expected")
     metadata = arrays.get("metadata") or {}
-    layout = {("coco", 17): "coco", ("h36m", 17): "h36m17", ("h36m", 16): "h36m"}
     return KeypointFile(
         "prepared for VideoPose3D",
         _people(path, keypoints, None),
-        layout.get((metadata.get("layout_name", ""), keypoints.shape[1])),
+        order_of_metadata(metadata, keypoints.shape[1]),
         _size(metadata.get("video_metadata", {}).get(subject)),
         DEFAULT_THRESHOLD,
     )

@@ -1,25 +1,11 @@
-"""2D joints as detectors order them, brought to our sixteen: reordering, filling what an order lacks, bridging gaps in time.
-
-Detectors are trained on COCO's or MPII's points, lifting networks on Human3.6M's. What a detector's order lacks is filled as the
-field does it (MMPose's and MotionBERT's conversions from COCO to Human3.6M agree on all of it):
-
-- Hip: midpoint of the hips;
-- Thorax: midpoint of the shoulders;
-- Spine: midpoint of Hip and Thorax;
-- Head: midpoint of the eyes. Where they are not seen: midpoint of the ears, else the nose.
-
-Human3.6M's own head is higher, at the top of the skull, and its spine is a recorded joint. Networks that learnt from those see
-poses of another kind here; detections in Human3.6M's definition, where there are any, are the better input.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+"""2D joints of a detector as the networks read them: our sixteen (`common.geometry.joint_orders`), gaps in time bridged."""
 
 import numpy as np
 
 from common.errors import DuaError
+from common.geometry.joint_orders import ORDERS, RULE, follow_rule, measured_joints
 from common.geometry.missing import confidences_of, interpolate_in_time, is_place
-from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, NUM_JOINTS
+from common.geometry.skeleton import JOINT_NAMES, NUM_JOINTS
 
 DEFAULT_THRESHOLD = 0.3
 """Joints of less confidence count as not seen (MMPose draws joints from 0.3 on)."""
@@ -34,74 +20,6 @@ _HEAD_OF_COCO = slice(0, 5)
 _SMALL_HEAD = 0.2
 """How far apart those lie at most, of all joints' extent: 0.14 of a body that sits. In the demo's clips a leg and the other hip are 0.35
 of one that crawls towards the camera, and more of all others."""
-
-Place = tuple[int, ...]
-"""Joints of an order whose midpoint is meant; mostly one."""
-
-
-@dataclass(frozen=True)
-class JointOrder:
-    """How a detector orders joints.
-
-    Attributes:
-        count: joints of a pose.
-        places: {our joint: what stands for it, the best first}. Joints that are not named follow by the rule above.
-    """
-
-    count: int
-    places: Mapping[str, tuple[Place, ...]]
-
-
-def _order(count: int, head: tuple[Place, ...], **joints: int) -> JointOrder:
-    return JointOrder(count, {"Head": head, **{joint: ((place,),) for joint, place in joints.items()}})
-
-
-# Orders of joints, each from its project's own list: COCO's and MPII's from their data sets, Halpe's from its README, OpenPose's
-# from src/openpose/pose/poseParameters.cpp, MediaPipe's from its guide to the pose landmarker.
-_COCO_HEAD: tuple[Place, ...] = ((1, 2), (3, 4), (0,))
-_COCO_BODY = {
-    "LShoulder": 5, "RShoulder": 6, "LElbow": 7, "RElbow": 8, "LWrist": 9, "RWrist": 10,
-    "LHip": 11, "RHip": 12, "LKnee": 13, "RKnee": 14, "LFoot": 15, "RFoot": 16,
-}  # fmt: skip
-
-ORDERS: dict[str, JointOrder] = {
-    "h36m": JointOrder(16, {joint: ((i,),) for i, joint in enumerate(JOINT_NAMES)}),
-    "h36m17": JointOrder(17, {joint: ((i,),) for joint, i in zip(JOINT_NAMES, H36M_JOINTS_TO_16[17], strict=True)}),
-    "coco": _order(17, _COCO_HEAD, **_COCO_BODY),
-    "coco_wholebody": _order(133, _COCO_HEAD, **_COCO_BODY),  # 17 of the body come first, then feet, face and hands
-    # AlphaPose's Halpe: COCO's, and its own head, neck and hip.
-    "halpe26": _order(26, ((17,), *_COCO_HEAD), Thorax=18, Hip=19, **_COCO_BODY),
-    "halpe136": _order(136, ((17,), *_COCO_HEAD), Thorax=18, Hip=19, **_COCO_BODY),  # halpe26, then face and hands
-    # MediaPipe's BlazePose: three points an eye, of which the second is the middle.
-    "blazepose": _order(
-        33, ((2, 5), (7, 8), (0,)), LShoulder=11, RShoulder=12, LElbow=13, RElbow=14, LWrist=15, RWrist=16,
-        LHip=23, RHip=24, LKnee=25, RKnee=26, LFoot=27, RFoot=28,
-    ),
-    # OpenPose's BODY-25; its neck is the midpoint of the shoulders.
-    "body25": _order(
-        25, ((15, 16), (17, 18), (0,)), Thorax=1, RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
-        Hip=8, RHip=9, RKnee=10, RFoot=11, LHip=12, LKnee=13, LFoot=14,
-    ),
-    # OpenPose's COCO model, and AlphaPose's --format cmu and open. Its neck (1) is not used: the midpoint of the shoulders is what
-    # OpenPose means, but AlphaPose writes the top of the head there if its model was Halpe's.
-    "openpose_coco": _order(
-        18, ((14, 15), (16, 17), (0,)), RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
-        RHip=8, RKnee=9, RFoot=10, LHip=11, LKnee=12, LFoot=13,
-    ),
-    # OpenPose's MPI model; its neck (1) lies above the thorax, its chest (14) between neck and hips.
-    "openpose_mpi": _order(
-        15, ((0,),), RShoulder=2, RElbow=3, RWrist=4, LShoulder=5, LElbow=6, LWrist=7,
-        RHip=8, RKnee=9, RFoot=10, LHip=11, LKnee=12, LFoot=13,
-    ),
-    # MPII's thorax (7) is between the shoulders; its upper neck (8) is under the chin and no joint of ours.
-    "mpii": _order(
-        16, ((9,),), RFoot=0, RKnee=1, RHip=2, LHip=3, LKnee=4, LFoot=5, Hip=6, Thorax=7,
-        RWrist=10, RElbow=11, RShoulder=12, LShoulder=13, LElbow=14, LWrist=15,
-    ),
-}  # fmt: skip
-
-_RULE = {"Hip": ("RHip", "LHip"), "Thorax": ("RShoulder", "LShoulder"), "Spine": ("Hip", "Thorax")}
-"""Midpoints, in the order in which they can be made."""
 
 
 def choose_order(joints: int, skeleton: str | None, keypoints_2d: np.ndarray | None = None) -> str:
@@ -218,7 +136,7 @@ def to_our_joints(
         raise DuaError(f"keypoints of shape (frames, joints, 2) were expected, not {keypoints_2d.shape}")
     if not len(keypoints_2d):
         raise DuaError("keypoints have no frames; at least one is needed")
-    places = ORDERS[choose_order(keypoints_2d.shape[1], skeleton)].places
+    order = ORDERS[choose_order(keypoints_2d.shape[1], skeleton)]
     seen = np.where(is_place(keypoints_2d)[..., None], keypoints_2d, np.nan)
     if confidences is not None:
         confidences = np.asarray(confidences, dtype=np.float64)
@@ -232,13 +150,9 @@ def to_our_joints(
             f"give a clip in which somebody is seen{lowered}"
         )
 
-    joints = np.full((len(seen), NUM_JOINTS, 2), np.nan)
-    for joint, alternatives in places.items():
-        for place in alternatives:
-            column = joints[:, JOINT_NAMES.index(joint)]
-            column[:] = np.where(np.isnan(column), seen[:, list(place)].mean(axis=1), column)
+    joints = measured_joints(seen, order)
     measured = ~np.isnan(joints[..., 0])  # (T, 16)
-    never = [joint for joint, any_frame in zip(JOINT_NAMES, measured.any(axis=0)) if not any_frame and joint not in _RULE]
+    never = [joint for joint, any_frame in zip(JOINT_NAMES, measured.any(axis=0)) if not any_frame and joint not in RULE]
     if never:
         raise DuaError(
             f"never seen in {len(seen)} frames, so there is nothing to interpolate: {', '.join(never)}; "
@@ -246,11 +160,11 @@ def to_our_joints(
         )
     interpolate_in_time(joints, measured)
     missing = ~measured
-    for joint, pair in _RULE.items():
-        i, (a, b) = JOINT_NAMES.index(joint), map(JOINT_NAMES.index, pair)
-        if not measured[:, i].any():
-            joints[:, i] = (joints[:, a] + joints[:, b]) / 2
-            missing[:, i] = (missing[:, a] | missing[:, b]) if joint not in places else True
+    lacking = {joint for joint in RULE if not measured[:, JOINT_NAMES.index(joint)].any()}
+    follow_rule(joints, lacking)
+    for joint in (joint for joint in RULE if joint in lacking):
+        i, (a, b) = JOINT_NAMES.index(joint), map(JOINT_NAMES.index, RULE[joint])
+        missing[:, i] = (missing[:, a] | missing[:, b]) if joint not in order.places else True
     return joints, missing
 
 

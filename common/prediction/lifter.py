@@ -1,5 +1,6 @@
 """Lifting networks out of checkpoints: found, checked, rebuilt, ready to use."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from common.evaluation.evaluate import uncertainty_unit
 from common.evaluation.test_time import TestTime
 from common.geometry.skeleton import JOINT_NAMES
 from common.training.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
+from common.training.trained_range import TrainedRange, stored_range
 
 ARCHITECTURES = {"linear": "martinez", "gcn": "semgcn"}
 """`--architecture` of other projects' commands, and what the networks are called here."""
@@ -49,6 +51,11 @@ class Lifter:
         """What makes millimetres of its uncertainty, if the checkpoint has it. Raises a `DuaError` if it is damaged."""
         return stored_calibration(self.checkpoint, self.file)
 
+    @property
+    def trained_range(self) -> TrainedRange | None:
+        """What it saw in training, if the checkpoint says it. Raises a `DuaError` if that is damaged."""
+        return stored_range(self.checkpoint, self.file)
+
     def shown_uncertainty(self, uncertainty: Tensor, poses_3d: Tensor) -> tuple[np.ndarray, str]:
         """What the estimator expects, as a reader takes it, and its unit: 'mm', or '%' of relative errors without a calibration.
 
@@ -65,7 +72,7 @@ def load_lifter(given: str | Path, device: torch.device, architecture: str | Non
     """The network of a checkpoint file, or of a run folder's best epoch, on `device`.
 
     Raises:
-        DuaError: there is none, it is damaged or not ours, holds no lifting network, has other joints, or its network is
+        DuaError: there is none, it is damaged, not ours and not known either, holds no lifting network, has other joints, or its network is
             not the one that `architecture` (a key of `ARCHITECTURES`) names.
     """
     file = checkpoint_file(given, BEST)
@@ -82,4 +89,6 @@ def load_lifter(given: str | Path, device: torch.device, architecture: str | Non
         own = next((option for option, network in ARCHITECTURES.items() if network == name), name)
         raise DuaError(f"--architecture {architecture}: {file} holds '{name}', which is --architecture {own}; or leave it out")
     networks = {role: network.to(device) for role, network in rebuild_networks(checkpoint, file).items()}
+    if "published" in checkpoint:
+        print(f"{file}: {checkpoint['published']}", file=sys.stderr)
     return Lifter(file, checkpoint, networks, device)

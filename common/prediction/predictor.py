@@ -25,6 +25,7 @@ from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import JOINT_NAMES
 from common.prediction.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
 from common.prediction.lifter import Lifter, load_lifter
+from common.prediction.picture import check_focal_length, check_length, check_sides, warn_if_outside
 from models.domain_norm import select_domain
 
 _LARGEST = 1_000_000
@@ -101,7 +102,7 @@ class Predictor:
         threshold: float = DEFAULT_THRESHOLD,
         focal_length: float | None = None,
     ) -> Prediction:
-        """Lift the 2D joints of one person.
+        """Lift the 2D joints of one person. A clip unlike those that the network was trained on draws a warning (`warn_if_outside`).
 
         Args:
             keypoints_2d: (T, J, 2) pixels, frame by frame, or (J, 2) of a single frame; NaN, (0, 0) or (-1, -1) where a joint is not
@@ -115,7 +116,7 @@ class Predictor:
 
         Raises:
             DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), 3D poses, pixels
-                that do not fit the image, or a focal length that is needed and missing.
+                that do not fit the image, an image or a lens that no camera has, or a focal length that is needed and missing.
         """
         width, height = _checked_size(image_size)
         keypoints_2d, third = split_confidences(keypoints_2d)
@@ -131,8 +132,14 @@ class Predictor:
         if multiplied:
             warn(f"keypoints from 0 to 1 are taken for shares of the image, and multiplied by its {width} x {height} pixels")
         pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
+        check_sides(pixels[~missing], width, height)
         _check_pixels(pixels[~missing], width, height)
+        check_length(pixels, width, height)
         screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
+        lens = None
+        if focal_length is not None and focal_length > 0:
+            check_focal_length(focal_length, width)
+            lens = 2 * focal_length / width
         inputs_2d, rotations = torch.from_numpy(screen), None
         if self.test_time.canonical:
             if focal_length is None or not 0 < focal_length < float("inf"):
@@ -143,6 +150,7 @@ class Predictor:
             # A pinhole with the principal point in the middle of the picture.
             focal = torch.full((1, 2), 2 * focal_length / width)
             inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
+        warn_if_outside(self.lifter, inputs_2d, lens, "the clip")
         poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
         if rotations is not None:
             poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)

@@ -13,8 +13,10 @@ A file is a dictionary for `torch.load(path, weights_only=True)`:
     selection     the rule that chose `best`
     calibration   what the uncertainty says in millimetres (`common.evaluation.calibration`), learnt on the source's validation split; None
                   without an estimator or in the middle of an epoch, and missing in older files
+    trained_range what the lifting network saw of people and cameras (`common.training.trained_range`); missing in older files
     training      epoch, batch and step, optimiser, random states, best error, history
     arguments, command, versions
+    published     what was read, where the file is another project's; no file of ours has it
 """
 
 import io
@@ -34,9 +36,10 @@ from torch.overrides import TorchFunctionMode
 from common.compute.distributed import main_only
 from common.errors import DuaError, short_reason
 from common.files.arrays import require_file
-from common.files.tensors import load_tensors
+from common.files.tensors import NotPlain, load_tensors, outline
 from common.files.writing import atomic_write
 from common.geometry.skeleton import JOINT_NAMES, PARENTS
+from common.training.published_weights import Unusable, read_published
 from models import build
 
 FORMAT = "dua checkpoint 1"
@@ -93,14 +96,19 @@ def checkpoint_file(path: str | Path, prefer: str) -> Path:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint file onto the CPU.
+    """Read a checkpoint file onto the CPU: one of ours, or weights that `common.training.published_weights` knows, as one.
 
     Raises:
         DuaError: it is missing, damaged, holds something else, or lacks a part; the message says which.
     """
     path = Path(path)
     require_file(path)
-    checkpoint = load_tensors(path)
+    try:
+        checkpoint = load_tensors(path)
+    except NotPlain:
+        _published(outline(path), path)
+        raise
+    checkpoint = _published(checkpoint, path) or checkpoint
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         found = checkpoint.get("format", "no format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise DuaError(f"{path} is not a '{FORMAT}' file ({found}); give one that a training script of this project wrote")
@@ -109,6 +117,38 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise DuaError(f"{path} lacks {', '.join(missing)}; give another checkpoint of the run")
     _check_kinds(checkpoint, path)
     return checkpoint
+
+
+def _published(content: Any, path: Path) -> dict[str, Any] | None:
+    """The weights of another project as a checkpoint of ours; None if they are of none that is known here.
+
+    Raises:
+        DuaError: they are, but of no network that we have; the message says whose.
+    """
+    try:
+        found = None if isinstance(content, dict) and content.get("format") == FORMAT else read_published(content)
+    except (Unusable, AttributeError, IndexError, RuntimeError, TypeError, ValueError, KeyError) as error:
+        said = (
+            str(error) if isinstance(error, Unusable) else f"a state dict of SemGCN's layout, but damaged ({short_reason(error)})"
+        )
+        raise DuaError(f"{path} is {said}") from error
+    if found is None:
+        return None
+    return {
+        "format": FORMAT,
+        "published": found.said,
+        "experiment": "published",
+        "networks": {"lifter": found.description},
+        "weights": {"lifter": found.weights},
+        "skeleton": skeleton_entry("h36m"),
+        "normalisation": NORMALISATION,
+        "source": "h36m",
+        "target": None,
+        "keypoints": "unknown",
+        "selection": "as published",
+        "training": {"epoch": found.epoch},
+        "arguments": {"seed": "unknown", "actions": "*", "downsample": 1},
+    }
 
 
 def _check_kinds(checkpoint: dict[str, Any], path: Path) -> None:
@@ -177,7 +217,9 @@ def check_experiment(checkpoint: dict[str, Any], path: str | Path, experiment: s
     if checkpoint["experiment"] != experiment or network not in (None, found):
         raise DuaError(
             f"{path} is a checkpoint of experiment '{checkpoint['experiment']}' with network '{found}'; "
-            f"this script works with experiment '{experiment}'" + (f" and network '{network}'" if network else "")
+            f"this script works with experiment '{experiment}'"
+            + (f" and network '{network}'" if network else "")
+            + ("; evaluate.py, viz.py and predict.py take it" if "published" in checkpoint else "")
         )
 
 

@@ -31,6 +31,7 @@ from common.training.facts import SELECTIONS, describe, domain_of
 from common.training.loop import Batches, Loss, Trainer
 from common.training.run_lock import run_lock
 from common.training.run_log import forget_results, new_run_folder, write_config, write_results
+from common.training.trained_range import TrainedRange
 from models import build
 
 
@@ -109,6 +110,7 @@ class Experiment:
         skeleton: str,
         source: str,
         target: str | None = None,
+        seen: Callable[[], TrainedRange] | None = None,
         **sizes: int,
     ) -> None:
         """Train to the end, then take the best epoch's weights, or without `validate` the last one's.
@@ -117,6 +119,7 @@ class Experiment:
             skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
             source: data set whose labels are learnt from.
             target: data set that is adapted to, if any.
+            seen: what the networks see of the data, of networks that lift; a run that goes on keeps what it began with.
             sizes: numbers of poses, for the log and `config.json`.
         """
         check_shares(self.args.batch_size)
@@ -137,8 +140,11 @@ class Experiment:
             "selection": self.selection,
             "arguments": arguments,
         }
+        kept = self._checkpoint.get("trained_range") if self._checkpoint else None
+        if seen is not None:
+            header["trained_range"] = kept or seen().to_dict()
         parameters = sum(p.numel() for network in self._trained.values() for p in network.parameters())
-        facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments")}
+        facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments", "trained_range")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
         trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)

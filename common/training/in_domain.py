@@ -12,6 +12,7 @@ from common.evaluation.metrics import mpjpe
 from common.training.arguments import Arguments
 from common.training.experiment import Experiment
 from common.training.networks import lifter_description, uncertainty_description
+from common.training.trained_range import TrainedRange
 
 Objective = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
 """(poses_3d (B, 16, 3), targets_3d (B, 16, 3), the estimator's output (B, 16)) -> {"loss": what is minimised, and its terms}."""
@@ -46,5 +47,8 @@ def train_in_domain(
         assert validation is not None
         return validate(networks, validation, run.device)
 
+    def seen() -> TrainedRange:
+        return TrainedRange.of(batches, train.sequences)
+
     chooses, held = (None, 0) if validation is None else (validate_epoch, len(validation))
-    run.train(batches, loss, chooses, skeleton=skeleton, source=poses.name, train=len(train), validation=held)
+    run.train(batches, loss, chooses, skeleton=skeleton, source=poses.name, seen=seen, train=len(train), validation=held)

@@ -120,6 +120,11 @@ def judge(
     Raises:
         DuaError: the checkpoint has no uncertainty, its calibration is damaged, or the source's data are needed and missing.
     """
+    if "published" in checkpoint:
+        raise DuaError(
+            f"{file} holds another project's weights: no uncertainty estimator, and no word of the poses that one could be calibrated on; "
+            "leave --uncertainty out"
+        )
     methods: dict[str, tuple[Callable[[Tensor], Tensor], Calibration]] = {}
 
     canonical_cameras = TestTime.of(checkpoint["arguments"]).canonical

@@ -10,8 +10,10 @@ from scipy.spatial.transform import Rotation
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import UnlabelledPoses, read_splits
 from common.errors import DuaError
+from common.files.arrays import load_arrays
 from common.geometry.h36m_cameras import h36m_cameras
 from common.geometry.skeleton import JOINT_NAMES, handedness
+from tests.helpers import keypoint_text
 from tests.helpers.h36m_files import ACTIONS, METADATA, SUBJECTS, make_2d, make_3d, write_2d, write_3d, write_both
 
 SIXTEEN_OF_32 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 15, 17, 18, 19, 25, 26, 27]
@@ -104,6 +106,61 @@ def test_sixteen_joints_in_the_order_of_the_hourglass(folder, tmp_path, load):
 def test_sixteen_joints_in_an_unknown_order(tmp_path, load, metadata):
     write_both(tmp_path, joints=16, metadata=metadata, subjects=("S1",))
     with pytest.raises(DuaError, match=r"data_2d_h36m_gt\.npz.*metadata"):
+        load(tmp_path, subjects=("S1",))
+
+
+COCO = {"layout_name": "coco", "num_joints": 17, "keypoints_symmetry": [list(range(1, 17, 2)), list(range(2, 17, 2))]}
+"""VideoPose3D's description of data_2d_h36m_detectron_pt_coco.npz."""
+
+
+def write_coco(folder, change=lambda pixels: None):
+    """2D of the rule in COCO's order, and `data_2d_h36m_rule.npz` with the same in ours."""
+    positions_3d = make_3d()
+    write_3d(folder, positions_3d)
+    ours, coco = make_2d(positions_3d, joints=16), {}
+    for subject, actions in ours.items():
+        coco[subject] = {}
+        for action, views in actions.items():
+            ours[subject][action] = [keypoint_text.by_rule(view.astype(float)) for view in views]
+            coco[subject][action] = [keypoint_text.in_order(view, "coco").astype("float32") for view in ours[subject][action]]
+    change(coco["S1"]["Walking"][2])
+    write_2d(folder, coco, metadata=COCO)
+    write_2d(folder, ours, "rule", metadata=None)
+
+
+@pytest.mark.parametrize("load", [load_h36m, load_h36m_2d])
+def test_coco_order_is_read_through_its_metadata(tmp_path, load):
+    write_coco(tmp_path)
+    expected = load(tmp_path, "rule")
+    poses = load(tmp_path)
+    assert poses.sequences == expected.sequences
+    np.testing.assert_allclose(poses.inputs_2d.numpy(), expected.inputs_2d.numpy(), atol=1e-6)
+
+
+def test_a_joint_of_coco_that_is_nan_is_named_by_its_place_in_the_file(tmp_path):
+    def lose(pixels):
+        pixels[4, 14] = np.nan  # right knee
+
+    write_coco(tmp_path, lose)
+    with pytest.raises(DuaError, match=r"S1 Walking camera 58860488: 1 joints are NaN.*frame 4, joint 14"):
+        load_h36m(tmp_path, subjects=("S1",))
+
+
+def test_coco_order_without_metadata_is_named_as_what_it_may_be(tmp_path):
+    write_coco(tmp_path)
+    arrays = load_arrays(tmp_path / "data_2d_h36m_gt.npz")
+    write_2d(tmp_path, arrays["positions_2d"], metadata=None)
+    with pytest.raises(DuaError, match=r"no 'metadata'.*Human3\.6M's order: if they are in COCO's"):
+        load_h36m(tmp_path)
+
+
+@pytest.mark.parametrize("load", [load_h36m, load_h36m_2d])
+@pytest.mark.parametrize("layout", ["halpe", "h36m"])
+def test_seventeen_joints_in_an_unknown_order(tmp_path, load, layout):
+    """Left joints 0 to 5 are those of no order of seventeen joints."""
+    metadata = {"layout_name": layout, "num_joints": 17, "keypoints_symmetry": [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]}
+    write_both(tmp_path, metadata=metadata, subjects=("S1",))
+    with pytest.raises(DuaError, match=r"data_2d_h36m_gt\.npz.*metadata.*order of 17 joints that is not known"):
         load(tmp_path, subjects=("S1",))
 
 

@@ -136,6 +136,41 @@ def tensor(shape: tuple[int, ...], stride: tuple[int, ...], storage: int, kind: 
     )
 
 
+BEFORE_ZIPS = b"".join(pickle.dumps(value, protocol=2) for value in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}))
+"""How files of torch before 1.6 begin."""
+
+
+def before_zips(payload: bytes, names: list[str], *storages: bytes) -> bytes:
+    stored = b"".join(struct.pack("<q", len(storage) // 4) + storage for storage in storages)
+    return BEFORE_ZIPS + payload + pickle.dumps(names, protocol=2) + stored
+
+
+def old_tensor(shape: tuple[int, ...], stride: tuple[int, ...], storage: int, kind: bytes = b"FloatStorage") -> bytes:
+    """As `tensor`, with what older files say of a storage's part."""
+    return b"\x80\x02" + tensor(shape, stride, storage, kind).replace(b"tQ", b"NtQ", 1) + b"."
+
+
+def old_checkpoints(marker: Path, honest: Path) -> dict[str, bytes]:
+    """Of the time before zips, without check sums."""
+    call = pickle.dumps({"x": Call(__import__("os").system, f"touch '{marker}'")}, protocol=2)
+    good = honest.read_bytes()
+    return {
+        "a call": before_zips(call, []),
+        "a call in the list of storages": BEFORE_ZIPS + b"\x80\x02}." + call,
+        "a call in the header": good[:15] + call,
+        "a storage of terabytes": before_zips(old_tensor((2**40,), (1,), 2**40), ["0"], bytes(16)),
+        "a tensor larger than its storage": before_zips(old_tensor((2**20,), (1,), 4), ["0"], bytes(16)),
+        "one number as a tensor of terabytes": before_zips(old_tensor((2**40,), (0,), 4), ["0"], bytes(16)),
+        "a tensor beyond its storage": before_zips(old_tensor((2, 2), (9, 1), 4), ["0"], bytes(16)),
+        "a storage that torch does not have": before_zips(old_tensor((4,), (1,), 4, b"load"), ["0"], bytes(16)),
+        "a storage without numbers": before_zips(old_tensor((4,), (1,), 4), ["0"]),
+        "a storage of another length": before_zips(old_tensor((4,), (1,), 4), ["0"], bytes(12)),
+        "a storage that is not listed": before_zips(old_tensor((4,), (1,), 4), []),
+        "cut": good[:-5],
+        "something after it": good + b"x",
+    }
+
+
 def checkpoints(marker: Path, honest: Path) -> dict[str, bytes]:
     old = io.BytesIO()
     torch.save({"format": "dua checkpoint 1"}, old, _use_new_zipfile_serialization=False)

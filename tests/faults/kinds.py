@@ -31,7 +31,7 @@ from common.preparation.surreal_tree import read_info
 from common.preparation.surreal_writer import SurrealWriter
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from models import build
-from tests.helpers import bvh_text, h36m_files, keypoint_text, surreal_files
+from tests.helpers import bvh_text, h36m_files, keypoint_text, published_files, surreal_files
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ def _load_checkpoint(path: Path) -> Any:
     checkpoint = load_checkpoint(path)
     networks = rebuild_networks(checkpoint, path)
     return _arrays({**checkpoint, "built": {role: network.state_dict() for role, network in networks.items()}})
+
+
+def _published(folder: Path) -> Path:
+    return published_files.write(folder / "ckpt_linear.pth.tar", published_files.checkpoint(published_files.linear_model(6, 1)))
 
 
 def _h36m(changed: str) -> Callable[[Path], Path]:
@@ -290,6 +294,7 @@ def _arrays(value: Any) -> Any:
 
 KINDS = {
     "checkpoint": Kind("ckpt_last.pth.tar", _checkpoint, _load_checkpoint, True),
+    "published checkpoint": Kind("ckpt_linear.pth.tar", _published, _load_checkpoint, False),
     "h36m 3D npz": Kind("data_3d_h36m.npz", _h36m("data_3d_h36m.npz"), _load_h36m, True),
     "h36m 2D npz": Kind("data_2d_h36m_gt.npz", _h36m("data_2d_h36m_gt.npz"), _load_h36m, True),
     "surreal h5": Kind("surreal_train.h5", _surreal, _load_surreal, True),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.files.tensors import load_tensors
 from common.mocap.bvh_files import find_bvh
 from common.rendering.page import page
 from common.rendering.scene import Panel
@@ -67,6 +68,16 @@ def test_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "honest").mkdir()
     honest = KINDS["checkpoint"].make(tmp_path / "honest")
     refused(tmp_path, "checkpoint", hostile.checkpoints(tmp_path / "marker", honest))
+
+
+def test_checkpoints_of_the_time_before_zips(tmp_path: Path) -> None:
+    (tmp_path / "honest").mkdir()
+    honest = KINDS["published checkpoint"].make(tmp_path / "honest")
+    refused(tmp_path, "published checkpoint", hostile.old_checkpoints(tmp_path / "marker", honest))
+    # What is refused above is refused for what is wrong with it: the same file without it is read.
+    place = tmp_path / "whole.pth.tar"
+    place.write_bytes(hostile.before_zips(hostile.old_tensor((2, 2), (2, 1), 4), ["0"], np.arange(4, dtype="<f4").tobytes()))
+    assert load_tensors(place).tolist() == [[0, 1], [2, 3]]
 
 
 def test_hdf5(tmp_path: Path) -> None:

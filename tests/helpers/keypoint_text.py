@@ -31,6 +31,13 @@ _NAMES = {
     "mpii": "RFoot RKnee RHip LHip LKnee LFoot Hip Thorax other Head RWrist RElbow RShoulder LShoulder LElbow LWrist",
     "h36m17": "Hip RHip RKnee RFoot LHip LKnee LFoot Spine Thorax other Head LShoulder LElbow LWrist RShoulder RElbow RWrist",
     "h36m": " ".join(JOINT_NAMES),
+    "h36m32": (
+        "Hip RHip RKnee RFoot other other LHip LKnee LFoot other other other Spine Thorax other Head other LShoulder LElbow LWrist"
+        + " other" * 5
+        + " RShoulder RElbow RWrist"
+        + " other" * 4
+    ),
+    "hourglass": "RFoot RKnee RHip LHip LKnee LFoot Hip Spine Thorax Head RWrist RElbow RShoulder LShoulder LElbow LWrist",
 }
 ORDERS = {order: names.split() for order, names in _NAMES.items()}
 

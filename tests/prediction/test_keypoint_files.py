@@ -5,10 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from common.datasets.h36m import load_h36m
 from common.errors import DuaError
+from common.geometry.camera import image_coordinates
+from common.geometry.skeleton import JOINT_NAMES
 from common.prediction.keypoint_files import read_keypoints
+from common.prediction.keypoints import to_our_joints
 from common.prediction.tracks import link_people
 from tests.helpers import keypoint_text as text
+from tests.helpers.h36m_files import make_2d, make_3d, write_2d, write_3d
 
 SIZE = (640, 480)
 FRAMES = 12
@@ -92,6 +97,22 @@ def test_a_prepared_file(tmp_path):
     for clip, words in ((None, "several videos; name one with --clip: walk.mp4, run.mp4"), ("hop", "no 'hop'")):
         with pytest.raises(DuaError, match=words):
             read_keypoints(path, clip)
+
+
+def test_a_data_set_is_read_in_the_order_that_its_loader_takes(tmp_path):
+    """VideoPose3D's stacked hourglass file has MPII's left joints and the data set's spine and thorax."""
+    write_3d(tmp_path, positions_3d := make_3d(("S1",), ("Walking",)))
+    order = [JOINT_NAMES.index(name) for name in text.ORDERS["hourglass"]]
+    views = [view[:, order] for view in make_2d(positions_3d, joints=16)["S1"]["Walking"]]
+    left = [3, 4, 5, 13, 14, 15]
+    metadata = {"layout_name": "mpii", "num_joints": 16, "keypoints_symmetry": [left, [0, 1, 2, 10, 11, 12]]}
+    path = write_2d(tmp_path, {"S1": {"Walking": views}}, "sh", metadata)
+    file = read_keypoints(path, "S1/Walking/1")
+    joints, _ = to_our_joints(link_people(file.detections, 0.3)[0].arrays()[1], file.skeleton)
+    loaded = load_h36m(tmp_path, "sh", ("S1",))
+    (sequence,) = [sequence for sequence in loaded.sequences if sequence.camera == "55011271"]
+    rows = slice(sequence.start, sequence.stop)
+    np.testing.assert_allclose(joints, image_coordinates(loaded.inputs_2d[rows].double().numpy(), 1000, 1000), atol=1e-3)
 
 
 def test_joints_tell_their_order(two, tmp_path):
