@@ -27,7 +27,7 @@ from common.adaptation.dua import add_dua_arguments, decide_dua, train_adapted
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import UnlabelledPoses
 from common.datasets.surreal_stream import open_surreal, open_surreal_test
-from common.evaluation.losses import UNCERTAINTY_LOSSES
+from common.evaluation.losses import UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS
 from common.training.arguments import Arguments, parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.in_domain import train_in_domain
@@ -53,7 +53,7 @@ def in_domain(args: Arguments) -> None:
         run.report(test)
         return
     pose_loss = F.l1_loss if args.network == "martinez" else F.mse_loss
-    weight = 0.1 if args.uncertainty_weight is None else args.uncertainty_weight
+    weight = UNCERTAINTY_WEIGHTS["in domain"] if args.uncertainty_weight is None else args.uncertainty_weight
 
     def objective(poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> dict[str, Tensor]:
         pose = pose_loss(poses_3d[:, 1:], targets_3d[:, 1:])

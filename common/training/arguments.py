@@ -1,13 +1,15 @@
 """Command-line options that the training scripts share, and how they combine with a checkpoint's."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.compute.distributed import from_main, remembered
 from common.compute.precision import PRECISIONS
 from common.datasets.demo import build_demo_if_missing
 from common.errors import DuaError
+from common.evaluation.losses import UNCERTAINTY_WEIGHTS
+from common.training.networks import NETWORK_SIZES
 from common.training.schedule import SCHEDULES, fast_options
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
@@ -30,6 +32,9 @@ _ALWAYS_THE_CHECKPOINTS = {
     "format",
     "architecture",
     "network",
+    "hid_dim",
+    "num_layers",
+    "non_local",
     "smpl_shoulders",
     "uncertainty_loss",
     "align",
@@ -37,6 +42,10 @@ _ALWAYS_THE_CHECKPOINTS = {
     "discrepancy",
 }
 
+# Switches that are called after what they take away.
+_SWITCHES_OFF = {
+    "converter_on": "--no_converter", "uncertainty_on": "--no_uncertainty", "domain_on": "--no_domain", "max_norm": "--no_max",
+}  # fmt: skip
 
 # What runs have that are older than the option.
 _OLDER_RUNS = {
@@ -215,11 +224,33 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
             continue
         if name not in given:
             setattr(args, name, value)
-        elif not resume and name in _ALWAYS_THE_CHECKPOINTS and getattr(args, name) != value:
-            raise DuaError(f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; leave it out")
-        elif resume and name not in free and getattr(args, name) != value:
+        elif getattr(args, name) != came_to(name, recorded) and (name not in free if resume else name in _ALWAYS_THE_CHECKPOINTS):
             raise DuaError(
-                f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; "
-                "leave it out to go on with that run, or start a new one without --resume"
+                f"{_as_typed(name, getattr(args, name))} differs from {path}, which was trained {_with(came_to(name, recorded))}; leave it out"
+                + (" to go on with that run, or start a new one without --resume" if resume else "")
             )
     check_values(args)
+
+
+def came_to(name: str, recorded: Mapping[str, Any]) -> Any:
+    """What an option was in a run: recorded as None are also those for which the network, or the experiment, has a default."""
+    if recorded[name] is None and name in NETWORK_SIZES["martinez"]:
+        return NETWORK_SIZES.get(str(recorded.get("network")), {}).get(name)
+    if recorded[name] is None and name == "uncertainty_weight":
+        return UNCERTAINTY_WEIGHTS["in domain" if recorded.get("dua") is False else "DUA"]
+    return recorded[name]
+
+
+def _as_typed(name: str, value: Any) -> str:
+    """An option with its value, as it stands on a command line."""
+    if value is False:
+        return _SWITCHES_OFF[name]
+    words = value if isinstance(value, list) else () if value is True else (value,)
+    return " ".join(map(str, (f"--{name}", *words)))
+
+
+def _with(value: Any) -> str:
+    """How a run was trained that has `value` where a command line says otherwise; of a switch it is always the other way."""
+    if value is None or isinstance(value, bool) or value == []:
+        return "without it"
+    return f"with {' '.join(map(str, value)) if isinstance(value, list) else value}"

@@ -7,11 +7,11 @@ from common.errors import DuaError
 from common.geometry.skeleton import NUM_JOINTS, PARENTS
 from models.sem_gcn import skeleton_adjacency
 
-# As each network's own paper and code have them.
-_DEFAULTS: dict[str, dict[str, Any]] = {
+NETWORK_SIZES: dict[str, dict[str, Any]] = {
     "martinez": {"hid_dim": 1024, "num_layers": 2, "dropout": 0.5},
     "semgcn": {"hid_dim": 128, "num_layers": 4, "dropout": 0.0},
 }
+"""What options come to that are not given, as each network's own paper and code have them."""
 _SEMGCN_ESTIMATOR_WIDTH = 1024
 _ESTIMATORS = {"relative": "uncertainty", "nll": "gaussian"}
 """{`--uncertainty_loss`: the network that it trains}."""
@@ -23,13 +23,13 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
     group = parser.add_argument_group("network")
     if network is None:
         group.add_argument(
-            "--network", choices=list(_DEFAULTS), default="martinez", help="lifting network (default: %(default)s)"
+            "--network", choices=list(NETWORK_SIZES), default="martinez", help="lifting network (default: %(default)s)"
         )
     else:
         parser.set_defaults(network=network)
 
     def default(option: str) -> str:
-        values = [_DEFAULTS[name][option] for name in _DEFAULTS if network in (None, name)]
+        values = [NETWORK_SIZES[name][option] for name in NETWORK_SIZES if network in (None, name)]
         return "default: " + " or, with --network semgcn, ".join(str(value) for value in values)
 
     group.add_argument("--hid_dim", type=int, default=None, help=f"width of the hidden layers ({default('hid_dim')})")
@@ -51,7 +51,7 @@ def lifter_description(args: argparse.Namespace, network: str, domain_bn: bool =
     """What `models.build` makes the lifting network of; options that were not given take the network's defaults."""
     sizes = {
         option: default if getattr(args, option) is None else getattr(args, option)
-        for option, default in _DEFAULTS[network].items()
+        for option, default in NETWORK_SIZES[network].items()
     }
     if network == "martinez":
         if getattr(args, "non_local", False):
