@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from common.adaptation.conversion_report import conversion_errors, print_report
-from common.adaptation.converter import FORMATS, least_squares
+from common.adaptation.converter import CHECK, FORMATS, least_squares
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TRAIN_SUBJECTS
 from common.datasets.poses import split_validation
@@ -24,8 +24,9 @@ from common.datasets.smpl import load_pairs
 from common.evaluation.evaluate import Validation
 from common.evaluation.metrics import mpjpe
 from common.training.arguments import parse_arguments, training_parser
-from common.training.checkpoint import load_checkpoint, rebuild_networks
+from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from common.training.experiment import Experiment
+from common.training.run_log import write_results
 from models.pose_converter import ARCHITECTURES
 
 
@@ -82,9 +83,15 @@ def main() -> None:
             validation=len(validation),
             left_out=pairs.dropped,
         )
-    trained = rebuild_networks(load_checkpoint(run.file), run.file)["converter"].to(run.device)
+    checkpoint = load_checkpoint(run.file)
+    trained = rebuild_networks(checkpoint, run.file)["converter"].to(run.device)
     closed_form = least_squares(inputs, outputs, args.architecture).to(run.device)
-    print_report(run.file, args.format, validation.sequences, held_in, held_out, trained, closed_form, (inputs, outputs))
+    report = print_report(args.format, validation.sequences, held_in, held_out, trained, closed_form, (inputs, outputs))
+    if not args.evaluate:  # before conversion.json, which says that the run is done
+        save_checkpoint(run.file, checkpoint | {CHECK: report["trained_against_least_squares"]})
+    path = run.report_file("conversion", plain=True)
+    write_results(path, run.tested_on | report)
+    print(f"\n{path}")
 
 
 if __name__ == "__main__":

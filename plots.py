@@ -39,7 +39,7 @@ from common.plotting.finished_runs import (
     spread_of,
     with_oracle,
 )
-from common.prediction.lifter import load_lifter
+from common.prediction.lifter import load_lifter, own_data
 from common.uncertainty.report import CONSTANT, judge
 
 KINDS = ("joints", "actions", "curves", "uncertainty")
@@ -48,7 +48,10 @@ KINDS = ("joints", "actions", "curves", "uncertainty")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="run folders, results_*.json, or *_uncertainty.json of evaluate.py"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run folders, folders of runs for their newest, results_*.json, or *_uncertainty.json of evaluate.py",
     )
     parser.add_argument("--out", metavar="NAME", required=True, help="a folder that exists, or the beginning of the files' names")
     parser.add_argument("--kind", nargs="+", choices=KINDS, help="what to draw (default: all that the runs have)")
@@ -169,7 +172,7 @@ def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
     lifter = load_lifter(run.checkpoint, device)
     checkpoint = lifter.checkpoint
     recorded = checkpoint["arguments"]
-    data_dir = args.data_dir or recorded["data_dir"]
+    data_dir = args.data_dir or own_data([lifter])
     build_demo_if_missing(data_dir)
     name = args.dataset or checkpoint["target"] or checkpoint["source"]
     shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]

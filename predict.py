@@ -34,7 +34,13 @@ _FPS = 30.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints")
-    parser.add_argument("-c", "--checkpoint", required=True, metavar="RUN", help="run folder (its best epoch), or a checkpoint")
+    parser.add_argument(
+        "-c",
+        "--checkpoint",
+        required=True,
+        metavar="RUN",
+        help="run folder (its best epoch), a folder of runs (its newest), or a checkpoint",
+    )
     parser.add_argument(
         "-o", "--out", action="append", default=[], metavar="FILE", help="poses in .npz, .json, .csv or .bvh; may be repeated"
     )

@@ -11,7 +11,7 @@ converter before errors are counted, and the error against the raw labels is pri
 of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
 """
 
-from common.errors import run_script  # isort: skip  (first: see common/__init__.py)
+from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
 
 from common.adaptation.beyond import check_adaptation
 from common.adaptation.converter import convert_labels, find_or_train_converter
@@ -32,6 +32,11 @@ def main() -> None:
     args = parse_arguments(parser)
 
     check_adaptation(args, source="h36m")
+    for name in ("actions", "keypoints"):
+        if args.evaluate and name in args.given:
+            raise DuaError(
+                f"--{name} chooses what is learnt of Human3.6M, and the test is SURREAL's; leave it out with --evaluate"
+            )
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DuaError, short_reason
+from common.errors import DuaError, names_like, short_reason
 from common.files.arrays import load_arrays, require_file
 from common.prediction.keypoint_json import parse_json, read_json_text
 from common.prediction.keypoints import DEFAULT_THRESHOLD
@@ -125,9 +125,8 @@ def _prepared(path: Path, arrays: Mapping[str, Any], clip: str | None) -> Keypoi
     if clip is None and len(clips) == 1:
         clip = next(iter(clips))
     if clip not in clips:
-        names = ", ".join(list(clips)[:8]) + (f", ... ({len(clips)} in all)" if len(clips) > 8 else "")
         wrong = f"holds no '{clip}'" if clip is not None else "holds several videos"
-        raise DuaError(f"{path} {wrong}; name one with --clip: {names}")
+        raise DuaError(f"{path} {wrong}; name one with --clip: {names_like(clip, clips)}")
     subject, keypoints_2d = clips[clip]
     if keypoints_2d.ndim != 3 or keypoints_2d.shape[2] < 2:
         raise DuaError(f"{path}: {clip} has the shape {keypoints_2d.shape}, (frames, joints, 2) was expected")

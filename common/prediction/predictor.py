@@ -119,8 +119,10 @@ class Predictor:
         _check_pixels(pixels[~missing], width, height)
         screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
         inputs_2d, rotations = torch.from_numpy(screen), None
+        if focal_length is not None and not 0 < focal_length < float("inf"):
+            raise DuaError(f"focal_length {focal_length:g}: a positive number of pixels is needed (focal_length, --focal_length)")
         if self.test_time.canonical:
-            if focal_length is None or not 0 < focal_length < float("inf"):
+            if focal_length is None:
                 raise DuaError(
                     f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
                     "focal length in pixels (focal_length, --focal_length)"

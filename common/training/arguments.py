@@ -6,9 +6,9 @@ from typing import Any
 
 from common.compute.distributed import from_main, remembered
 from common.compute.precision import PRECISIONS
-from common.datasets.demo import build_demo_if_missing
 from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_WEIGHTS
+from common.training.checkpoint import BEST, LAST, run_of
 from common.training.networks import NETWORK_SIZES
 from common.training.schedule import SCHEDULES, fast_options
 
@@ -165,7 +165,10 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
     check_values(args)
-    from_main(lambda: build_demo_if_missing(args.data_dir))
+    if args.resume:  # now, so that a folder of runs is one and the same run to all who ask
+        args.resume = str(from_main(lambda: run_of(args.resume, LAST, BEST)))
+    if args.evaluate:
+        args.evaluate = str(from_main(lambda: run_of(args.evaluate, BEST)))
     kept = remembered("checkpoint")  # a process died, and torchrun started all of them again
     if kept:
         args.resume = str(kept)

@@ -77,6 +77,15 @@ def test_every_kind_becomes_a_pdf_and_a_png_that_are_the_same_each_time(runs, tm
         assert (tmp_path / f"again_joints.{ending}").read_bytes() == files[f"joints.{ending}"]
 
 
+def test_a_folder_of_runs_stands_for_its_newest(run, tmp_path):
+    for folder in (run, run.parent):
+        process = run_here(SCRIPT, folder, "--kind", "joints", "--out", tmp_path / folder.name)
+        assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[0] == f"{run.parent}: its newest run is taken, {run.name}"
+    one, other = (tmp_path / f"{folder.name}_joints.png" for folder in (run, run.parent))
+    assert one.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.parametrize("width", ["column", "page"])
 def test_bars_are_the_results(runs, width):
     read = [read_run(path) for path in runs]
@@ -180,7 +189,9 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
 
     assert_one_line(refused(tmp_path / "no"), "no does not exist")
     assert_one_line(refused(demo), "no run folder", "results.json")
-    assert_one_line(refused(run.parent), "no run folder", str(run))
+    deep = tmp_path / "deep" / "prob" / run.name
+    shutil.copytree(run, deep)
+    assert_one_line(refused(tmp_path / "deep"), "no run folder", str(deep))
     assert_one_line(refused(run, "--labels", "a", "b"), "--labels names 2", "1 runs")
     assert_one_line(refused(run, out=tmp_path / "no" / "x"), f"{tmp_path / 'no'} of --out does not exist")
     assert_one_line(refused(run, out=f"{tmp_path}/no/"), "does not exist")
