@@ -53,7 +53,9 @@ def main() -> None:
         metavar="RUN",
         help="run folders, folders of runs for their newest, results_*.json, or *_uncertainty.json of evaluate.py",
     )
-    parser.add_argument("--out", metavar="NAME", required=True, help="a folder that exists, or the beginning of the files' names")
+    parser.add_argument(
+        "--out", metavar="NAME", required=True, help="a folder (NAME/, or one that is there), or how the files' names begin"
+    )
     parser.add_argument("--kind", nargs="+", choices=KINDS, help="what to draw (default: all that the runs have)")
     parser.add_argument("--labels", nargs="+", metavar="NAME", help="a name for each RUN (default: what the results say of it)")
     parser.add_argument("--width", choices=list(WIDTHS), default="column", help="3.3 or 7 inches (default: %(default)s)")
@@ -99,19 +101,18 @@ def main() -> None:
 
 
 def output_stem(out: str) -> str:
-    """What the files' names begin with: `out`/ of a folder, else `out`_.
+    """What the files' names begin with: `out`/ of a folder, else `out`_. A folder that is not there is made with the first file.
 
     Raises:
-        DuaError: the folder does not exist or cannot be written; said before anything is computed.
+        DuaError: the folder cannot be made or written; said before anything is computed.
     """
-    is_folder = Path(out).is_dir()
+    is_folder = out.endswith(os.sep) or Path(out).is_dir()
     folder = Path(out) if is_folder else Path(out).parent
-    if not folder.is_dir() or (out.endswith(os.sep) and not is_folder):
-        raise DuaError(
-            f"the folder {out if out.endswith(os.sep) else folder} of --out does not exist; make it, or choose another"
-        )
-    if not os.access(folder, os.W_OK):
-        raise DuaError(f"the folder {folder} of --out cannot be written; choose another")
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise DuaError(f"the folder {folder} of --out cannot be made, {there} is a file; choose another")
+    if not os.access(there, os.W_OK):
+        raise DuaError(f"the folder {there} of --out cannot be written; choose another")
     return f"{folder}{os.sep}" if is_folder else f"{out}_"
 
 

@@ -60,7 +60,7 @@ def load_surreal_named(data_dir: str | Path, action: str, smpl_shoulders: str = 
     names = surreal_clips(data_dir, "test")
     found = _find(names, action, (lambda name: name, motion_of, lambda name: base_action(motion_of(name))))
     if found is None:
-        motions = names_like(action, sorted(map(motion_of, names)))
+        motions = names_like(action, sorted(base_action(motion_of(name)) for name in names))
         raise DuaError(f"no clip or motion '{action}' in the test split of {data_dir}; there are: {motions}")
     poses = load_surreal_clip(data_dir, found, "test", smpl_shoulders, downsample)
     return Clip(poses, f"SURREAL {found}", None, _fps(data_dir, "surreal"), downsample)
