@@ -3,7 +3,7 @@
     python conversion.py --epochs 200 --checkpoint 'checkpoint/conversion_h36m_to_smpl/' --format 'h36m'
     python conversion.py --format smpl --architecture map
     python conversion.py --format h36m --data_dir data/demo
-    python conversion.py --evaluate checkpoint/conversion/<run>
+    python conversion.py --evaluate checkpoint/conversion        # the newest run in there, or one: checkpoint/conversion/<run>
 
 `--format h36m` makes Human3.6M's skeleton of SMPL's, `--format smpl` the other way round. Manesco et al., Sensors 2023,
 23(17), 7312; loss 0.9 MSE + 0.1 L1. The converter is linear, so least squares gives the best one in closed form: it is

@@ -1,8 +1,10 @@
 """Errors of any checkpoints on any prepared data sets, in one table.
 
-    python evaluate.py checkpoint/sur_dua/<run> checkpoint/h36m_dua/<run> --data_dir data/demo --on h36m surreal
+    python evaluate.py checkpoint/sur_dua checkpoint/h36m_dua --on h36m surreal
     python evaluate.py checkpoint/prob/*/ --on h36m --keypoints cpn_ft_h36m_dbb --out tables/detected
     python evaluate.py checkpoint/prob/<run> --on h36m surreal --uncertainty --mc_dropout 20 --out tables/prob
+
+A folder of runs stands for its newest run; where no data are named, the run's own are taken.
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
 the network predicts, by the converter in the checkpoint; '-' where there is none. With `--out NAME`, NAME.csv and NAME.tex

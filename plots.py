@@ -1,13 +1,13 @@
 """Figures for a paper from finished runs: errors by joint and by action, training curves, uncertainty against error.
 
-    python plots.py checkpoint/surreal/<run> checkpoint/surreal/<other run> --out figures
+    python plots.py checkpoint/surreal/<run> checkpoint/surreal/<other run> --out figures/
     python plots.py checkpoint/prob/*/ --kind joints actions --labels Martinez SemGCN --width page --out figures/in_domain
     python plots.py checkpoint/prob/<run> --kind uncertainty --data_dir data/demo --dataset surreal --out figures/across
     python plots.py tables/prob_uncertainty.json --out figures/dropout
 
-A RUN is a run folder, a results_*.json in one, or a JSON file of `evaluate.py --uncertainty --out`. Each kind becomes a PDF and a
-PNG (300 dpi), in the width of a column (3.3 in) or of a page (7 in): print them without scaling. Runs that were tested on
-different data are drawn in panels of their own, because their errors do not compare.
+A RUN is a run folder, a folder of runs for its newest, a results_*.json in one, or a JSON file of `evaluate.py --uncertainty
+--out`. Each kind becomes a PDF and a PNG (300 dpi), in the width of a column (3.3 in) or of a page (7 in): print them without
+scaling. Runs that were tested on different data are drawn in panels of their own, because their errors do not compare.
 
 `uncertainty` lets a run's checkpoint predict test data again, without options of the test such as --tta, and shows the true
 errors of joints over the expected ones, in millimetres by the calibration on the source's validation split.

@@ -1,6 +1,6 @@
 """3D poses from the 2D joints that a detector found in a video.
 
-    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
+    python predict.py detections.json --checkpoint checkpoint/prob --image_size 1920 1080 --out poses.npz    # its newest run
     python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
     python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx

@@ -4,7 +4,7 @@
     python train_h36m_dan.py --data_dir data/demo --epochs 6             # open demo data
     python train_h36m_dan.py --no_converter --no_uncertainty --no_domain # no adaptation
     python train_h36m_dan.py --domain_weight 0                           # control: target batches, no adversary
-    python train_h36m_dan.py --evaluate checkpoint/h36m_dua/<run>
+    python train_h36m_dan.py --evaluate checkpoint/h36m_dua              # its newest run
 
 Manesco et al., Sensors 2023, 23(17), 7312. The network learns Human3.6M's skeleton; SURREAL's labels pass through the pose
 converter before errors are counted, and the error against the raw labels is printed beside. Nothing in training sees a label

@@ -6,7 +6,7 @@
     python train_surreal.py --dua --no_converter --no_uncertainty --no_domain  # no adaptation
     python train_surreal.py --dua --domain_weight 0                            # control: target batches, no adversary
     python train_surreal.py --data_dir data/large                              # more poses than fit into memory: --stream
-    python train_surreal.py --evaluate checkpoint/sur_dua/<run>
+    python train_surreal.py --evaluate checkpoint/sur_dua                      # its newest run
 
 `--dua` and `--no_dua` say which experiment it is; without either, a checkpoint folder with 'dua' in its name means DUA.
 

@@ -1,13 +1,13 @@
 """Predictions of a checkpoint on a clip, as an animation, a sheet of frames, or a page to turn them about.
 
-    python viz.py --evaluate checkpoint/prob/<run> --data_dir data/demo --viz_subject S11 --viz_action Kick --viz_output kick.gif
+    python viz.py --evaluate checkpoint/prob --viz_subject S11 --viz_action Kick --viz_output kick.gif
     python viz.py --evaluate checkpoint/surreal/<run> --viz_subject S11 --viz_action SittingDown --viz_output sitting.mp4 --viz_size 3
     python viz.py --compare checkpoint/plain/<run> checkpoint/dua/<run> --viz_subject S9 --viz_action Greeting --viz_output both.html
     python viz.py --evaluate checkpoint/h36m_dua/<run> --dataset surreal --viz_action 01_02 --viz_output run.png
 
 Left the 2D input, then a panel for each checkpoint, then the ground truth. Blue is left, orange is right; joints are tinted by the
 predicted uncertainty. The ending of `--viz_output` says what is made: .gif, .mp4, .png (frames spread over the clip) or .html
-(one page that works offline: drag to turn, scrub in time).
+(one page that works offline: drag to turn, scrub in time). A folder of runs stands for its newest; data are the run's own.
 """
 
 from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)

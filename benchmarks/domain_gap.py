@@ -60,7 +60,11 @@ _METHODS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", default="data/demo", help="folder with both domains (default: %(default)s)")
-    parser.add_argument("--converter", required=True, help="checkpoint or run folder of conversion.py --format h36m")
+    parser.add_argument(
+        "--converter",
+        required=True,
+        help="checkpoint or run folder of conversion.py --format h36m, or a folder of runs for its newest",
+    )
     args = parser.parse_args()
     print(report(args.data_dir, args.converter))
 

@@ -46,7 +46,8 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
     group.add_argument(
         "--converter",
         metavar="FILE",
-        help="checkpoint of conversion.py --format h36m (default: the newest in checkpoint/; if there is none, one is trained)",
+        help="checkpoint of conversion.py --format h36m, its run folder, or a folder of such runs for the newest; one that failed its own check "
+        "is taken only if it is named (default: the newest in checkpoint/; if there is none, one is trained)",
     )
     in_words = "0.001 in DUA, 0.1 in domain" if in_domain else "0.001"
     group.add_argument("--uncertainty_weight", type=float, default=None, help=f"of the uncertainty loss (default: {in_words})")

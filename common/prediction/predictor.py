@@ -2,7 +2,7 @@
 
     from common.predictor import Predictor
 
-    predictor = Predictor.load("checkpoint/prob/<run>")  # any experiment's checkpoint that holds a lifting network
+    predictor = Predictor.load("checkpoint/prob")  # its newest run, or one; any experiment's checkpoint that holds a lifting network
     poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels
     poses.poses_3d, poses.uncertainty, poses.uncertainty_mm, poses.missing
 
@@ -75,7 +75,8 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
-        """The best epoch of a run folder, or the checkpoint of a file. A relative path may also start at the repository.
+        """The best epoch of a run folder, or of the newest in a folder of runs, or the checkpoint of a file. A relative path may also
+        start at the repository.
 
         Args:
             device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.

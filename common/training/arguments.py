@@ -91,9 +91,16 @@ def training_parser(doc: str | None, checkpoint: str, epochs: int, surreal: bool
     run.add_argument(
         "--snapshot", type=int, default=0, help="keep a checkpoint every n epochs; 0: only best and last (default: 0)"
     )
-    run.add_argument("-r", "--resume", metavar="FILE", help="go on with this checkpoint (or run folder), to the same result")
     run.add_argument(
-        "--evaluate", metavar="FILE", help="train nothing, only report the errors of this checkpoint (or run folder)"
+        "-r",
+        "--resume",
+        metavar="FILE",
+        help="go on with this checkpoint (or run folder; of a folder of runs the newest), to the same result",
+    )
+    run.add_argument(
+        "--evaluate",
+        metavar="FILE",
+        help="train nothing, only report the errors of this checkpoint (or run folder; of a folder of runs the newest)",
     )
     run.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     run.add_argument("--seed", type=int, default=0, help="same seed, same machine, same result (default: %(default)s)")
