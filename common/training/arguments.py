@@ -234,15 +234,17 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
             continue
         if name not in given:
             setattr(args, name, value)
-        elif getattr(args, name) != came_to(name, recorded) and (name not in free if resume else name in _ALWAYS_THE_CHECKPOINTS):
+        elif getattr(args, name) != _came_to(name, recorded) and (
+            name not in free if resume else name in _ALWAYS_THE_CHECKPOINTS
+        ):
             raise DuaError(
-                f"{_as_typed(name, getattr(args, name))} differs from {path}, which was trained {_with(came_to(name, recorded))}; leave it out"
+                f"{_as_typed(name, getattr(args, name))} differs from {path}, which was trained {_with(_came_to(name, recorded))}; leave it out"
                 + (" to go on with that run, or start a new one without --resume" if resume else "")
             )
     check_values(args)
 
 
-def came_to(name: str, recorded: Mapping[str, Any]) -> Any:
+def _came_to(name: str, recorded: Mapping[str, Any]) -> Any:
     """What an option was in a run: recorded as None are also those for which the network, or the experiment, has a default."""
     if recorded[name] is None and name in NETWORK_SIZES["martinez"]:
         return NETWORK_SIZES.get(str(recorded.get("network")), {}).get(name)
