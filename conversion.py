@@ -3,7 +3,7 @@
     python conversion.py --epochs 200 --checkpoint 'checkpoint/conversion_h36m_to_smpl/' --format 'h36m'
     python conversion.py --format smpl --architecture map
     python conversion.py --format h36m --data_dir data/demo
-    python conversion.py --evaluate checkpoint/conversion/<run>
+    python conversion.py --evaluate checkpoint/conversion        # the newest run in there, or one: checkpoint/conversion/<run>
 
 `--format h36m` makes Human3.6M's skeleton of SMPL's, `--format smpl` the other way round. Manesco et al., Sensors 2023,
 23(17), 7312; loss 0.9 MSE + 0.1 L1. The converter is linear, so least squares gives the best one in closed form: it is
@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from common.adaptation.conversion_report import conversion_errors, print_report
-from common.adaptation.converter import FORMATS, least_squares
+from common.adaptation.converter import CHECK, FORMATS, least_squares
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TRAIN_SUBJECTS
@@ -25,8 +25,9 @@ from common.datasets.smpl import load_pairs
 from common.evaluation.evaluate import Validation
 from common.evaluation.metrics import mpjpe
 from common.training.arguments import parse_arguments, training_parser
-from common.training.checkpoint import load_checkpoint, rebuild_networks
+from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from common.training.experiment import Experiment
+from common.training.run_log import write_results
 from models.pose_converter import ARCHITECTURES
 
 
@@ -84,11 +85,17 @@ def main() -> None:
             validation=0 if held is None else len(held),
             left_out=pairs.dropped,
         )
-    trained = rebuild_networks(load_checkpoint(run.file), run.file)["converter"].to(run.device)
+    checkpoint = load_checkpoint(run.file)
+    trained = rebuild_networks(checkpoint, run.file)["converter"].to(run.device)
     closed_form = least_squares(inputs, outputs, args.architecture).to(run.device)
-    print_report(
-        run.file, args.format, held is not None, judged.sequences, judged_in, judged_out, trained, closed_form, (inputs, outputs)
+    report = print_report(
+        args.format, held is not None, judged.sequences, judged_in, judged_out, trained, closed_form, (inputs, outputs)
     )
+    if not args.evaluate:  # before conversion.json, which says that the run is done
+        save_checkpoint(run.file, checkpoint | {CHECK: report["trained_against_least_squares"]})
+    path = run.report_file("conversion", plain=True)
+    write_results(path, run.tested_on | report)
+    print(f"\n{path}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Errors of any checkpoints on any prepared data sets, in one table.
 
-    python evaluate.py checkpoint/sur_dua/<run> checkpoint/h36m_dua/<run> --data_dir data/demo --on h36m surreal
+    python evaluate.py checkpoint/sur_dua checkpoint/h36m_dua --on h36m surreal
     python evaluate.py checkpoint/prob/*/ --on h36m --keypoints cpn_ft_h36m_dbb --out tables/detected
     python evaluate.py checkpoint/prob/<run> --on h36m surreal --uncertainty --mc_dropout 20 --out tables/prob
+
+A folder of runs stands for its newest run; where no data are named, the run's own are taken.
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
 the network predicts, by the converter in the checkpoint; '-' where there is none. With `--out NAME`, NAME.csv and NAME.tex
@@ -35,7 +37,7 @@ from common.evaluation.tables import as_csv, as_latex, as_text
 from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
 from common.plotting.uncertainty_figure import plot_uncertainty
-from common.prediction.lifter import load_lifter
+from common.prediction.lifter import load_lifter, own_data
 from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
 from common.uncertainty.report import DEFINITIONS, LEGEND, Judged, judge
@@ -58,8 +60,15 @@ COLUMNS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoint files, or run folders for their best")
-    parser.add_argument("--data_dir", default="data", help="folder with the prepared data sets (default: %(default)s)")
+    parser.add_argument(
+        "checkpoints",
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="checkpoint files, run folders for their best, folders of runs for their newest",
+    )
+    parser.add_argument(
+        "--data_dir", help="folder with the prepared data sets (default: the one that the runs were trained from)"
+    )
     parser.add_argument(
         "--on", nargs="+", choices=("h36m", "surreal"), default=["h36m"], help="data sets to test on (default: h36m)"
     )
@@ -86,26 +95,28 @@ def main() -> None:
         raise DuaError(f"--mc_dropout {args.mc_dropout}: at least 2 passes are needed")
     if args.downsample < 1:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
-    build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
-    given = args.data_dir, args.keypoints, args.smpl_shoulders, args.downsample
+    lifters = [load_lifter(path, device) for path in args.checkpoints]
+    data_dir = args.data_dir or own_data(lifters)
+    if not args.data_dir:
+        print(f"data: {data_dir}")
+    for lifter in lifters:
+        shoulders = lifter.checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
+        if "surreal" in args.on and shoulders != args.smpl_shoulders:
+            raise DuaError(
+                f"{lifter.file} was trained with --smpl_shoulders {shoulders}, not {args.smpl_shoulders}; give the same"
+            )
+    build_demo_if_missing(data_dir)
+    given = data_dir, args.keypoints, args.smpl_shoulders, args.downsample
     read = load_test if args.uncertainty else open_test  # errors can be counted chunk by chunk, ranks and quantiles cannot
     tests = {name: read(name, *given) for name in dict.fromkeys(args.on)}
 
     judged: list[Judged] = []
     rows = []
-    for given in args.checkpoints:
-        lifter = load_lifter(given, device)
+    for lifter in lifters:
         file, checkpoint, networks = lifter.file, lifter.checkpoint, lifter.networks
-        shoulders = checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
-        if "surreal" in tests and shoulders != args.smpl_shoulders:
-            raise DuaError(
-                f"{file} was trained with --smpl_shoulders {shoulders}, SURREAL was read with {args.smpl_shoulders}; give the same"
-            )
         if args.uncertainty:
-            judged += judge(
-                file, checkpoint, networks, list(tests.values()), device, args.data_dir, args.downsample, args.mc_dropout
-            )
+            judged += judge(file, checkpoint, networks, list(tests.values()), device, data_dir, args.downsample, args.mc_dropout)
         else:
             rows += error_rows(checkpoint, networks, list(tests.values()), device)
     if args.uncertainty:

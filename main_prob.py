@@ -3,8 +3,8 @@
     python main_prob.py --data_dir data/demo --epochs 6      # open demo data (python data/prepare_data_demo.py)
     python main_prob.py                                      # Human3.6M, ground-truth 2D (data/README.md)
     python main_prob.py --keypoints cpn_ft_h36m_dbb          # Human3.6M, detected 2D
-    python main_prob.py --evaluate checkpoint/prob/<run>     # test errors of a trained run
-    python main_prob.py --resume checkpoint/prob/<run>       # go on with a run that was stopped
+    python main_prob.py --evaluate checkpoint/prob           # test errors of the newest run in there, or of one: checkpoint/prob/<run>
+    python main_prob.py --resume checkpoint/prob             # go on with it, if it was stopped
 
 Network: Martinez et al., ICCV 2017. Uncertainty: Manesco et al., Sensors 2023, 23(17), 7312, here in domain.
 Subjects S1 S5 S6 S7 S8 train, a tenth of their clips is held out and chooses the best epoch, S9 and S11 test.

@@ -1,13 +1,13 @@
 """Figures for a paper from finished runs: errors by joint and by action, training curves, uncertainty against error.
 
-    python plots.py checkpoint/surreal/<run> checkpoint/surreal/<other run> --out figures
+    python plots.py checkpoint/surreal/<run> checkpoint/surreal/<other run> --out figures/
     python plots.py checkpoint/prob/*/ --kind joints actions --labels Martinez SemGCN --width page --out figures/in_domain
     python plots.py checkpoint/prob/<run> --kind uncertainty --data_dir data/demo --dataset surreal --out figures/across
     python plots.py tables/prob_uncertainty.json --out figures/dropout
 
-A RUN is a run folder, a results_*.json in one, or a JSON file of `evaluate.py --uncertainty --out`. Each kind becomes a PDF and a
-PNG (300 dpi), in the width of a column (3.3 in) or of a page (7 in): print them without scaling. Runs that were tested on
-different data are drawn in panels of their own, because their errors do not compare.
+A RUN is a run folder, a folder of runs for its newest, a results_*.json in one, or a JSON file of `evaluate.py --uncertainty
+--out`. Each kind becomes a PDF and a PNG (300 dpi), in the width of a column (3.3 in) or of a page (7 in): print them without
+scaling. Runs that were tested on different data are drawn in panels of their own, because their errors do not compare.
 
 `uncertainty` lets a run's checkpoint predict test data again, without options of the test such as --tta, and shows the true
 errors of joints over the expected ones, in millimetres by the calibration on the source's validation split.
@@ -40,7 +40,7 @@ from common.plotting.finished_runs import (
     spread_of,
     with_oracle,
 )
-from common.prediction.lifter import load_lifter
+from common.prediction.lifter import load_lifter, own_data
 from common.uncertainty.report import CONSTANT, judge
 
 KINDS = ("joints", "actions", "curves", "uncertainty")
@@ -49,9 +49,14 @@ KINDS = ("joints", "actions", "curves", "uncertainty")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", help="run folders, results_*.json, or *_uncertainty.json of evaluate.py"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run folders, folders of runs for their newest, results_*.json, or *_uncertainty.json of evaluate.py",
     )
-    parser.add_argument("--out", metavar="NAME", required=True, help="a folder that exists, or the beginning of the files' names")
+    parser.add_argument(
+        "--out", metavar="NAME", required=True, help="a folder (NAME/, or one that is there), or how the files' names begin"
+    )
     parser.add_argument("--kind", nargs="+", choices=KINDS, help="what to draw (default: all that the runs have)")
     parser.add_argument("--labels", nargs="+", metavar="NAME", help="a name for each RUN (default: what the results say of it)")
     parser.add_argument("--width", choices=list(WIDTHS), default="column", help="3.3 or 7 inches (default: %(default)s)")
@@ -97,19 +102,18 @@ def main() -> None:
 
 
 def output_stem(out: str) -> str:
-    """What the files' names begin with: `out`/ of a folder, else `out`_.
+    """What the files' names begin with: `out`/ of a folder, else `out`_. A folder that is not there is made with the first file.
 
     Raises:
-        DuaError: the folder does not exist or cannot be written; said before anything is computed.
+        DuaError: the folder cannot be made or written; said before anything is computed.
     """
-    is_folder = Path(out).is_dir()
+    is_folder = out.endswith(os.sep) or Path(out).is_dir()
     folder = Path(out) if is_folder else Path(out).parent
-    if not folder.is_dir() or (out.endswith(os.sep) and not is_folder):
-        raise DuaError(
-            f"the folder {out if out.endswith(os.sep) else folder} of --out does not exist; make it, or choose another"
-        )
-    if not os.access(folder, os.W_OK):
-        raise DuaError(f"the folder {folder} of --out cannot be written; choose another")
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise DuaError(f"the folder {folder} of --out cannot be made, {there} is a file; choose another")
+    if not os.access(there, os.W_OK):
+        raise DuaError(f"the folder {there} of --out cannot be written; choose another")
     return f"{folder}{os.sep}" if is_folder else f"{out}_"
 
 
@@ -170,7 +174,7 @@ def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
     lifter = load_lifter(run.checkpoint, device)
     checkpoint = lifter.checkpoint
     recorded = checkpoint["arguments"]
-    data_dir = args.data_dir or recorded["data_dir"]
+    data_dir = args.data_dir or own_data([lifter])
     build_demo_if_missing(data_dir)
     name = args.dataset or checkpoint["target"] or checkpoint["source"]
     shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]

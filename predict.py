@@ -1,6 +1,6 @@
 """3D poses from the 2D joints that a detector found in a video.
 
-    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
+    python predict.py detections.json --checkpoint checkpoint/prob --image_size 1920 1080 --out poses.npz    # its newest run
     python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
     python predict.py openpose_folder --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
@@ -38,7 +38,13 @@ _FPS = 30.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints, or a folder of one a frame")
-    parser.add_argument("-c", "--checkpoint", required=True, metavar="RUN", help="run folder (its best epoch), or a checkpoint")
+    parser.add_argument(
+        "-c",
+        "--checkpoint",
+        required=True,
+        metavar="RUN",
+        help="run folder (its best epoch), a folder of runs (its newest), or a checkpoint",
+    )
     parser.add_argument(
         "-o", "--out", action="append", default=[], metavar="FILE", help="poses in .npz, .json, .csv or .bvh; may be repeated"
     )

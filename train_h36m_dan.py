@@ -4,7 +4,7 @@
     python train_h36m_dan.py --data_dir data/demo --epochs 6             # open demo data
     python train_h36m_dan.py --no_converter --no_uncertainty --no_domain # no adaptation
     python train_h36m_dan.py --domain_weight 0                           # control: target batches, no adversary
-    python train_h36m_dan.py --evaluate checkpoint/h36m_dua/<run>
+    python train_h36m_dan.py --evaluate checkpoint/h36m_dua              # its newest run
 
 Manesco et al., Sensors 2023, 23(17), 7312. The network learns Human3.6M's skeleton; SURREAL's labels pass through the pose
 converter before errors are counted, and the error against the raw labels is printed beside. Nothing in training sees a label
@@ -21,6 +21,7 @@ from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import UnlabelledPoses
 from common.datasets.streamed import Streamed
 from common.datasets.surreal_stream import open_surreal_2d, open_surreal_test
+from common.errors import DuaError
 from common.training.arguments import parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.networks import add_network_arguments
@@ -33,6 +34,11 @@ def main() -> None:
     args = parse_arguments(parser)
 
     check_adaptation(args, source="h36m")
+    for name in ("actions", "keypoints"):
+        if args.evaluate and name in args.given:
+            raise DuaError(
+                f"--{name} chooses what is learnt of Human3.6M, and the test is SURREAL's; leave it out with --evaluate"
+            )
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample)

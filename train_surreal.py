@@ -6,7 +6,7 @@
     python train_surreal.py --dua --no_converter --no_uncertainty --no_domain  # no adaptation
     python train_surreal.py --dua --domain_weight 0                            # control: target batches, no adversary
     python train_surreal.py --data_dir data/large                              # more poses than fit into memory: --stream
-    python train_surreal.py --evaluate checkpoint/sur_dua/<run>
+    python train_surreal.py --evaluate checkpoint/sur_dua                      # its newest run
 
 `--dua` and `--no_dua` say which experiment it is; without either, a checkpoint folder with 'dua' in its name means DUA.
 
@@ -28,7 +28,7 @@ from common.compute.distributed import run_together
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import UnlabelledPoses
 from common.datasets.surreal_stream import open_surreal, open_surreal_test
-from common.evaluation.losses import UNCERTAINTY_LOSSES
+from common.evaluation.losses import UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS
 from common.training.arguments import Arguments, parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.in_domain import train_in_domain
@@ -54,7 +54,7 @@ def in_domain(args: Arguments) -> None:
         run.report(test)
         return
     pose_loss = F.l1_loss if args.network == "martinez" else F.mse_loss
-    weight = 0.1 if args.uncertainty_weight is None else args.uncertainty_weight
+    weight = UNCERTAINTY_WEIGHTS["in domain"] if args.uncertainty_weight is None else args.uncertainty_weight
 
     def objective(poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> dict[str, Tensor]:
         pose = pose_loss(poses_3d[:, 1:], targets_3d[:, 1:])

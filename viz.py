@@ -1,13 +1,13 @@
 """Predictions of a checkpoint on a clip, as an animation, a sheet of frames, or a page to turn them about.
 
-    python viz.py --evaluate checkpoint/prob/<run> --data_dir data/demo --viz_subject S11 --viz_action Kick --viz_output kick.gif
+    python viz.py --evaluate checkpoint/prob --viz_subject S11 --viz_action Kick --viz_output kick.gif
     python viz.py --evaluate checkpoint/surreal/<run> --viz_subject S11 --viz_action SittingDown --viz_output sitting.mp4 --viz_size 3
     python viz.py --compare checkpoint/plain/<run> checkpoint/dua/<run> --viz_subject S9 --viz_action Greeting --viz_output both.html
     python viz.py --evaluate checkpoint/h36m_dua/<run> --dataset surreal --viz_action 01_02 --viz_output run.png
 
 Left the 2D input, then a panel for each checkpoint, then the ground truth. Blue is left, orange is right; joints are tinted by the
 predicted uncertainty. The ending of `--viz_output` says what is made: .gif, .mp4, .png (frames spread over the clip) or .html
-(one page that works offline: drag to turn, scrub in time).
+(one page that works offline: drag to turn, scrub in time). A folder of runs stands for its newest; data are the run's own.
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -22,7 +22,7 @@ from common.datasets.views import canonical_rotations, screen_intrinsics
 from common.errors import DuaError
 from common.files.arrays import require_file
 from common.geometry.camera import image_coordinates
-from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter
+from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter, own_data
 from common.prediction.picture import warn_if_outside
 from common.rendering.outputs import check_output, write_scene
 from common.rendering.panels import prediction_panels, short_names
@@ -33,7 +33,9 @@ from common.training.arguments import check_fps
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--evaluate", metavar="FILE", help="checkpoint, or run folder for its best")
+    parser.add_argument(
+        "--evaluate", metavar="FILE", help="checkpoint, or run folder for its best, or a folder of runs for its newest"
+    )
     parser.add_argument("--compare", nargs="+", default=[], metavar="FILE", help="checkpoints to show beside it")
     parser.add_argument(
         "--titles", nargs="+", metavar="NAME", help="of the checkpoints' panels (default: what the checkpoints are)"
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     data = parser.add_argument_group("clip")
     data.add_argument("--dataset", choices=("h36m", "surreal"), default="h36m", help="(default: %(default)s)")
-    data.add_argument("--data_dir", default="data", help="folder with the prepared data sets (default: %(default)s)")
+    data.add_argument("--data_dir", help="folder with the prepared data sets (default: the one that the run was trained from)")
     data.add_argument("-k", "--keypoints", help="2D joints of Human3.6M: gt, cpn_ft_h36m_dbb, ... (default: gt)")
     data.add_argument("--viz_subject", metavar="S11", help="subject of Human3.6M")
     data.add_argument(
@@ -62,24 +64,25 @@ def main() -> None:
     picture.add_argument("--fps", type=float, help="frames shown a second (default: the recording's, over --viz_downsample)")
     args = parser.parse_args()
     check(args)
-    build_demo_if_missing(args.data_dir)
     device = choose_device(args.device)
 
     given = ([args.evaluate] if args.evaluate else []) + args.compare
     if args.titles and len(args.titles) != len(given):
         raise DuaError(f"--titles names {len(args.titles)} of {len(given)} checkpoints; name all, in their order, or none")
     lifters = [load_lifter(path, device, args.architecture) for path in given]
+    data_dir = args.data_dir or own_data(lifters)
+    if not args.data_dir:
+        print(f"data: {data_dir}")
+    build_demo_if_missing(data_dir)
     if args.dataset == "h36m":
         keypoints = args.keypoints or "gt"
-        clip = load_h36m_clip(
-            args.data_dir, args.viz_subject, args.viz_action, args.viz_camera or 0, keypoints, args.viz_downsample
-        )
+        clip = load_h36m_clip(data_dir, args.viz_subject, args.viz_action, args.viz_camera or 0, keypoints, args.viz_downsample)
     else:
         keypoints = "gt"
         shoulders = {lifter.checkpoint["arguments"].get("smpl_shoulders", "shoulder") for lifter in lifters}
         if len(shoulders) > 1:
             raise DuaError("the checkpoints were trained with different --smpl_shoulders; show them apart")
-        clip = load_surreal_named(args.data_dir, args.viz_action, shoulders.pop(), args.viz_downsample)
+        clip = load_surreal_named(data_dir, args.viz_action, shoulders.pop(), args.viz_downsample)
     if args.viz_limit is not None:
         clip = first_frames(clip, args.viz_limit)
 

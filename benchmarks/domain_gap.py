@@ -31,7 +31,6 @@ from common.datasets.surreal import load_surreal
 from common.evaluation.losses import mkmmd
 from common.evaluation.tables import as_text
 from common.geometry.skeleton import JOINT_NAMES
-from common.training.checkpoint import BEST, checkpoint_file
 
 # The real data sets, as far as figures are published. SURREAL: its public renderer (the camera's distance is drawn about 8 m, of
 # which the first frame's pelvis takes about 1; level; the pelvis in the middle) and SMPL's mean rest pose (Loper et al. 2015).
@@ -62,15 +61,19 @@ _METHODS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", default="data/demo", help="folder with both domains (default: %(default)s)")
-    parser.add_argument("--converter", required=True, help="checkpoint or run folder of conversion.py --format h36m")
+    parser.add_argument(
+        "--converter",
+        required=True,
+        help="checkpoint or run folder of conversion.py --format h36m, or a folder of runs for its newest",
+    )
     args = parser.parse_args()
-    build_demo_if_missing(args.data_dir)
     print(report(args.data_dir, args.converter))
 
 
 def report(data_dir: str, converter_file: str | Path) -> str:
     """The whole report as text."""
-    converter, _ = load_converter(checkpoint_file(converter_file, BEST), "h36m", "shoulder")
+    converter, _ = load_converter(converter_file, "h36m", "shoulder")
+    build_demo_if_missing(data_dir)
     h36m = load_h36m(data_dir, subjects=TRAIN_SUBJECTS, downsample=5)
     surreal = load_surreal(data_dir, "train", downsample=5)
     parts = [

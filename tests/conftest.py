@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from common.adaptation.converter import CHECK
+from common.training.checkpoint import BEST, load_checkpoint, save_checkpoint
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -28,10 +31,14 @@ def demo(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def converter(demo, tmp_path_factory):
-    """A run folder of `conversion.py --format h36m` on the demo, trained no longer than it takes to be one."""
+    """A run folder of `conversion.py --format h36m` on the demo, trained no longer than it takes to be one, but without the verdict
+    that it deserves: every script that it is named to would warn of it."""
     out = tmp_path_factory.mktemp("converter")
     process = run_script(
         "conversion.py", "--data_dir", demo, "--checkpoint", out, "--device", "cpu", "--epochs", 1, "--batch_size", 256
     )
     assert process.returncode == 0, process.stderr
-    return next(out.iterdir())
+    run = next(out.iterdir())
+    checkpoint = load_checkpoint(run / BEST)
+    save_checkpoint(run / BEST, checkpoint | {CHECK: dict.fromkeys(checkpoint[CHECK], 0.0)})
+    return run

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from common.errors import names_like
 from tests.conftest import ROOT
 
 SCRIPT = """
@@ -64,3 +65,16 @@ def test_names_that_a_terminal_cannot_show_are_escaped():
     process = ran("print('b\\u00fccher.npz')", stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
     assert process.returncode == 0, process.stderr
     assert process.stdout == "b\\xfccher.npz\n"
+
+
+def test_of_many_names_those_that_are_like_the_wanted_one_are_told():
+    assert names_like("Wlak", ["Walk", "Run"]) == "Walk, Run"
+    words = [f"{action} {take}" for action in ("Eating", "Greeting", "Posing") for take in range(4)]
+    many = [f"S{subject}/{word}/{camera}" for subject in (1, 5, 6, 7, 8, 9, 11) for word in words for camera in range(4)]
+    *told, count = names_like("s9/greting 2", many).split(", ")
+    assert len(told) == 12
+    assert all(name.startswith("S9/Greeting") for name in told)
+    assert told[0].startswith("S9/Greeting 2")
+    assert count == "... (336 in all)"
+    assert set(names_like("Posing 3/2", many).split(", ")[:7]) == {f"S{subject}/Posing 3/2" for subject in (1, 5, 6, 7, 8, 9, 11)}
+    assert names_like(None, many).startswith("S1/Eating 0/0, S1/Eating 0/1, ")

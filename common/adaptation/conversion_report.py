@@ -1,18 +1,16 @@
 """What `conversion.py` reports: the error between two skeletons before and after conversion."""
 
 from collections.abc import Sequence as SequenceOf
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from common.adaptation.converter import TOLERANCE, failed_check
 from common.datasets.poses import Sequence
 from common.evaluation.metrics import joint_errors, mpjpe, p_mpjpe
 from common.geometry.skeleton import JOINT_NAMES
-from common.training.run_log import write_results
 
-_TOLERANCE = 0.05
 _COLUMNS = ("before", "after", "least squares")
 
 
@@ -28,7 +26,6 @@ def conversion_errors(converter: nn.Module, inputs: Tensor, outputs: Tensor) -> 
 
 @torch.no_grad()
 def print_report(
-    file: Path,
     made: str,
     held_out: bool,
     sequences: SequenceOf[Sequence],
@@ -37,8 +34,8 @@ def print_report(
     trained: nn.Module,
     closed_form: nn.Module,
     training_pairs: tuple[Tensor, Tensor],
-) -> None:
-    """Print errors per joint and per action on held-out pairs, in millimetres, and keep them as `conversion.json`.
+) -> dict[str, Any]:
+    """Print errors per joint and per action on held-out pairs, in millimetres; returns what `conversion.json` keeps of them.
 
     Without `held_out` (`--select last`) they are the training pairs, and it says so. Columns: the two skeletons as they are; after
     the trained converter; after the closed-form one. The two are compared on the pairs that both were fitted to as well: there a
@@ -69,17 +66,14 @@ def print_report(
         f"trained against least squares: {'held out' if held_out else 'on these'} {distances['held_out']:+.1%}, "
         f"on the training pairs {distances['training_pairs']:+.1%}"
     )
-    if max(distances.values()) >= _TOLERANCE:
-        print(f"  that is more than {_TOLERANCE:.0%}: training did not reach the best converter; train longer, --epochs")
-    path = file.parent / "conversion.json"
-    written: dict[str, Any] = {
+    if failed_check(distances):
+        print(f"  that is more than {TOLERANCE:.0%}: training did not reach the best converter; train longer, --epochs")
+    return {
         "format": made,
         "columns": _COLUMNS,
         "unit": "mm",
         "joints": rows,
         "actions": per_action,
         "mean": mean,
+        "trained_against_least_squares": distances,
     }
-    written["trained_against_least_squares"] = distances
-    write_results(path, written)
-    print(f"\n{path}")

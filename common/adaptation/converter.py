@@ -11,17 +11,22 @@ from typing import Any, TypeVar, overload
 import torch
 from torch import Tensor, nn
 
-from common.compute.distributed import alone, from_main
+from common.compute.distributed import alone, from_main, is_main
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.errors import DuaError
-from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
+from common.training.checkpoint import BEST, CONFIG, checkpoint_file, load_checkpoint, rebuild_networks
 from models.pose_converter import PoseConverter
 
 FORMATS = {"h36m": ("smpl", "h36m"), "smpl": ("h36m", "smpl")}
 """`--format` says which skeleton comes out: {format: (definition that goes in, definition that comes out)}."""
 
 A = TypeVar("A", Poses, Streamed[Poses])
+
+CHECK = "against_least_squares"
+"""Entry of a converter's checkpoint: {pairs: how much more it errs than the closed form does, as a share}. Older ones have none."""
+TOLERANCE = 0.05
+"""What that may be; a converter that errs more has failed its own check."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,15 +68,26 @@ def convert_labels(poses: Poses | Streamed[Poses], converter: nn.Module) -> Pose
     return replace(poses, targets_3d=converter.convert(poses.targets_3d.to(device)).to(poses.targets_3d.device))
 
 
+def failed_check(distances: Mapping[str, float]) -> bool:
+    """Whether a converter errs more than the tolerance beyond least squares on any of the pairs (see `CHECK`)."""
+    return not all(distance < TOLERANCE for distance in distances.values())  # NaN fails
+
+
 def load_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Module, dict[str, Any]]:
-    """(converter, description) of a checkpoint of `conversion.py`.
+    """(converter, description) of a checkpoint of `conversion.py` that was named; if it failed its own check, a warning is printed.
 
     Raises:
         DuaError: the file holds no converter, or one to another skeleton than `wanted`, or for other `--smpl_shoulders`.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / BEST
+    network, description, complaint = _checked_converter(path, wanted, shoulders)
+    if complaint and is_main():
+        print(f"warning: {complaint}; what is learnt with it is no better", file=sys.stderr)
+    return network, description
+
+
+def _checked_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Module, dict[str, Any], str | None]:
+    """What `load_converter` returns and raises, and what the converter's own check has against it, if anything."""
+    path = checkpoint_file(path, BEST)
     checkpoint = load_checkpoint(path)
     if checkpoint["experiment"] != "conversion" or "converter" not in checkpoint["networks"]:
         raise DuaError(
@@ -83,7 +99,14 @@ def load_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Mo
     learnt = checkpoint["arguments"].get("smpl_shoulders", shoulders)
     if learnt != shoulders:
         raise DuaError(f"{path} was trained with --smpl_shoulders {learnt}, this run has {shoulders}; give both the same")
-    return rebuild_networks(checkpoint, path)["converter"], checkpoint["networks"]["converter"]
+    network, description = rebuild_networks(checkpoint, path)["converter"], checkpoint["networks"]["converter"]
+    distances = checkpoint.get(CHECK, {})
+    if not isinstance(distances, dict) or not all(isinstance(distance, float) for distance in distances.values()):
+        raise DuaError(f"{path}: its {CHECK} is not what conversion.py writes; give another converter")
+    if not failed_check(distances):
+        return network, description, None
+    worst = max(distance for distance in distances.values() if not distance < TOLERANCE)
+    return network, description, f"{path} failed its own check: it errs {worst:.0%} more than the best converter of its pairs"
 
 
 def newest_converter(root: str | Path, wanted: str, shoulders: str) -> Path | None:
@@ -91,12 +114,12 @@ def newest_converter(root: str | Path, wanted: str, shoulders: str) -> Path | No
     found = sorted(Path(root).glob(f"**/{BEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
         # config.json says it without reading the weights of every run.
-        config = path.parent / "config.json"
+        config = path.parent / CONFIG
         # conversion.json is written last: without it the training was cut off, or still goes on.
         finished = (path.parent / "conversion.json").exists()
         if finished and config.exists() and '"experiment": "conversion"' in config.read_text(errors="replace"):
             try:
-                load_converter(path, wanted, shoulders)
+                _checked_converter(path, wanted, shoulders)
             except DuaError:  # to the other skeleton, or damaged
                 continue
             return path
@@ -110,7 +133,7 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
     on the script's data, shoulders and device.
 
     Raises:
-        DuaError: the given file is unusable, or training one failed.
+        DuaError: the given file is unusable, training one failed, or the newest failed its own check: that one must be named.
     """
     if given:
         print(f"converter: {given}, as --converter says")
@@ -124,7 +147,13 @@ def find_or_train_converter(given: str | None, wanted: str, args: argparse.Names
         print(
             f"  note: this run's data is {args.data_dir}; train its own with conversion.py --format {wanted}, or name one with --converter"
         )
-    return load_converter(path, wanted, args.smpl_shoulders)
+    network, description, complaint = _checked_converter(path, wanted, args.smpl_shoulders)
+    if complaint:
+        raise DuaError(
+            f"{complaint}; train one for longer: python conversion.py --format {wanted} --data_dir {args.data_dir} --epochs N, or name one "
+            "with --converter"
+        )
+    return network, description
 
 
 def _train_converter(wanted: str, args: argparse.Namespace) -> Path:

@@ -19,7 +19,7 @@ from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.views import canonical
 from common.errors import DuaError
 from common.evaluation.evaluate import Validation, validate, validation_errors
-from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, domain_loss
+from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS, domain_loss
 from common.evaluation.metrics import mpjpe
 from common.geometry.skeleton import NUM_JOINTS
 from common.training.arguments import Arguments
@@ -47,7 +47,8 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
     group.add_argument(
         "--converter",
         metavar="FILE",
-        help="checkpoint of conversion.py --format h36m (default: the newest in checkpoint/; if there is none, one is trained)",
+        help="checkpoint of conversion.py --format h36m, its run folder, or a folder of such runs for the newest; one that failed its own check "
+        "is taken only if it is named (default: the newest in checkpoint/; if there is none, one is trained)",
     )
     in_words = "0.001 in DUA, 0.1 in domain" if in_domain else "0.001"
     group.add_argument("--uncertainty_weight", type=float, default=None, help=f"of the uncertainty loss (default: {in_words})")
@@ -138,7 +139,7 @@ def dua_loss(
     pose = F.mse_loss(poses_s[:, 1:], targets_s[:, 1:]) + 0.1 * F.l1_loss(poses_s[:, 1:], targets_s[:, 1:])
     terms = {"loss": pose, "pose_loss": pose, "mpjpe": mpjpe(poses_s, targets_s).mean()}
     if args.uncertainty_on:
-        weight = 0.001 if args.uncertainty_weight is None else args.uncertainty_weight
+        weight = UNCERTAINTY_WEIGHTS["DUA"] if args.uncertainty_weight is None else args.uncertainty_weight
         estimated = networks["uncertainty"](features_s)
         terms["uncertainty_loss"] = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_s, targets_s)
         terms["loss"] = terms["loss"] + weight * terms["uncertainty_loss"]

@@ -6,10 +6,12 @@ that was stopped can go on with another number of them. Process 0 alone prints a
 """
 
 import functools
+import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from common.errors import DuaError
+from common.errors import DuaError, one_line
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -35,7 +37,7 @@ _groups: list[dist.ProcessGroup] = []
 Python's lock, which they may be waiting for."""
 
 _CPU = torch.device("cpu")
-_FAILED = "dua/failed"
+_FAILED, _WHY = "dua/failed", "dua/why"
 
 
 def world_size() -> int:
@@ -63,10 +65,11 @@ def run_together(main: Callable[[], None]) -> None:
 
     A `DuaError` in any process is said by the first that has one; all leave with exit code 2, and when torchrun starts them
     again (`--max_restarts`), they leave at once: what is wrong with an input does not mend itself. A process whose peers are
-    gone leaves with exit code 1.
+    gone leaves with exit code 1. Torchrun reports of them in forty lines of its own, in the last of which ours stands once more.
     """
     store = _torchrun_store()
     if store.check([_FAILED]):
+        _tell_torchrun(store.get(_WHY).decode())
         raise SystemExit(2)
     # Torchrun counts attempts; when machines join or leave, only the number of processes changes.
     attempt = f"dua/attempt_{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}_{os.environ['WORLD_SIZE']}"
@@ -74,7 +77,9 @@ def run_together(main: Callable[[], None]) -> None:
         try:
             main()
             sys.stdout.flush()
-        except (DuaError, OSError):
+        except (DuaError, OSError) as error:
+            _tell_torchrun(str(error))
+            store.set(_WHY, str(error))
             if store.add(_FAILED, 1) > 1:
                 raise SystemExit(2) from None  # it is being said
             raise
@@ -86,9 +91,20 @@ def run_together(main: Callable[[], None]) -> None:
             if not _peer_is_gone(error):
                 raise
             if store.check([_FAILED]):
+                _tell_torchrun(store.get(_WHY).decode())
                 raise SystemExit(2) from None
             print(f"process {rank()}: another process of the run is gone ({str(error).splitlines()[0][:200]})", file=sys.stderr)
             raise SystemExit(1) from None
+
+
+def _tell_torchrun(why: str) -> None:
+    """Leave what went wrong where torchrun's report of processes that ended looks for it, in its own layout."""
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path:
+        line = f"error: {one_line(why)}"
+        message = {"message": line, "extraInfo": {"py_callstack": line, "timestamp": str(int(time.time()))}}
+        with suppress(OSError):  # it is told already
+            Path(path).write_text(json.dumps({"message": message}))
 
 
 @contextmanager

@@ -8,13 +8,12 @@ from pathlib import Path
 from common.datasets.h36m import load_h36m
 from common.datasets.poses import Poses, base_action
 from common.datasets.surreal import load_surreal_clip, motion_of, surreal_clips
-from common.errors import DuaError, short_reason
+from common.errors import DuaError, names_like, short_reason
 from common.geometry.camera import Camera
 from common.geometry.h36m_cameras import h36m_cameras
 
 _FPS = {"h36m": 50.0, "surreal": 30.0}
 """Of the recordings, where no `dataset.json` of a built data set says otherwise."""
-_LISTED = 60  # names in a message: SURREAL has thousands
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def load_h36m_clip(
     actions = list(dict.fromkeys(sequence.action for sequence in everything.sequences))
     found = _find(actions, action, (lambda name: name, base_action))
     if found is None:
-        raise DuaError(f"no action '{action}' of {subject} in {data_dir}; there are: {_listed(actions)}")
+        raise DuaError(f"no action '{action}' of {subject} in {data_dir}; there are: {names_like(action, sorted(actions))}")
     lens = h36m_cameras(subject)[camera]
     poses = everything.select(lambda sequence: sequence.action == found and sequence.camera == lens.name)
     return Clip(poses, f"{subject} {found}, camera {camera}", lens, _fps(data_dir, "h36m"), downsample)
@@ -61,9 +60,8 @@ def load_surreal_named(data_dir: str | Path, action: str, smpl_shoulders: str = 
     names = surreal_clips(data_dir, "test")
     found = _find(names, action, (lambda name: name, motion_of, lambda name: base_action(motion_of(name))))
     if found is None:
-        raise DuaError(
-            f"no clip or motion '{action}' in the test split of {data_dir}; there are: {_listed(map(motion_of, names))}"
-        )
+        motions = names_like(action, sorted(base_action(motion_of(name)) for name in names))
+        raise DuaError(f"no clip or motion '{action}' in the test split of {data_dir}; there are: {motions}")
     poses = load_surreal_clip(data_dir, found, "test", smpl_shoulders, downsample)
     return Clip(poses, f"SURREAL {found}", None, _fps(data_dir, "surreal"), downsample)
 
@@ -93,12 +91,6 @@ def _find(names: list[str], wanted: str, readings: Iterable[Callable[[str], str]
 
 def _plain(name: str) -> str:
     return name.casefold().replace("_", " ").strip()
-
-
-def _listed(names: Iterable[str]) -> str:
-    distinct = sorted(dict.fromkeys(names))
-    more = f", and {len(distinct) - _LISTED} more" if len(distinct) > _LISTED else ""
-    return ", ".join(distinct[:_LISTED]) + more
 
 
 def _fps(data_dir: str | Path, domain: str) -> float:

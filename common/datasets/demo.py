@@ -16,13 +16,18 @@ _ROOT = Path(__file__).resolve().parents[2]
 DEMO = _ROOT / "data" / "demo"
 
 
+def is_demo(data_dir: str | Path) -> bool:
+    """Whether it is the folder of the demo data, built or not."""
+    return os.path.realpath(data_dir) == str(DEMO)  # `Path.resolve` raises on links that lead back to themselves
+
+
 def build_demo_if_missing(data_dir: str | Path) -> None:
     """Build the demo data if `data_dir` is its folder and it is not there, or of an older format, which takes seconds.
 
     Raises:
         DuaError: the builder failed; it has said why.
     """
-    if os.path.realpath(data_dir) != str(DEMO):  # `Path.resolve` raises on links that lead back to themselves
+    if not is_demo(data_dir):
         return
     try:
         if json.loads((DEMO / "dataset.json").read_text())["format"] == DATASET_FORMAT:

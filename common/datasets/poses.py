@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import DuaError, short_reason
+from common.errors import DuaError, names_like, short_reason
 
 VALIDATION_FRACTION = 0.1
 _VALIDATION_SEED = 0  # not the run's seed: runs of different seeds must be chosen on the same poses
@@ -187,8 +187,8 @@ def choose_actions(available: Iterable[str], wanted: str, name: str) -> set[str]
     for word in filter(None, (part.strip() for part in wanted.split(","))):
         found = {action for action in available if word in (action, base_action(action))}
         if not found:
-            known = ", ".join(sorted({base_action(action) for action in available}))
-            raise DuaError(f"no action '{word}' in {name}; it has: {known}")
+            known = sorted({base_action(action) for action in available})
+            raise DuaError(f"no action '{word}' in {name}; it has: {names_like(word, known)}")
         chosen |= found
     if not chosen:
         raise DuaError(f"--actions '{wanted}' names no action; write '*' or a comma list")

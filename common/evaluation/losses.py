@@ -53,6 +53,8 @@ def gaussian_nll(sigma: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
 
 UNCERTAINTY_LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"relative": uncertainty_loss, "nll": gaussian_nll}
 """By `--uncertainty_loss`: (estimator's output, predicted, target) -> scalar."""
+UNCERTAINTY_WEIGHTS = {"in domain": 0.1, "DUA": 0.001}
+"""Of that loss beside the poses' where `--uncertainty_weight` is not given, as the paper has them."""
 
 
 def domain_loss(classifier: nn.Module, poses_s: Tensor, poses_t: Tensor, coefficient: float) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import DuaError
-from common.training.checkpoint import BEST
+from common.training.checkpoint import BEST, CONFIG, run_of
 from common.training.facts import ORACLE
 from common.uncertainty.report import CONSTANT
 from common.uncertainty.scores import SPREAD
@@ -67,12 +67,12 @@ class Spread:
 
 
 def read_run(path: str | Path) -> Run:
-    """The results in a run folder, or a results_*.json by its name.
+    """The results in a run folder, of a folder of runs the newest, or a results_*.json by its name.
 
     Raises:
         DuaError: there are none (the message says what makes them), or they are damaged or of something else.
     """
-    path = Path(path)
+    path = run_of(path, "results.json")
     file = path if path.is_file() else path / "results.json"
     if not file.exists():
         raise DuaError(_why_no_results(path))
@@ -208,8 +208,8 @@ def _why_no_results(path: Path) -> str:
         return f"{path} does not exist; give a run folder, such as checkpoint/prob/<time>"
     if (path / "conversion.json").exists():
         return f"{path} is a run of conversion.py, which has no errors of poses; give runs of the training scripts"
-    if (path / "config.json").exists():
-        config = _read_json(path / "config.json")
+    if (path / CONFIG).exists():
+        config = _read_json(path / CONFIG)
         command = str(config.get("command", "")) if isinstance(config, dict) else ""
         script = Path(command.split(".py")[0]).name or "SCRIPT"
         return f"{path} has no results.json, which a run writes at its end; finish it: python {script}.py --resume {path}"

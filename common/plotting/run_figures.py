@@ -58,7 +58,7 @@ def training_curves(
         low = min(min(logs[i][1]) for i in shown)
         highest = max(max(logs[i][1]) for i in shown)
         axis.set(xlabel="epoch", ylabel="MPJPE, mm", ylim=(max(0, low - 0.25 * (top - low)), top))
-        title = printable(panel, int(inches / across * 17))
+        title = printable(panel, int(inches / across * 17), others=panels)
         if highest > top:
             title += f"\n(above the axis: up to {highest:,.0f} mm)"
         axis.set_title(title)
@@ -74,7 +74,7 @@ def uncertainty_spread(spreads: Sequence[Spread], names: Sequence[str], inches: 
     across = min(len(spreads), 4 if inches > 4 else 2)
     down = math.ceil(len(spreads) / across)
     letters = int(inches / across * 14)
-    titles = [printable(name, letters, lines=4) + "\n" + printable(f"on {spread.test}", letters, lines=2)
+    titles = [printable(name, letters, lines=4, others=names) + "\n" + printable(f"on {spread.test}", letters, lines=2)
               for name, spread in zip(names, spreads, strict=True)]  # fmt: skip
     lines = max(title.count("\n") + 1 for title in titles)
     size = (inches, down * (min(2.2, inches / across) + 0.1 * lines) + 0.35)
@@ -118,7 +118,8 @@ def _bars(runs: Sequence[Run], names: Sequence[str], inches: float, errors: Call
     )
     handles: dict[int, Any] = {}
     top = max(value for table in tables for values in table.values() for value in values.values())
-    for axis, panel, table, shown in zip(grid.flat, panels, tables, keys, strict=True):
+    tests = [f"{test} ({poses:,} poses)" if [other for other, _ in panels].count(test) > 1 else test for test, poses in panels]
+    for axis, test, table, shown in zip(grid.flat, tests, tables, keys, strict=True):
         places = np.arange(len(shown)) + (np.array(shown) == _AVERAGE) * 0.35  # the average stands apart
         thick = 0.82 / len(table)
         for k, (i, values) in enumerate(table.items()):
@@ -132,9 +133,8 @@ def _bars(runs: Sequence[Run], names: Sequence[str], inches: float, errors: Call
             }
             handles[i] = axis.barh(at, lengths, thick, **style) if lying else axis.bar(at, lengths, thick, **style)
         labels = [printable(key, 16, lines=2) for key in shown]
-        several = [run for run, _ in panels].count(panel[0]) > 1
         count = _count([values for values in table.values()], len(shown))
-        axis.set_title(printable(panel[0] + (f" ({panel[1]:,} poses)" if several else "") + count, int(inches * 16)))
+        axis.set_title(printable(test + count, int(inches * 16), others=[f"{other}{count}" for other in tests]))
         if lying:
             axis.set_yticks(places, labels)
             axis.set(xlabel=label, xlim=(0, 1.03 * top), ylim=(places[-1] + 0.6, -0.6))

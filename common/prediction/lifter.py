@@ -1,7 +1,8 @@
 """Lifting networks out of checkpoints: found, checked, rebuilt, ready to use."""
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.datasets.demo import is_demo
 from common.errors import DuaError
 from common.evaluation.calibration import Calibration, stored_calibration
 from common.evaluation.evaluate import uncertainty_unit
@@ -20,6 +22,8 @@ from common.training.trained_range import TrainedRange, stored_range
 
 ARCHITECTURES = {"linear": "martinez", "gcn": "semgcn"}
 """`--architecture` of other projects' commands, and what the networks are called here."""
+
+_USUAL = "data"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,11 @@ class Lifter:
     def skeleton(self) -> str:
         """Whose definition of the joints it predicts, 'h36m' or 'smpl'."""
         return self.checkpoint["skeleton"]["definition"]
+
+    @property
+    def data_dir(self) -> str:
+        """Folder with the data sets that it was trained from."""
+        return str(self.checkpoint["arguments"].get("data_dir", _USUAL))
 
     @property
     def test_time(self) -> TestTime:
@@ -69,7 +78,7 @@ class Lifter:
 
 
 def load_lifter(given: str | Path, device: torch.device, architecture: str | None = None) -> Lifter:
-    """The network of a checkpoint file, or of a run folder's best epoch, on `device`.
+    """The network of a checkpoint file, or of a run folder's best epoch (of a folder of runs the newest's), on `device`.
 
     Raises:
         DuaError: there is none, it is damaged, not ours and not known either, holds no lifting network, has other joints, or its network is
@@ -92,3 +101,23 @@ def load_lifter(given: str | Path, device: torch.device, architecture: str | Non
     if "published" in checkpoint:
         print(f"{file}: {checkpoint['published']}", file=sys.stderr)
     return Lifter(file, checkpoint, networks, device)
+
+
+def own_data(lifters: Sequence[Lifter]) -> str:
+    """The folder of data sets that the runs were trained from, for a test that names none; where it is not here, `data`, which is printed.
+
+    Raises:
+        DuaError: they were trained from different folders.
+    """
+    folders = {os.path.realpath(lifter.data_dir): lifter.data_dir for lifter in lifters}
+    if len(folders) > 1:
+        raise DuaError(
+            f"the checkpoints were trained from {' and '.join(sorted(folders.values()))}; say with --data_dir what to test on"
+        )
+    (folder,) = folders.values()
+    if os.path.isdir(folder) or is_demo(folder):  # the demo is built when it is first asked for
+        return folder
+    print(
+        f"{folder}, which {lifters[0].file} was trained from, is not here: data is looked for in {_USUAL}/, --data_dir names another"
+    )
+    return _USUAL

@@ -2,7 +2,7 @@
 
     from common.predictor import Predictor
 
-    predictor = Predictor.load("checkpoint/prob/<run>")  # any experiment's checkpoint that holds a lifting network
+    predictor = Predictor.load("checkpoint/prob")  # its newest run, or one; any experiment's checkpoint that holds a lifting network
     poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels, or (T, J, 3) with confidence last
     poses.poses_3d, poses.uncertainty, poses.uncertainty_mm, poses.missing
 
@@ -77,7 +77,8 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
-        """The best epoch of a run folder, or the checkpoint of a file. A relative path may also start at the repository.
+        """The best epoch of a run folder, or of the newest in a folder of runs, or the checkpoint of a file. A relative path may also
+        start at the repository.
 
         Args:
             device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
@@ -141,8 +142,10 @@ class Predictor:
             check_focal_length(focal_length, width)
             lens = 2 * focal_length / width
         inputs_2d, rotations = torch.from_numpy(screen), None
+        if focal_length is not None and not 0 < focal_length < float("inf"):
+            raise DuaError(f"focal_length {focal_length:g}: a positive number of pixels is needed (focal_length, --focal_length)")
         if self.test_time.canonical:
-            if focal_length is None or not 0 < focal_length < float("inf"):
+            if focal_length is None:
                 raise DuaError(
                     f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
                     "focal length in pixels (focal_length, --focal_length)"

@@ -1,5 +1,7 @@
 """What stands still in a rendering, drawn once by matplotlib: titles, the input's frame, floors, legend, colour bar."""
 
+from collections.abc import Sequence
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from common.figures import cut
 from common.rendering.layout import Layout, project
 from common.rendering.scene import COLOUR_MAP, GRID, LEFT, RIGHT, Scene
 
@@ -28,10 +31,11 @@ def backdrop(scene: Scene, layout: Layout) -> Image.Image:
     side = layout.side
 
     titles = [(scene.title, scene.subtitle)] + [(panel.title, panel.subtitle) for panel in scene.panels]
+    above, below = zip(*titles, strict=True)
     for i, (title, subtitle) in enumerate(titles):
         middle = (i + 0.5) * side
-        _text(axes, layout, middle, 14, title, 11.5, "bold", _INK)
-        _text(axes, layout, middle, 31, subtitle, 10, "normal", _SOFT)
+        _text(axes, layout, middle, 14, title, 11.5, "bold", _INK, others=above)
+        _text(axes, layout, middle, 31, subtitle, 10, "normal", _SOFT, others=below)
     place, inner = layout.inset, layout.inner
     axes.add_patch(Rectangle((place, layout.top + place), inner, inner, facecolor="#F7F7F7", edgecolor="#C8C8C8", linewidth=0.8))
     for i in range(len(scene.panels)):
@@ -42,9 +46,19 @@ def backdrop(scene: Scene, layout: Layout) -> Image.Image:
 
 
 def _text(
-    axes: Axes, layout: Layout, x: float, y: float, text: str, size: float, weight: str, colour: str, align: str = "center"
+    axes: Axes,
+    layout: Layout,
+    x: float,
+    y: float,
+    text: str,
+    size: float,
+    weight: str,
+    colour: str,
+    align: str = "center",
+    others: Sequence[str] = (),
 ) -> None:
-    """A line of text of `size` pixels at height `y`, both for a panel of 300; made smaller, then cut, to fit the panel."""
+    """A line of text of `size` pixels at height `y`, both for a panel of 300; made smaller, then cut where it is as the `others`
+    beside it, to fit the panel."""
     points = layout.points(size)
     # parse_math off: an action with a dollar sign is no formula.
     drawn = axes.text(
@@ -54,9 +68,12 @@ def _text(
     wide = drawn.get_window_extent().width
     if wide > room:
         drawn.set_fontsize(points * max(0.75, room / wide))
-    while drawn.get_window_extent().width > room and len(text) > 2:
-        text = text[:-2].rstrip() + "…"
-        drawn.set_text(text)
+
+    def fits(shown: str) -> bool:
+        drawn.set_text(shown)
+        return drawn.get_window_extent().width <= room
+
+    cut(text, others, fits)  # the last that it tries
 
 
 def _floor(axes: Axes, layout: Layout, left: float) -> None:

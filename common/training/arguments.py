@@ -1,13 +1,15 @@
 """Command-line options that the training scripts share, and how they combine with a checkpoint's."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.compute.device import PRECISIONS
 from common.compute.distributed import from_main, remembered
-from common.datasets.demo import build_demo_if_missing
 from common.errors import DuaError
+from common.evaluation.losses import UNCERTAINTY_WEIGHTS
+from common.training.checkpoint import BEST, LAST, run_of
+from common.training.networks import NETWORK_SIZES
 from common.training.schedule import SCHEDULES, fast_options
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
@@ -30,6 +32,9 @@ _ALWAYS_THE_CHECKPOINTS = {
     "format",
     "architecture",
     "network",
+    "hid_dim",
+    "num_layers",
+    "non_local",
     "smpl_shoulders",
     "uncertainty_loss",
     "align",
@@ -38,6 +43,10 @@ _ALWAYS_THE_CHECKPOINTS = {
     "select",
 }
 
+# Switches that are called after what they take away.
+_SWITCHES_OFF = {
+    "converter_on": "--no_converter", "uncertainty_on": "--no_uncertainty", "domain_on": "--no_domain", "max_norm": "--no_max",
+}  # fmt: skip
 
 # What runs have that are older than the option.
 _OLDER_RUNS = {
@@ -92,9 +101,16 @@ def training_parser(
     run.add_argument(
         "--snapshot", type=int, default=0, help="keep a checkpoint every n epochs; 0: only best and last (default: 0)"
     )
-    run.add_argument("-r", "--resume", metavar="FILE", help="go on with this checkpoint (or run folder), to the same result")
     run.add_argument(
-        "--evaluate", metavar="FILE", help="train nothing, only report the errors of this checkpoint (or run folder)"
+        "-r",
+        "--resume",
+        metavar="FILE",
+        help="go on with this checkpoint (or run folder; of a folder of runs the newest), to the same result",
+    )
+    run.add_argument(
+        "--evaluate",
+        metavar="FILE",
+        help="train nothing, only report the errors of this checkpoint (or run folder; of a folder of runs the newest)",
     )
     run.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     run.add_argument("--seed", type=int, default=0, help="same seed, same machine, same result (default: %(default)s)")
@@ -174,7 +190,10 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
     check_values(args)
-    from_main(lambda: build_demo_if_missing(args.data_dir))
+    if args.resume:  # now, so that a folder of runs is one and the same run to all who ask
+        args.resume = str(from_main(lambda: run_of(args.resume, LAST, BEST)))
+    if args.evaluate:
+        args.evaluate = str(from_main(lambda: run_of(args.evaluate, BEST)))
     kept = remembered("checkpoint")  # a process died, and torchrun started all of them again
     if kept:
         args.resume = str(kept)
@@ -233,11 +252,35 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
             continue
         if name not in given:
             setattr(args, name, value)
-        elif not resume and name in _ALWAYS_THE_CHECKPOINTS and getattr(args, name) != value:
-            raise DuaError(f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; leave it out")
-        elif resume and name not in free and getattr(args, name) != value:
+        elif getattr(args, name) != _came_to(name, recorded) and (
+            name not in free if resume else name in _ALWAYS_THE_CHECKPOINTS
+        ):
             raise DuaError(
-                f"--{name} {getattr(args, name)} differs from {path}, which was trained with {value}; "
-                "leave it out to go on with that run, or start a new one without --resume"
+                f"{_as_typed(name, getattr(args, name))} differs from {path}, which was trained {_with(_came_to(name, recorded))}; leave it out"
+                + (" to go on with that run, or start a new one without --resume" if resume else "")
             )
     check_values(args)
+
+
+def _came_to(name: str, recorded: Mapping[str, Any]) -> Any:
+    """What an option was in a run: recorded as None are also those for which the network, or the experiment, has a default."""
+    if recorded[name] is None and name in NETWORK_SIZES["martinez"]:
+        return NETWORK_SIZES.get(str(recorded.get("network")), {}).get(name)
+    if recorded[name] is None and name == "uncertainty_weight":
+        return UNCERTAINTY_WEIGHTS["in domain" if recorded.get("dua") is False else "DUA"]
+    return recorded[name]
+
+
+def _as_typed(name: str, value: Any) -> str:
+    """An option with its value, as it stands on a command line."""
+    if value is False:
+        return _SWITCHES_OFF[name]
+    words = value if isinstance(value, list) else () if value is True else (value,)
+    return " ".join(map(str, (f"--{name}", *words)))
+
+
+def _with(value: Any) -> str:
+    """How a run was trained that has `value` where a command line says otherwise; of a switch it is always the other way."""
+    if value is None or isinstance(value, bool) or value == []:
+        return "without it"
+    return f"with {' '.join(map(str, value)) if isinstance(value, list) else value}"

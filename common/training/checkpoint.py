@@ -17,6 +17,7 @@ A file is a dictionary for `torch.load(path, weights_only=True)`:
     training      epoch, batch and step, optimiser, random states, best error, history
     arguments, command, versions
     published     what was read, where the file is another project's; no file of ours has it
+    against_least_squares  of a converter alone: its own check (`common.adaptation.converter`)
 """
 
 import io
@@ -25,6 +26,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,9 @@ from models import build
 FORMAT = "dua checkpoint 1"
 BEST = "ckpt_best.pth.tar"
 LAST = "ckpt_last.pth.tar"
+CONFIG = "config.json"
+RUN_NAME = "%Y-%m-%d_%H-%M-%S"
+"""What a run folder is called: the time at which it was made, and a number after it if several were in that second."""
 
 NORMALISATION = {
     "inputs_2d": "screen coordinates: x / width * 2 - [1, height / width]",
@@ -70,13 +75,40 @@ def save_checkpoint(path: str | Path, checkpoint: dict[str, Any]) -> None:
         file.write(buffer.getbuffer())
 
 
+def run_of(path: str | Path, *wanted: str) -> Path:
+    """`path` itself or, where it is a folder of runs (`checkpoint/prob`), its newest run, which is printed.
+
+    Args:
+        wanted: files of which a run must have one; newer runs that have none yet are passed over, and that is printed too.
+    """
+    path = Path(path)
+    if not path.is_dir() or any((path / name).exists() for name in (*wanted, CONFIG)):
+        return path
+    runs = sorted((found.parent for found in path.glob(f"*/{CONFIG}")), key=_started)
+    there = [run for run in runs if any((run / name).exists() for name in wanted)]
+    if not there:
+        return path
+    newer = len(runs) - 1 - runs.index(there[-1])
+    passed_over = f" with {wanted[0]} ({newer} newer without)" if newer else ""
+    print(f"{path}: its newest run{passed_over} is taken, {there[-1].name}", flush=True)
+    return there[-1]
+
+
+def _started(run: Path) -> tuple[datetime, int, str]:
+    """When a run was started, by its name, whose ending counts those of a second; of one that was renamed, when its options were written."""
+    try:
+        return datetime.strptime(run.name[:19], RUN_NAME), len(run.name), run.name
+    except ValueError:
+        return datetime.fromtimestamp((run / CONFIG).stat().st_mtime), 0, run.name
+
+
 def checkpoint_file(path: str | Path, prefer: str) -> Path:
-    """`path` itself, or where it is a run folder the checkpoint `prefer` (`BEST` or `LAST`) in it.
+    """`path` itself, or where it is a run folder, or a folder of runs (`run_of`), the checkpoint `prefer` (`BEST` or `LAST`) in it.
 
     Raises:
         DuaError: there is no such file; the message lists the runs or checkpoints that are near.
     """
-    path = Path(path)
+    path = run_of(path, *dict.fromkeys((prefer, BEST)))
     if not path.is_dir():
         require_file(path)
         return path

@@ -12,6 +12,7 @@ from torch import nn
 
 from common.compute.device import choose_device, choose_precision, seed_everything
 from common.compute.distributed import check_shares, from_main, remember, remembered, wait_for_all, world_size
+from common.datasets.demo import build_demo_if_missing
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.errors import DuaError
@@ -30,7 +31,7 @@ from common.training.checkpoint import (
 from common.training.facts import SELECTIONS, describe, domain_of
 from common.training.loop import Batches, Loss, Trainer
 from common.training.run_lock import run_lock
-from common.training.run_log import forget_results, new_run_folder, write_config, write_results
+from common.training.run_log import forget_results, new_run_folder, other_test, write_config, write_results
 from common.training.trained_range import TrainedRange
 from models import build
 
@@ -69,6 +70,7 @@ class Experiment:
         self.device = choose_device(args.device)
         args.precision = choose_precision(args.precision, self.device)
         seed_everything(args.seed)
+        from_main(lambda: build_demo_if_missing(args.data_dir))  # a checkpoint's own, and after what is wrong with that is said
 
     @property
     def continues(self) -> bool:
@@ -172,6 +174,28 @@ class Experiment:
         """The best epoch's checkpoint, or the one that is evaluated."""
         return self._file
 
+    @property
+    def tested_on(self) -> dict[str, Any]:
+        """What every report says of the poses that it counts."""
+        return {"downsample": self.args.downsample, "data_dir": self.args.data_dir}
+
+    def report_file(self, kind: str, *options: str, plain: bool = False) -> Path:
+        """KIND.json beside the checkpoint after training; with `--evaluate` a name for each checkpoint, `options` and test, so that the
+        test of a part, which is printed, takes the place of no other.
+
+        Args:
+            plain: whether the run's own test of its best checkpoint, or of one without a best beside it, is KIND.json once more.
+        """
+        words: list[str] = []
+        if self.args.evaluate:
+            assert self._checkpoint is not None
+            other = other_test(vars(self.args), self._checkpoint["arguments"])
+            if other:
+                print(f"not the run's own test, but with {' '.join(other)}")
+            if other or not plain or (self._file.name != BEST and (self._file.parent / BEST).exists()):
+                words = [self._file.name.removesuffix(".pth.tar"), *options, *other.values()]
+        return self._file.parent / f"{'_'.join([kind, *words])}.json"
+
     def report(self, tests: Mapping[str, Poses | Streamed[Poses]]) -> None:
         """Print the test errors of the best epoch (or the evaluated checkpoint), and keep them as JSON beside it.
 
@@ -185,6 +209,7 @@ class Experiment:
             "checkpoint": str(self._file),
             "keypoints": self.args.keypoints,
         }
+        path = self.report_file("results", self.args.keypoints, *(name for name in ("tta", "test_bn") if name in self.args.given))
         modules = "".join(f" + {module}" for module in facts["modules"])
         arrow = f" -> {facts['target']}" if facts["target"] else ""
         print(
@@ -198,11 +223,7 @@ class Experiment:
         first, *others = results
         written = facts | {"test": first, **results[first].to_dict()}
         written["also"] = {name: results[name].to_dict() for name in others}
-        suffix = None
-        if self.args.evaluate:
-            given = [name for name in ("tta", "test_bn") if name in self.args.given]
-            suffix = "_".join([self._file.name.split(".")[0], self.args.keypoints, *given])
-        path = self._file.parent / (f"results_{suffix}.json" if suffix else "results.json")
+        written |= self.tested_on | {"actions": list(results[first].per_action)}
         try:
             write_results(path, written)
             print(f"\n{path}")

@@ -7,11 +7,13 @@ from common.errors import DuaError
 from common.geometry.skeleton import NUM_JOINTS, PARENTS
 from models.sem_gcn import skeleton_adjacency
 
-# As each network's own paper and code have them. A network has the options that stand here, and no others.
-_DEFAULTS: dict[str, dict[str, Any]] = {
+NETWORK_SIZES: dict[str, dict[str, Any]] = {
     "martinez": {"hid_dim": 1024, "num_layers": 2, "dropout": 0.5},
     "semgcn": {"hid_dim": 128, "num_layers": 4, "dropout": 0.0},
 }
+"""What options come to that are not given, as each network's own paper and code have them. A network has the options that stand here,
+and no others."""
+
 _OPTIONS = {
     "hid_dim": (int, "width of the hidden layers"),
     "num_layers": (int, "residual blocks"),
@@ -28,13 +30,13 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
     group = parser.add_argument_group("network")
     if network is None:
         group.add_argument(
-            "--network", choices=list(_DEFAULTS), default="martinez", help="lifting network (default: %(default)s)"
+            "--network", choices=list(NETWORK_SIZES), default="martinez", help="lifting network (default: %(default)s)"
         )
     else:
         parser.set_defaults(network=network)
 
     for option, (kind, meaning) in _OPTIONS.items():
-        values = {name: own[option] for name, own in _DEFAULTS.items() if network in (None, name) and option in own}
+        values = {name: own[option] for name, own in NETWORK_SIZES.items() if network in (None, name) and option in own}
         if values:
             (_, first), *others = values.items()
             defaults = "".join([f"default: {first}", *(f" or, with --network {name}, {value}" for name, value in others)])
@@ -55,7 +57,7 @@ def lifter_description(args: argparse.Namespace, network: str, domain_bn: bool =
     Raises:
         DuaError: an option that this network does not have.
     """
-    own = _DEFAULTS[network]
+    own = NETWORK_SIZES[network]
     given = {option: value for option in _OPTIONS if (value := getattr(args, option, None)) is not None}
     if foreign := [option for option in given if option not in own]:
         raise DuaError(f"--{foreign[0]} is no option of the network {network}; leave it out")

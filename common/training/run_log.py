@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import os
+import re
+import zlib
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from common.compute.distributed import main_only
 from common.errors import DuaError
 from common.figures import COLOURS, save, subplots
 from common.files.writing import write_text
-from common.training.checkpoint import versions
+from common.training.checkpoint import CONFIG, RUN_NAME, versions
 
 
 def new_run_folder(root: str | Path) -> Path:
@@ -20,7 +24,7 @@ def new_run_folder(root: str | Path) -> Path:
     Raises:
         DuaError: it cannot be made.
     """
-    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    name = datetime.now().strftime(RUN_NAME)
     try:
         for attempt in range(1000):
             folder = Path(root) / (f"{name}_{attempt}" if attempt else name)
@@ -41,7 +45,7 @@ def new_run_folder(root: str | Path) -> Path:
 def write_config(folder: Path, command: str, arguments: dict[str, Any], facts: dict[str, Any]) -> None:
     """`config.json`: the command, every option, and facts of the run (sizes, device)."""
     config = {"command": command, "arguments": arguments, **facts, "versions": versions()}
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+    write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 @main_only
@@ -59,6 +63,30 @@ def forget_results(folder: Path) -> None:
     """Delete the report of fewer epochs when a run goes on: beside later checkpoints it would pass for theirs."""
     for name in ("results.json", "conversion.json"):
         (folder / name).unlink(missing_ok=True)
+
+
+def other_test(arguments: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, str]:
+    """Where a test is not a run's own: {option that makes it another: word for a file's name}, a word for each test.
+
+    Args:
+        arguments, own: the options of the test, and those that the run was trained with.
+    """
+    words = {}
+    actions = ["+".join(sorted(filter(None, map(str.strip, str(of.get("actions", "*")).split(","))))) for of in (arguments, own)]
+    if actions[0] != actions[1]:
+        words[f"--actions {arguments['actions']}"] = "all_actions" if actions[0] == "*" else _word(actions[0])
+    if arguments["downsample"] != own.get("downsample", 1):
+        words[f"--downsample {arguments['downsample']}"] = f"every_{arguments['downsample']}"
+    folders = [os.path.realpath(str(of.get("data_dir", "data"))) for of in (arguments, own)]
+    if folders[0] != folders[1]:
+        words[f"--data_dir {arguments['data_dir']}"] = f"on_{_word(os.path.basename(folders[0]), folders[0])}"
+    return words
+
+
+def _word(text: str, whole: str | None = None) -> str:
+    """`text` as a part of a file's name; with a check sum of `whole`, which it is short for, or of itself if letters had to go."""
+    plain = re.sub(r"[^\w.+-]", "_", text)[:40]
+    return plain if plain == text and whole is None else f"{plain}_{zlib.crc32((whole or text).encode(errors='replace')):08x}"
 
 
 @main_only

@@ -1,5 +1,6 @@
 """A run that is shared by processes is the run of one process: step by step, in its files, and in how it ends."""
 
+import functools
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from common.adaptation.dua import add_dua_arguments, dua_descriptions, dua_loss
 from common.compute.device import choose_device, random_state, seed_everything
@@ -251,6 +253,30 @@ def test_bad_input_ends_all_with_one_line(processes, main, words):
     assert words in said[0]
     again = processes.scripts(2, main, store=store, attempt=1)  # torchrun starts them again, which cannot help
     assert [(process.returncode, process.stderr) for process in again] == [(2, "")] * 2
+
+
+def keep_error_file(folder):
+    """As torchrun gives each process a file to say in why it ended."""
+    folder.mkdir(exist_ok=True)
+    patch = mock.patch.dict(os.environ, TORCHELASTIC_ERROR_FILE=str(folder / f"{os.environ['RANK']}.json"))
+    patch.start()
+    return patch.stop
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [("one_of_them_fails", "a file that is only wrong here"), ("all_of_them_fail", "a file that is wrong everywhere")],
+)
+def test_torchruns_own_report_ends_with_our_line(processes, tmp_path, main, words):
+    """As torchrun prints it of the file; in the attempts, too, in which nobody tries any more."""
+    store = new_store()
+    for attempt in range(2):
+        folder = tmp_path / str(attempt)
+        processes.scripts(2, main, store=store, attempt=attempt, change=functools.partial(keep_error_file, folder))
+        failures = {rank: ProcessFailure(rank, 100 + rank, 2, str(folder / f"{rank}.json")) for rank in range(2)}
+        report = str(ChildFailedError("main_prob.py", failures)).splitlines()
+        assert report[-2].strip() == f"traceback : error: {words}"
+        assert "".join(report).count(words) == 2
 
 
 def test_a_batch_must_have_equal_shares(processes, demo, tmp_path):

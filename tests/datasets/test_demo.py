@@ -21,6 +21,7 @@ from common.geometry.skeleton import H36M_32_TO_16, MIRROR, PARENTS, SMPL_24_TO_
 from common.mocap.body import JOINT_TABLES, draw_shape, pose_body
 from common.mocap.motion import PARTS, load_deepmimic_clips, mirror, mix, resample
 from tests.conftest import ROOT, run_script
+from tests.helpers.script_tools import assert_one_line, run_here
 
 MOTION = ROOT / "data" / "demo" / "motion.h5"
 
@@ -333,3 +334,24 @@ def test_a_demo_that_is_missing_or_of_an_older_format_is_built(tmp_path, monkeyp
     demo_module.build_demo_if_missing(tmp_path)
     demo_module.build_demo_if_missing(tmp_path / "elsewhere")
     assert len(started) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("main_prob.py", "--evaluate", "NONE"),
+        ("train_surreal.py", "--resume", "NONE"),
+        ("conversion.py", "--evaluate", "NONE"),
+        ("evaluate.py", "NONE"),
+        ("viz.py", "--evaluate", "NONE", "--viz_subject", "S11", "--viz_action", "Kick", "--viz_output", "a.gif"),
+        ("benchmarks/domain_gap.py", "--converter", "NONE"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_checkpoint_is_looked_for_before_the_demo_is_built(tmp_path, monkeypatch, command):
+    started = []
+    monkeypatch.setattr(demo_module, "DEMO", tmp_path / "demo")
+    monkeypatch.setattr(demo_module.subprocess, "run", lambda *a, **k: started.append(a) or subprocess.CompletedProcess(a, 0))
+    words = (str(tmp_path / "none.pth.tar") if word == "NONE" else word for word in command)
+    assert_one_line(run_here(*words, "--data_dir", tmp_path / "demo"), "none.pth.tar does not exist")
+    assert not started

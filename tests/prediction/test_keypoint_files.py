@@ -178,3 +178,13 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
     np.savez(tmp_path / "bad.npz", boxes=np.array([Harmful()], dtype=object), keypoints=np.zeros(1))
     with pytest.raises(DuaError, match=r"builtins\.eval"):
         read_keypoints(tmp_path / "bad.npz")
+
+
+def test_of_many_videos_those_with_a_name_like_the_wanted_one_are_told(tmp_path):
+    cameras = [np.zeros((2, 17, 2))] * 4
+    positions = {f"S{subject}": {f"Take {take}": cameras for take in range(20)} for subject in range(1, 12)}
+    np.savez(tmp_path / "many.npz", positions_2d=np.array(positions, dtype=object))
+    with pytest.raises(
+        DuaError, match=r"holds no 'S7/Take 13'; name one with --clip: S7/Take 13/0, S7/Take 13/1, .*\(880 in all\)"
+    ):
+        read_keypoints(tmp_path / "many.npz", "S7/Take 13")

@@ -194,8 +194,11 @@ def test_networks_of_turned_cameras_need_the_focal_length_and_turn_back(demo, tm
     predictor = Predictor.load(run, "cpu")
     poses = load_surreal(demo, "test").select(lambda sequence: sequence.action == "Kick")
     pixels = image_coordinates(poses.inputs_2d.double().numpy(), 320, 240)
-    with pytest.raises(DuaError, match="focal_length"):
+    with pytest.raises(DuaError, match=r"focal length in pixels \(focal_length"):
         predictor(pixels, (320, 240))
+    for focal_length in (-5, 0, float("nan"), float("inf")):
+        with pytest.raises(DuaError, match=f"focal_length {focal_length:g}: a positive number"):
+            predictor(pixels, (320, 240), focal_length=focal_length)
     predicted = predictor(pixels, (320, 240), focal_length=600)
     expected, uncertainty = lift(
         predictor.lifter.networks, poses, torch.device("cpu"), test_time=TestTime(canonical=True, flip=True)

@@ -177,6 +177,25 @@ def test_joints_are_tinted_by_uncertainty_and_the_bar_says_how():
     assert len(np.unique(np.asarray(renderer.background)[-renderer.layout.bottom :, -180:].reshape(-1, 3), axis=0)) > 100
 
 
+def test_long_titles_keep_what_tells_the_panels_apart():
+    """Titles and what stands below them; what no other panel has, is cut at its end."""
+    scene = scene_of(STANDING[None], CAMERAS[0])
+    same = "Martinez, SURREAL → H3.6M + converter + uncertainty + "
+
+    def strips(*ends):
+        panels = tuple(Panel(same + end, scene.panels[0].poses_3d, same + end) for end in ends)
+        renderer = Renderer(scene_of(STANDING[None], CAMERAS[0], panels=panels))
+        side, middle = renderer.layout.side, renderer.layout.top // 2
+        above = np.asarray(renderer.background)[: renderer.layout.top]
+        return [above[rows, side * i : side * (i + 1)] for i in (1, 2) for rows in (slice(middle), slice(middle, None))]
+
+    title_a, below_a, title_b, below_b = strips("domain", "gpa")
+    assert (title_a != title_b).any()
+    assert (below_a != below_b).any()
+    title_a, _, title_b, _ = strips("domain", "domain")
+    assert (title_a == title_b).all()
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 

@@ -2,20 +2,30 @@
 
 import argparse
 import json
+import math
 import os
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from common.adaptation.converter import FORMATS, find_or_train_converter, least_squares, load_converter, newest_converter
+from common.adaptation.converter import (
+    CHECK,
+    FORMATS,
+    failed_check,
+    find_or_train_converter,
+    least_squares,
+    load_converter,
+    newest_converter,
+)
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.datasets.poses import split_validation
 from common.datasets.smpl import load_pairs
 from common.errors import DuaError
 from common.geometry.skeleton import JOINT_NAMES
-from common.training.checkpoint import load_checkpoint
+from common.training.checkpoint import load_checkpoint, save_checkpoint
 from models.pose_converter import ARCHITECTURES, PoseConverter
 from tests.conftest import run_script
 from tests.helpers.script_tools import (
@@ -114,6 +124,10 @@ def test_the_defaults_suffice_even_for_the_small_demo_with_the_map(finished):
 def test_too_little_training_is_said(demo, tmp_path):
     run, process = train(tmp_path, "--data_dir", demo, *SHORT)
     assert against_least_squares(run) > 0.05
+    verdict = load_checkpoint(run / "ckpt_best.pth.tar")[CHECK]
+    assert verdict == json.loads((run / "conversion.json").read_text())["trained_against_least_squares"]
+    assert verdict["held_out"] == pytest.approx(against_least_squares(run))
+    assert failed_check(verdict)
     assert "more than 5%: training did not reach the best converter; train longer, --epochs" in process.stdout
 
 
@@ -129,6 +143,24 @@ def test_evaluate_needs_no_options(finished, tmp_path):
     assert process.returncode == 0, process.stderr
     again, first = (json.loads((folder / "conversion.json").read_text()) for folder in (tmp_path, run))
     assert again == first
+
+
+def test_another_test_of_a_converter_leaves_its_report(finished, tmp_path):
+    """Of other pairs, or of another checkpoint; its verdict stays that of all pairs."""
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    report, verdict = (run / "conversion.json").read_bytes(), load_checkpoint(run / "ckpt_best.pth.tar")[CHECK]
+    for options, made in (
+        (("--evaluate", run, "--downsample", 5), "conversion_ckpt_best_every_5.json"),
+        (("--evaluate", run / "snapshot_epoch_5.pth.tar"), "conversion_snapshot_epoch_5.json"),
+    ):
+        process = run_here("conversion.py", *options)
+        assert process.returncode == 0, process.stderr
+        assert json.loads((run / made).read_text())["mean"] != json.loads(report)["mean"]
+        assert (run / "conversion.json").read_bytes() == report
+    assert json.loads((run / "conversion_ckpt_best_every_5.json").read_text())["downsample"] == 5
+    assert load_checkpoint(run / "ckpt_best.pth.tar")[CHECK] == verdict
+    assert run_here("conversion.py", "--evaluate", run).returncode == 0
+    assert json.loads((run / "conversion.json").read_text()) == json.loads(report)
 
 
 @pytest.mark.parametrize(("option", "value", "stored"), [("--format", "h36m", "smpl"), ("--architecture", "residual", "map")])
@@ -273,6 +305,47 @@ def test_the_given_converter_is_used_and_said(converter, capsys):
     assert description["name"] == "converter"
     assert isinstance(network, PoseConverter)
     assert capsys.readouterr().out == f"converter: {converter}, as --converter says\n"
+
+
+def checked(converter, folder, **verdict):
+    """A copy of a converter's run in `folder` whose checkpoint says what its check found, or nothing, as older ones."""
+    run = shutil.copytree(converter, folder / "checkpoint" / "conversion" / "run")
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    del checkpoint[CHECK]
+    save_checkpoint(run / "ckpt_best.pth.tar", checkpoint | ({CHECK: verdict} if verdict else {}))
+    return run
+
+
+@pytest.mark.parametrize("worst", [9.82, 0.05, math.nan])
+def test_a_converter_that_failed_its_check_must_be_named(converter, tmp_path, capsys, monkeypatch, worst):
+    run = checked(converter, tmp_path, held_out=0.01, training_pairs=worst)
+    monkeypatch.setattr("common.adaptation.converter._ROOT", tmp_path)
+    args = argparse.Namespace(smpl_shoulders="shoulder", data_dir="data/demo")
+    with pytest.raises(
+        DuaError, match=r"ckpt_best.pth.tar failed its own check: .*--format h36m --data_dir data/demo --epochs N.*--converter"
+    ):
+        find_or_train_converter(None, "h36m", args)
+    capsys.readouterr()
+    network, _ = find_or_train_converter(str(run), "h36m", args)
+    assert isinstance(network, PoseConverter)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"warning: {run / 'ckpt_best.pth.tar'} failed its own check: it errs {worst:.0%} more")
+
+
+@pytest.mark.parametrize("verdict", [{"held_out": 0.049, "training_pairs": -0.02}, {}])
+def test_one_that_passed_or_is_older_than_the_check_is_taken_without_a_word(converter, tmp_path, capsys, monkeypatch, verdict):
+    run = checked(converter, tmp_path, **verdict)
+    monkeypatch.setattr("common.adaptation.converter._ROOT", tmp_path)
+    args = argparse.Namespace(
+        smpl_shoulders="shoulder", data_dir=load_checkpoint(run / "ckpt_best.pth.tar")["arguments"]["data_dir"]
+    )
+    for given in (None, str(run), str(run.parent)):
+        assert isinstance(find_or_train_converter(given, "h36m", args)[0], PoseConverter)
+    assert capsys.readouterr().err == ""
+    save_checkpoint(run / "ckpt_best.pth.tar", load_checkpoint(run / "ckpt_best.pth.tar") | {CHECK: "passed"})
+    with pytest.raises(DuaError, match=f"its {CHECK} is not what"):
+        load_converter(run, "h36m", "shoulder")
 
 
 def test_a_converter_to_the_other_skeleton_is_refused(finished):

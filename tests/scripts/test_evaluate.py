@@ -8,7 +8,7 @@ import torch
 
 from common.training.checkpoint import load_checkpoint
 from tests.conftest import run_script
-from tests.helpers.script_tools import QUICK, assert_one_line, only_run, trained
+from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here, trained
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,19 @@ def test_one_table_of_every_checkpoint_on_every_data_set(runs, demo, tmp_path):
     assert float(h36m_surreal["MPJPE raw"]) == pytest.approx(
         json.loads((runs["h36m"] / "results.json").read_text())["also"]["surreal, raw labels"]["average"]["mpjpe"], abs=0.06
     )
+
+
+def test_a_folder_of_runs_and_the_runs_own_data(runs, demo, tmp_path):
+    """Without --data_dir, and with it, the same table; of two folders of runs two rows."""
+    folders = [runs[name].parent for name in ("adapted", "plain")]
+    process = run_here("evaluate.py", *folders, "--downsample", 9, "--out", tmp_path / "own", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    newest = [f"{runs[name].parent}: its newest run is taken, {runs[name].name}" for name in ("adapted", "plain")]
+    assert process.stdout.splitlines()[:3] == [*newest, f"data: {demo}"]
+    named = (runs["adapted"], runs["plain"], "--data_dir", demo)
+    assert run_here("evaluate.py", *named, "--downsample", 9, "--out", tmp_path / "named", "--device", "cpu").returncode == 0
+    assert rows_of(tmp_path / "own.csv") == rows_of(tmp_path / "named.csv")
+    assert len(rows_of(tmp_path / "own.csv")) == 2
 
 
 def test_bad_input_is_one_line(runs, demo, tmp_path):

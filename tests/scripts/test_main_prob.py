@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -17,7 +18,17 @@ from common.evaluation.evaluate import predict
 from common.files.arrays import load_arrays
 from common.training.checkpoint import load_checkpoint, rebuild_networks
 from tests.conftest import run_script
-from tests.helpers.script_tools import SMALL, assert_one_line, assert_same_bits, only_run, start, wait_for, weights
+from tests.helpers.script_tools import (
+    SMALL,
+    assert_one_line,
+    assert_same_bits,
+    copy_data,
+    only_run,
+    run_here,
+    start,
+    wait_for,
+    weights,
+)
 
 
 def train(demo, folder, *arguments):
@@ -71,6 +82,53 @@ def test_evaluate_rebuilds_the_network_from_the_file_alone(finished, demo, tmp_p
     assert by_folder.returncode == 0, by_folder.stderr
     assert "DanceA" not in by_folder.stdout
     assert "Kick" in by_folder.stdout
+
+
+def test_a_part_of_a_test_takes_the_place_of_no_other(finished, demo, tmp_path):
+    """Nor does a test on other data, or of another checkpoint; the content says what each is of."""
+    run = shutil.copytree(finished[0], tmp_path / "run")
+    whole = "results_ckpt_best_gt.json"
+    others = [
+        copy_data(demo, folder)
+        for folder in (tmp_path / "other", tmp_path / "deep" / "other")
+        if not folder.parent.mkdir(exist_ok=True)
+    ]
+    tests = {
+        (): "", ("-a", "Kick"): "_Kick", ("-a", "Run, Kick"): "_Kick+Run", ("--downsample", 5): "_every_5",
+        ("-a", "Kick", "--downsample", 2): "_Kick_every_2", ("--data_dir", others[0]): "_on_other_*", ("--data_dir", others[1]): "_on_other_*",
+    }  # fmt: skip
+    for options in tests:
+        process = run_here("main_prob.py", "--evaluate", run, *options, "--device", "cpu")
+        assert process.returncode == 0, process.stderr
+        assert ("not the run's own test, but with --" in process.stdout) == bool(options)
+    results = {path.name: json.loads(path.read_text()) for path in run.glob("results_*.json")}
+    assert len(results) == len(tests)
+    assert all(list(run.glob(whole.replace(".json", f"{word}.json"))) for word in tests.values())
+    assert results[whole]["average"] == json.loads((run / "results.json").read_text())["average"]
+    facts = {name: (tuple(of["actions"]), of["downsample"]) for name, of in results.items()}
+    every = ("DanceA", "Jump", "Kick", "Run")
+    assert facts[whole] == (every, 1)
+    assert facts["results_ckpt_best_gt_Kick_every_2.json"] == (("Kick",), 2)
+    assert facts["results_ckpt_best_gt_every_5.json"] == (every, 5)
+    assert results["results_ckpt_best_gt_Kick.json"]["poses"] == len(load_h36m(demo, subjects=("S9", "S11"), actions="Kick"))
+    assert {str(of["data_dir"]) for of in results.values()} == {str(path) for path in (demo, *others)}
+    for name in ("a.b.pth.tar", "a.c.pth.tar"):
+        (run / name).write_bytes((run / "ckpt_best.pth.tar").read_bytes())
+        assert run_here("main_prob.py", "--evaluate", run / name, "-a", "Kick", "--device", "cpu").returncode == 0
+        assert (run / f"results_{name.removesuffix('.pth.tar')}_gt_Kick.json").exists()
+
+
+def test_a_folder_of_runs_stands_for_its_newest(finished, demo):
+    run, _ = finished
+    process = run_here("main_prob.py", "--evaluate", run.parent, "--actions", "Kick", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith(f"{run.parent}: its newest run is taken, {run.name}\n")
+    assert process.stdout.endswith(f"{run / 'results_ckpt_best_gt_Kick.json'}\n")
+    assert process.stdout.count("newest") == 1
+    (run / "results_ckpt_best_gt_Kick.json").unlink()
+    assert_one_line(
+        run_here("main_prob.py", "--resume", run.parent), f"{run.parent / run.name}/ckpt_last.pth.tar has done 3 epochs of 3"
+    )
 
 
 def test_best_is_the_epoch_with_the_least_validation_error(finished):

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
-from common.figures import PAPER, WIDTHS, printable, save
+from common.figures import PAPER, WIDTHS, cut, printable, save
 from common.plotting.finished_runs import names_of, read_log, read_run, read_spreads, with_oracle
 from common.plotting.run_figures import action_errors, joint_errors, training_curves, uncertainty_spread
 from common.training.checkpoint import BEST
@@ -75,6 +76,50 @@ def test_every_kind_becomes_a_pdf_and_a_png_that_are_the_same_each_time(runs, tm
     assert run_here(SCRIPT, *runs, "--out", tmp_path / "again", "--kind", "joints").returncode == 0
     for ending in ("pdf", "png"):
         assert (tmp_path / f"again_joints.{ending}").read_bytes() == files[f"joints.{ending}"]
+
+
+def test_folders_are_made(run, tmp_path):
+    for out in (f"{tmp_path}/a/b/", tmp_path / "c" / "d" / "x"):
+        process = run_here(SCRIPT, run, "--kind", "joints", "--out", out)
+        assert process.returncode == 0, process.stderr
+    made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    assert made == {"a/b/joints.png", "c/d/x_joints.png"}
+
+
+def test_what_tells_long_names_apart_is_not_cut(runs):
+    """In legends and in titles; letters go where the names are alike."""
+    same = "surreal → h36m: martinez, converter + uncertainty + domain, aligned, augmented, 2D: cpn_ft_h36m_dbb, selected on the source, "
+    names = [f"{same * 2}seed {seed}" for seed in (1, 2)]
+    read = [read_run(path) for path in runs[:2]]
+    with matplotlib.rc_context(PAPER):
+        legend = joint_errors(read, names, WIDTHS["column"])
+        read[1] = replace(read[1], test=f"{same * 2}test b")
+        read[0] = replace(read[0], test=f"{same * 2}test a")
+        panels = joint_errors(read, ["a", "b"], WIDTHS["column"])
+    assert [text[-6:] for text in texts(legend)] == ["seed 1", "seed 2"]
+    assert [axis.get_title()[-6:] for axis in panels.axes] == ["test a", "test b"]
+    for text in (*texts(legend), *(axis.get_title() for axis in panels.axes)):
+        assert text.startswith("surreal")
+        assert text.count("…") == 1
+        assert text.count("\n") <= 2
+    assert cut("abc", ["abd"], lambda text: len(text) <= 3) == "abc"
+    dated = [f"Martinez, H3.6M, 2026-11-27_12-0{minute}-00" for minute in (0, 5)]
+    assert [cut(name, dated, lambda text: len(text) <= 26) for name in dated] == [
+        "Martinez, H3.6M,…12-00-00",
+        "Martinez, H3.6M,…12-05-00",
+    ]
+    front = [f"seed {seed}, of a name that goes on and on" for seed in (1, 2)]
+    assert [cut(name, front, lambda text: len(text) <= 20) for name in front] == ["seed 1, of a name t…", "seed 2, of a name t…"]
+    assert cut("no other", [], lambda text: len(text) <= 5) == "no o…"
+
+
+def test_a_folder_of_runs_stands_for_its_newest(run, tmp_path):
+    for folder in (run, run.parent):
+        process = run_here(SCRIPT, folder, "--kind", "joints", "--out", tmp_path / folder.name)
+        assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[0] == f"{run.parent}: its newest run is taken, {run.name}"
+    one, other = (tmp_path / f"{folder.name}_joints.png" for folder in (run, run.parent))
+    assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize("width", ["column", "page"])
@@ -180,10 +225,13 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
 
     assert_one_line(refused(tmp_path / "no"), "no does not exist")
     assert_one_line(refused(demo), "no run folder", "results.json")
-    assert_one_line(refused(run.parent), "no run folder", str(run))
+    deep = tmp_path / "deep" / "prob" / run.name
+    shutil.copytree(run, deep)
+    assert_one_line(refused(tmp_path / "deep"), "no run folder", str(deep))
     assert_one_line(refused(run, "--labels", "a", "b"), "--labels names 2", "1 runs")
-    assert_one_line(refused(run, out=tmp_path / "no" / "x"), f"{tmp_path / 'no'} of --out does not exist")
-    assert_one_line(refused(run, out=f"{tmp_path}/no/"), "does not exist")
+    (tmp_path / "file").write_text("in the way")
+    assert_one_line(refused(run, out=tmp_path / "file" / "x"), f"{tmp_path / 'file'} of --out cannot be made", "is a file")
+    assert_one_line(refused(run, out=f"{tmp_path}/file/"), "cannot be made", "is a file")
     assert_one_line(refused(*[run] * 9), "9 runs")
     assert_one_line(refused(run, "--kind", "uncertainty", "--data_dir", tmp_path), "data_2d_h36m_gt.npz")
     broken = tmp_path / "broken"
@@ -212,4 +260,6 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     old.write_text(json.dumps({"rows": [{"method": "nll head", "labels": "raw", "reliability": {"expected_mm": [1]}}]}))
     assert_one_line(refused(old), "old.json", "evaluate.py")
     assert_one_line(refused(old, "--kind", "joints"), "old.json")
+    assert_one_line(refused(old, out=f"{tmp_path}/new/"), "old.json")
+    assert not (tmp_path / "new").exists()
     assert not list(tmp_path.glob("x_*"))

@@ -37,6 +37,16 @@ def pixels(demo):
     return keypoint_text.by_rule(joints[:30, list(H36M_JOINTS_TO_16[joints.shape[1]])].astype(float))
 
 
+def test_a_folder_of_runs_stands_for_its_newest(run, files, tmp_path):
+    outputs = [tmp_path / "run.npz", tmp_path / "folder.npz"]
+    for given, out in zip((run, run.parent), outputs, strict=True):
+        process = run_here("predict.py", files["d2.npz"], "--checkpoint", given, "--out", out)
+        assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines()[0] == f"{run.parent}: its newest run is taken, {run.name}"
+    poses = [np.load(out)["poses_3d"] for out in outputs]
+    assert np.array_equal(*poses)
+
+
 @pytest.fixture
 def files(pixels, tmp_path):
     """{format: file} of the clip, from frame 2 on, with nobody in frame 9."""

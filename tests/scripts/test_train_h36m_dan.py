@@ -258,3 +258,10 @@ def test_a_smaller_target_cycles(demo, converter, tmp_path):
 )  # fmt: skip
 def test_values_that_cannot_be_meant(demo, converter, tmp_path, arguments, words):
     assert_one_line(attempt(tmp_path, SCRIPT, "--data_dir", demo, "--converter", converter, *arguments), *words)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--actions", "Kick"), ("--keypoints", "cpn_ft_h36m_dbb")])
+def test_what_is_of_no_use_for_its_test_is_refused_there(finished, option, value):
+    """SURREAL's test is the whole one whatever they say: its report would bear a wrong name."""
+    process = run_here(SCRIPT, "--evaluate", finished[0], option, value)
+    assert_one_line(process, option, "SURREAL's", "leave it out with --evaluate")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from common.adaptation.converter import CHECK
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.evaluation.evaluate import evaluate
-from common.training.checkpoint import load_checkpoint, rebuild_networks
+from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from tests.conftest import run_script
 from tests.helpers.script_tools import (
     QUICK,
@@ -353,14 +354,22 @@ def test_without_a_converter_one_is_trained_first_and_then_found(demo, tmp_path)
     data = change_positions(demo, tmp_path / "data", "data_3d_h36m.npz", keep_few)
     options = ("--dua", "--data_dir", data, "--checkpoint", tmp_path / "runs", *QUICK)
     process = run_script(repository / SCRIPT, *options, cwd=repository)
-    assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
     assert lines[0].startswith("experiment: DUA")
     assert lines[1].startswith("converter: none in checkpoint/, so one is trained first: python conversion.py --format h36m")
     made = only_run(repository / "checkpoint" / "conversion")
     newest = f"converter: checkpoint/conversion/{made.name}/ckpt_best.pth.tar, the newest in checkpoint/, trained on {data}"
     assert newest in lines
-    run = only_run(tmp_path / "runs")
+    # On so few poses its training came nowhere near least squares, and nobody has named it.
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith(f"error: {made / 'ckpt_best.pth.tar'} failed its own check")
+    assert not (tmp_path / "runs").exists()
+
+    passed = {"held_out": 0.01, "training_pairs": 0.01}
+    save_checkpoint(made / "ckpt_best.pth.tar", load_checkpoint(made / "ckpt_best.pth.tar") | {CHECK: passed})
+    with mock.patch("common.adaptation.converter._ROOT", repository):
+        run, process = trained(tmp_path / "runs", run_here(SCRIPT, *options))
+    assert newest in process.stdout.splitlines()
     given = load_checkpoint(made / "ckpt_best.pth.tar")["weights"]["converter"]
     kept = load_checkpoint(run / "ckpt_best.pth.tar")["weights"]["converter"]
     assert all(torch.equal(given[name], kept[name]) for name in given)

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -116,6 +117,55 @@ def test_labels_pass_through_the_converter_and_the_titles_say_so(runs, demo, tmp
     (panel, *_), unit = prediction_panels([uncalibrated], [""], clip.poses, clip.camera)
     assert unit == "%"
     assert 0 <= panel.uncertainty.min() < panel.uncertainty.max() <= 100
+
+
+def test_folders_of_runs_and_data_of_runs(runs, demo, tmp_path, monkeypatch):
+    """A folder of runs stands for its newest, and where no data are named a run's own are taken."""
+    clip = (
+        "--viz_subject",
+        "S11",
+        "--viz_action",
+        "Kick",
+        "--viz_limit",
+        4,
+        "--device",
+        "cpu",
+        "--viz_output",
+        tmp_path / "a.html",
+    )
+    process = run_here("viz.py", "--evaluate", runs["prob"].parent, *clip)
+    assert process.returncode == 0, process.stderr
+    newest, data, error, _ = process.stdout.splitlines()
+    assert newest == f"{runs['prob'].parent}: its newest run is taken, {runs['prob'].name}"
+    assert data == f"data: {demo}"
+    assert error in viz(demo, tmp_path / "b.html", "--evaluate", runs["prob"], "--viz_limit", 4).stdout
+
+    def trained_from(folder):
+        name = tmp_path / f"{folder.name}.pth.tar"
+        checkpoint = load_checkpoint(runs["prob"] / BEST)
+        save_checkpoint(name, checkpoint | {"arguments": checkpoint["arguments"] | {"data_dir": str(folder)}})
+        return name
+
+    (tmp_path / "here").mkdir()
+    here, gone = trained_from(tmp_path / "here"), trained_from(tmp_path / "gone")
+    both = run_here("viz.py", "--compare", runs["prob"], here, *clip)
+    assert_one_line(both, f"were trained from {' and '.join(sorted(map(str, (demo, tmp_path / 'here'))))}", "--data_dir")
+    # From another machine: said, and the usual place is looked into.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(demo)
+    process = run_here("viz.py", "--evaluate", gone, *clip)
+    assert process.returncode == 0, process.stderr
+    moved, data, other_error, _ = process.stdout.splitlines()
+    assert moved.startswith(f"{tmp_path / 'gone'}, which {gone} was trained from, is not here: data is looked for in data/")
+    assert (data, other_error) == ("data: data", error)
+    # The demo is built when it is first asked for, by all scripts.
+    built = []
+    monkeypatch.setattr("common.datasets.demo.DEMO", tmp_path / "gone")
+    monkeypatch.setattr("common.datasets.demo.subprocess.run", lambda *a, **k: built.append(a) or mock.Mock(returncode=0))
+    for words in (("viz.py", "--evaluate", gone, *clip), ("evaluate.py", gone), ("main_prob.py", "--evaluate", gone)):
+        assert_one_line(run_here(*words), str(tmp_path / "gone"), "does not exist")
+        assert built
+        built.clear()
 
 
 def test_names_are_found_or_listed(demo, tmp_path):
