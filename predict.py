@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.prediction.keypoint_files import read_keypoints
+from common.prediction.keypoint_files import KeypointFile, read_keypoints
 from common.prediction.keypoints import ORDERS, choose_order
 from common.prediction.onnx_export import export_onnx
 from common.prediction.outputs import Clip, check_folder, check_output, write_clip
 from common.prediction.predictor import Predictor
-from common.prediction.tracks import Track, link_people
+from common.prediction.tracks import Track, who_is_who
 from common.training.arguments import check_fps
 
 _FPS = 30.0
@@ -96,7 +96,9 @@ def main() -> None:
     threshold = file.threshold if args.min_confidence is None else args.min_confidence
     try:
         skeleton = choose_order(len(file.detections[0].keypoints_2d), args.skeleton or file.skeleton)
-        track = choose_person(link_people(file.detections, threshold), args.person)
+        tracks, notes = who_is_who(file.detections, threshold)
+        print(*notes, sep="\n", end="\n" if notes else "")
+        track = choose_person(tracks, args.person, file)
         frames, keypoints_2d, confidences = track.arrays()
         prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold, args.focal_length)
     except DuaError as error:
@@ -104,16 +106,16 @@ def main() -> None:
 
     said = "as --skeleton says" if args.skeleton else "--skeleton names another"
     print(f"{args.keypoints}: {file.source}, joints in the order {skeleton} ({said}), {image_size[0]} x {image_size[1]} pixels")
-    report_filled(track, prediction.missing)
     clip = Clip(
         prediction,
-        frames,
+        file.in_video(frames),
         tuple(image_size),
         args.fps or _FPS,
         predictor.definition,
         predictor.uncertainty_unit,
         args.camera_pitch or 0.0,
     )
+    report_filled(track, clip, file.step)
     for path in outputs:
         write_clip(path, clip)
         print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))
@@ -147,9 +149,10 @@ def export(args: argparse.Namespace) -> None:
         print("one pass: the mean with the mirrored picture (--tta) is not in the file")
 
 
-def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
+def choose_person(tracks: Sequence[Track], person: int | None, file: KeypointFile) -> Track:
     """The track of the wanted person, or the longest; who else there is, is printed."""
-    listed = ", ".join(f"{track.person} ({len(track)} frames from {track.first} to {track.last})" for track in tracks[:8])
+    ends = [file.in_video(np.array([track.first, track.last])) for track in tracks[:8]]
+    listed = ", ".join(f"{track.person} ({len(track)} frames from {a} to {b})" for track, (a, b) in zip(tracks, ends))
     listed += f", ... ({len(tracks)} in all)" if len(tracks) > 8 else ""
     if not tracks:
         raise DuaError("nobody has a joint in any frame")
@@ -163,8 +166,14 @@ def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
     raise DuaError(f"there is no person {person}; there are: {listed}")
 
 
-def report_filled(track: Track, missing: np.ndarray) -> None:
-    print(f"{len(missing)} poses, frames {track.first} to {track.last}: the first and the last that this person is seen in")
+def report_filled(track: Track, clip: Clip, step: int) -> None:
+    missing = clip.prediction.missing
+    print(
+        f"{len(missing)} poses, frames {clip.frames[0]} to {clip.frames[-1]}: the first and the last that this person is seen in"
+    )
+    if step > 1:
+        rate = f"{clip.poses_per_second:.4g} poses a second of a video of {clip.fps:g} frames a second (--fps)"
+        print(f"the detector saw one frame in {step}: {rate}")
     if missing.any():
         gaps = len(missing) - len(track)
         print(

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import numpy as np
 
 from common.errors import DuaError, short_reason
 from common.files.arrays import load_arrays, require_file
+from common.prediction.detections import Detection
+from common.prediction.identities import unfold
 from common.prediction.keypoint_json import parse_json, read_json_text
 from common.prediction.keypoints import DEFAULT_THRESHOLD
-from common.prediction.tracks import Detection
 
 KNOWN = (
     "Detectron2 .npz as VideoPose3D's inference script saves it, VideoPose3D's data_2d_custom_*.npz, "
@@ -40,6 +41,8 @@ class KeypointFile:
         skeleton: the order of its joints (`common.prediction.keypoints.ORDERS`), if the format or the number of joints says it.
         image_size: (width, height), if the file says it.
         threshold: confidence from which this detector's joints count.
+        step: of every how many frames of the video the file tells: detections count these, from...
+        first: ...the video's frame that is their frame 0.
     """
 
     source: str
@@ -47,6 +50,12 @@ class KeypointFile:
     skeleton: str | None
     image_size: tuple[int, int] | None
     threshold: float
+    step: int = 1
+    first: int = 0
+
+    def in_video(self, frames: np.ndarray) -> np.ndarray:
+        """Frame numbers of detections (T,) as numbers of the video's frames."""
+        return self.first + self.step * frames
 
 
 def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
@@ -56,7 +65,8 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
         clip: which video, of a file that holds several.
 
     Raises:
-        DuaError: the file is missing, damaged, of no known format, or holds nobody, or several videos and no `clip` is named.
+        DuaError: the file is missing, damaged, of no known format, or holds nobody, or several videos and no `clip` is named, or all
+            people of all frames as if they were in one.
     """
     path = Path(path)
     require_file(path)
@@ -76,7 +86,10 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
     counts = sorted({len(detection.keypoints_2d) for detection in found.detections})
     if len(counts) > 1:
         raise DuaError(f"{path} ({found.source}) has poses of {' and '.join(map(str, counts))} joints; one order is needed")
-    return found
+    detections, unfolded = unfold(found.detections, path)
+    said = ", one list of all frames: a number that is there again begins the next" if unfolded else ""
+    detections = [replace(detection, frame=detection.frame // found.step) for detection in detections]
+    return replace(found, detections=detections, source=found.source + said, first=numbers[0] % found.step)
 
 
 def _from_json(path: Path, clip: str | None) -> KeypointFile:
@@ -84,8 +97,7 @@ def _from_json(path: Path, clip: str | None) -> KeypointFile:
     if parsed is None:
         raise DuaError(f"{path} is JSON of no known layout; known are {KNOWN}")
     _refuse_clip(path, clip)
-    source, detections, skeleton, threshold = parsed
-    return KeypointFile(source, detections, skeleton, None, threshold)
+    return KeypointFile(parsed.source, parsed.detections, parsed.skeleton, None, parsed.threshold, parsed.step)
 
 
 def _from_npz(path: Path, clip: str | None) -> KeypointFile:

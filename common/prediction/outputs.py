@@ -21,9 +21,9 @@ class Clip:
     """A prediction, and what a file says of it beside.
 
     Attributes:
-        frames: (T,) numbers of the video's frames.
+        frames: (T,) numbers of the video's frames, evenly spaced; every fifth, if the detector saw no more.
         image_size: (width, height) in pixels.
-        fps: frames per second.
+        fps: frames per second of the video.
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
         uncertainty_unit: 'relative' or 'metres', of the uncertainty if there is one.
         camera_pitch: degrees by which the camera looks down; BVH files are turned upright by it.
@@ -36,6 +36,11 @@ class Clip:
     definition: str
     uncertainty_unit: str | None
     camera_pitch: float = 0.0
+
+    @property
+    def poses_per_second(self) -> float:
+        """Which is less than `fps` if the detector did not see every frame."""
+        return self.fps / int(self.frames[1] - self.frames[0]) if len(self.frames) > 1 else self.fps
 
 
 def check_output(path: str | Path) -> Path:
@@ -125,7 +130,7 @@ def _write_csv(path: Path, clip: Clip) -> None:
 
 
 def _write_bvh(path: Path, clip: Clip) -> None:
-    write_bvh(path, clip.prediction.poses_3d, clip.fps, clip.camera_pitch)
+    write_bvh(path, clip.prediction.poses_3d, clip.poses_per_second, clip.camera_pitch)
 
 
 _WRITERS: dict[str, Callable[[Path, Clip], None]] = {

@@ -143,6 +143,42 @@ def test_somebody_of_several(run, pixels, tmp_path):
     assert_one_line(predict_here(run, path, *SIZE, "--out", out, "--person", 6), "no person 6", "5 (30", "8 (20")
 
 
+def test_a_number_that_everybody_has_makes_nobody_jump(run, pixels, tmp_path):
+    coco = keypoint_text.in_order(pixels, "coco")
+    path, out = tmp_path / "two.json", tmp_path / "out.npz"
+    path.write_text(keypoint_text.alphapose({frame: [pose / 2, pose / 2 + 450] for frame, pose in enumerate(coco)}, [0, 0]))
+    process = predict_here(run, path, *SIZE, "--out", out)
+    assert "people are told apart by place: the number 0 is nobody's alone\n" in process.stdout
+    assert "people: 1 (30 frames from 0 to 29), 2 (30 frames from 0 to 29)" in process.stdout
+    np.testing.assert_allclose(np.load(out)["keypoints_2d"], pixels / 2, atol=1e-3)
+    numbers = [31 if frame >= 20 else None for frame in range(30)]
+    frames = [json.loads(keypoint_text.ultralytics({0: [pose]}, [number]))[0] for pose, number in zip(coco, numbers)]
+    path.write_text(json.dumps(frames))
+    process = predict_here(run, path, *SIZE, "--out", out)
+    assert "20 detections without a number are taken for the people whose boxes they continue\n" in process.stdout
+    assert np.load(out)["frames"].tolist() == list(range(30))
+    assert not np.load(out)["missing"].any()
+
+
+def test_every_fifth_image_keeps_its_number_and_its_time(run, pixels, tmp_path):
+    coco = keypoint_text.in_order(pixels, "coco")[:20]
+    path, names = tmp_path / "fifth.json", [tmp_path / f"out{ending}" for ending in (".npz", ".csv", ".bvh")]
+    path.write_text(keypoint_text.alphapose({17 + 5 * i: [pose] for i, pose in enumerate(coco)}))
+    process = predict_here(run, path, *SIZE, *(word for name in names for word in ("--out", name)), "--fps", 50)
+    assert process.returncode == 0, process.stderr
+    assert "20 poses, frames 17 to 112" in process.stdout
+    assert "the detector saw one frame in 5: 10 poses a second of a video of 50 frames a second (--fps)\n" in process.stdout
+    with np.load(names[0]) as arrays:
+        assert arrays["frames"].tolist() == list(range(17, 113, 5))
+        assert arrays["fps"] == 50
+        assert not arrays["missing"].any()
+    assert [row["frame"] for row in csv.DictReader(names[1].open())][::16] == [str(17 + 5 * i) for i in range(20)]
+    assert "Frames: 20\nFrame Time: 0.1" in names[2].read_text()
+    predictor = Predictor.load(run, "cpu")
+    clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), (1000, 1002), 50.0, "h36m", "relative")
+    assert prediction_scene(clip, predictor, "a file").fps == 10
+
+
 def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypatch):
     path, out = files["mmpose.json"], ("--out", tmp_path / "bad.npz")
     assert_one_line(predict_here(run, path, *out), "mmpose.json", "--image_size")
