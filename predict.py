@@ -25,6 +25,7 @@ from common.prediction.keypoints import ORDERS, choose_order
 from common.prediction.onnx_export import export_onnx
 from common.prediction.outputs import Clip, check_folder, check_output, write_clip
 from common.prediction.predictor import Predictor
+from common.prediction.swaps import SLOWEST
 from common.prediction.tracks import Track, who_is_who
 from common.training.arguments import check_fps
 
@@ -59,6 +60,12 @@ def main() -> None:
     group.add_argument("--clip", metavar="NAME", help="which video, of a VideoPose3D file that holds several")
     group.add_argument(
         "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
+    )
+    group.add_argument(
+        "--fix_swaps",
+        action="store_true",
+        default=None,
+        help="exchange left and right back where the detector seems to have exchanged them (default: say so, and take them as they are)",
     )
     group = parser.add_argument_group("output")
     group.add_argument("--fps", type=float, help=f"frames per second of the video (default: {_FPS:g})")
@@ -100,7 +107,18 @@ def main() -> None:
         print(*notes, sep="\n", end="\n" if notes else "")
         track = choose_person(tracks, args.person, file)
         frames, keypoints_2d, confidences = track.arrays()
-        prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold, args.focal_length)
+        frames, rate = file.in_video(frames), (args.fps or _FPS) / file.step
+        prediction = predictor(
+            keypoints_2d,
+            tuple(image_size),
+            skeleton,
+            confidences,
+            threshold,
+            args.focal_length,
+            fix_swaps=bool(args.fix_swaps),
+            frames=frames,
+            fps=rate,
+        )
     except DuaError as error:
         raise DuaError(f"{args.keypoints}: {error}") from error
 
@@ -108,7 +126,7 @@ def main() -> None:
     print(f"{args.keypoints}: {file.source}, joints in the order {skeleton} ({said}), {image_size[0]} x {image_size[1]} pixels")
     clip = Clip(
         prediction,
-        file.in_video(frames),
+        frames,
         tuple(image_size),
         args.fps or _FPS,
         predictor.definition,
@@ -116,6 +134,11 @@ def main() -> None:
         args.camera_pitch or 0.0,
     )
     report_filled(track, clip, file.step)
+    if args.fix_swaps and not prediction.exchanged.any():
+        slow = (
+            f"not looked for in {rate:.3g} poses a second, where a quick turn looks the same" if rate < SLOWEST else "none found"
+        )
+        print(f"--fix_swaps: {slow}")
     for path in outputs:
         write_clip(path, clip)
         print(f"{path}" + (", hip at the origin: poses are predicted from the hip" if path.suffix.lower() == ".bvh" else ""))
@@ -132,7 +155,7 @@ def export(args: argparse.Namespace) -> None:
         raise DuaError(
             "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
         )
-    of_no_use = ("skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fps", "camera_pitch")
+    of_no_use = ("skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fix_swaps", "fps", "camera_pitch")
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
     path = Path(args.export)

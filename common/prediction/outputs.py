@@ -66,9 +66,9 @@ def check_folder(path: Path) -> None:
 def write_clip(path: Path, clip: Clip) -> None:
     """Write the clip in the format of the ending, whole or not at all.
 
-    - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, frames (T,), joints (16,) names, parents
-      (16,), skeleton, image_size, fps; and, where the checkpoint gives them, uncertainty (T, 16) in
-      uncertainty_unit, uncertainty_mm (T, 16). No pickles.
+    - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, exchanged (T, 2) whether left and right of legs
+      and arms seemed exchanged in 2D, frames (T,), joints (16,) names, parents (16,), skeleton, image_size, fps; and, where the
+      checkpoint gives them, uncertainty (T, 16) in uncertainty_unit, uncertainty_mm (T, 16). No pickles.
     - json: the same as lists, places to a thousandth of a millimetre.
     - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing.
     - bvh: `common.prediction.bvh_writer`.
@@ -85,6 +85,7 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
         "uncertainty_mm": prediction.uncertainty_mm,
         "missing": prediction.missing,
         "keypoints_2d": prediction.keypoints_2d,
+        "exchanged": prediction.exchanged,
         "frames": clip.frames,
         "joints": np.array(JOINT_NAMES),
         "parents": np.array(PARENTS),

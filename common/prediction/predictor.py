@@ -17,13 +17,15 @@ import numpy as np
 import torch
 
 from common.compute.device import choose_device
+from common.datasets.anomalies import warn
 from common.datasets.views import turn_to_root
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import JOINT_NAMES
-from common.prediction.keypoints import DEFAULT_THRESHOLD, to_our_joints
+from common.prediction.keypoints import DEFAULT_THRESHOLD, choose_order, to_our_joints
 from common.prediction.lifter import Lifter, load_lifter
+from common.prediction.swaps import describe_swaps, exchange_sides, find_swaps
 from models.domain_norm import select_domain
 
 _LARGEST = 1_000_000
@@ -41,6 +43,8 @@ class Prediction:
         uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
         missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.prediction.keypoints`).
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
+        exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.prediction.swaps`); they
+            are exchanged back here if that was asked for.
     """
 
     poses_3d: np.ndarray
@@ -48,6 +52,7 @@ class Prediction:
     uncertainty_mm: np.ndarray | None
     missing: np.ndarray
     keypoints_2d: np.ndarray
+    exchanged: np.ndarray
 
     def __len__(self) -> int:
         return len(self.poses_3d)
@@ -99,8 +104,11 @@ class Predictor:
         confidences: np.ndarray | None = None,
         threshold: float = DEFAULT_THRESHOLD,
         focal_length: float | None = None,
+        fix_swaps: bool = False,
+        frames: np.ndarray | None = None,
+        fps: float | None = None,
     ) -> Prediction:
-        """Lift the 2D joints of one person.
+        """Lift the 2D joints of one person. Where left and right seem exchanged in time, it is said in a line on stderr.
 
         Args:
             keypoints_2d: (T, J, 2) pixels, frame by frame; NaN where a joint is not seen.
@@ -109,6 +117,9 @@ class Predictor:
                 their number says it. J = 16 without a name is our own order (`joint_names`).
             confidences: (T, J); joints with less than `threshold` count as not seen.
             focal_length: of the camera, in pixels. Networks trained with `--align canonical` need it, others do without.
+            fix_swaps: exchange them back.
+            frames: (T,) numbers of the frames, as that line tells them; from 0 on if None.
+            fps: how many of the frames are a second, if known: of less than `SLOWEST`, left and right are not looked at.
 
         Raises:
             DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), or pixels
@@ -116,6 +127,13 @@ class Predictor:
         """
         width, height = _checked_size(image_size)
         pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
+        exchanged = find_swaps(pixels, ~missing, fps)
+        if exchanged.any():
+            warn(describe_swaps(exchanged, np.arange(len(pixels)) if frames is None else frames, fix_swaps))
+        if exchanged.any() and fix_swaps:
+            order = choose_order(np.shape(keypoints_2d)[1], skeleton)
+            sure = None if confidences is None else exchange_sides(np.asarray(confidences), exchanged, order)
+            pixels, missing = to_our_joints(exchange_sides(np.asarray(keypoints_2d), exchanged, order), order, sure, threshold)
         _check_pixels(pixels[~missing], width, height)
         screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
         inputs_2d, rotations = torch.from_numpy(screen), None
@@ -140,6 +158,7 @@ class Predictor:
             millimetres,
             missing,
             pixels.astype(np.float32),
+            exchanged,
         )
 
 

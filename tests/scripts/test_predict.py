@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.datasets.h36m import load_h36m
 from common.files.arrays import load_arrays
-from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES
+from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, MIRROR
 from common.prediction.outputs import Clip
 from common.prediction.predictor import Predictor
 from common.rendering.prediction_scene import prediction_scene
@@ -177,6 +177,37 @@ def test_every_fifth_image_keeps_its_number_and_its_time(run, pixels, tmp_path):
     predictor = Predictor.load(run, "cpu")
     clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), (1000, 1002), 50.0, "h36m", "relative")
     assert prediction_scene(clip, predictor, "a file").fps == 10
+
+
+def test_sides_that_change_in_time_are_said_and_exchanged_back_when_asked(run, pixels, tmp_path):
+    swapped = np.isin(np.arange(30), [4, 5, 6, 20])
+    clip = np.where(swapped[:, None, None], pixels[:, list(MIRROR)], pixels)
+    coco = keypoint_text.in_order(clip, "coco")
+    path, out = tmp_path / "swapped.json", tmp_path / "out.npz"
+    path.write_text(keypoint_text.mmpose({frame + 100: [pose] for frame, pose in enumerate(coco)}))
+    predictor = Predictor.load(run, "cpu")
+    right = predictor(pixels, (1000, 1002))
+    assert not right.exchanged.any()
+    for options, expected, said in (
+        ((), clip, "taken as they are; --fix_swaps (fix_swaps=True) exchanges them back"),
+        (("--fix_swaps",), pixels, "they are exchanged back"),
+    ):
+        process = predict_here(run, path, *SIZE, "--out", out, *options)
+        assert process.returncode == 0, process.stderr
+        assert process.stderr == (
+            f"warning: left and right seem exchanged in 4 of 30 frames (104-106, 120), if most are right: {said}\n"
+        )
+        with np.load(out) as arrays:
+            np.testing.assert_allclose(arrays["keypoints_2d"], expected, atol=1e-3)
+            assert np.array_equal(arrays["exchanged"], swapped[:, None].repeat(2, axis=1))
+            mended = np.allclose(arrays["poses_3d"], right.poses_3d, atol=1e-5)
+            assert mended == bool(options)
+    path.write_text(keypoint_text.mmpose({frame: [pose] for frame, pose in enumerate(keypoint_text.in_order(pixels, "coco"))}))
+    process = predict_here(run, path, *SIZE, "--out", out, "--fix_swaps")
+    assert process.stderr == ""
+    assert "--fix_swaps: none found\n" in process.stdout
+    process = predict_here(run, path, *SIZE, "--out", out, "--fix_swaps", "--fps", 5)
+    assert "--fix_swaps: not looked for in 5 poses a second, where a quick turn looks the same\n" in process.stdout
 
 
 def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypatch):
