@@ -6,8 +6,9 @@
     python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
 
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose and Ultralytics write; which of them is known by the
-content. Of several people the one who is seen longest is taken. Joints that were not seen are interpolated in time and marked;
-frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file is
+content. Of several people the one who is seen longest is taken; numbers that the file gives them count where no two people have
+the same. Joints that were not seen are interpolated in time and marked; frames before a person comes and after it leaves have no
+pose. Where the detector seems to have exchanged left and right, it is said, and mended with --fix_swaps. Poses are in camera axes, in metres from the hip; a BVH file is
 turned upright, with the hip at the origin.
 """
 

@@ -41,6 +41,7 @@ _STEADIEST = 0.01
 
 _CHANGES = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])  # of legs and of arms: nothing, legs, arms, both
 _ENOUGH = 0.5  # of the pairs, for a frame to be of use
+_BRIDGED = 2  # frames, on both sides, in one of which a joint must be seen
 _NAMED = 8  # runs of frames, in what is said
 _BLOCK = 4096  # frames whose costs are in memory at once
 
@@ -49,15 +50,16 @@ def find_swaps(joints: np.ndarray, measured: np.ndarray, fps: float | None = Non
     """In which frames left and right are the other way round than in most.
 
     Args:
-        joints: (T, 16, 2) pixels of one person, frame by frame.
-        measured: (T, 16) which of them a detector saw.
+        joints: (T, 16, 2) pixels of one person, frame by frame, without gaps (`common.prediction.keypoints.to_our_joints`).
+        measured: (T, 16) which of them a detector saw, and which are interpolated.
         fps: how many of these frames are a second, if known.
 
     Returns:
         (T, 2) whether legs and arms are exchanged. Nothing, of less than `SLOWEST` frames a second.
     """
     left, right = _PAIRS.T
-    both = measured[:, left] & measured[:, right]  # (T, 6)
+    known = _known(measured)
+    both = known[:, left] & known[:, right]  # (T, 6)
     across = joints[:, left] - joints[:, right]  # (T, 6, 2), which an exchange turns round
     across[~both] = np.nan
     frames = np.flatnonzero(both.mean(axis=1) >= _ENOUGH)
@@ -66,6 +68,13 @@ def find_swaps(joints: np.ndarray, measured: np.ndarray, fps: float | None = Non
     used, states = _most_even(across[frames], frames)
     exchanged = _between(across, frames[used], states)
     return ~exchanged if exchanged.mean() > 0.5 else exchanged
+
+
+def _known(measured: np.ndarray) -> np.ndarray:
+    """(T, 16) which joints were seen, or are between two frames of the nearest in which they were: as good as seen."""
+    near = np.pad(measured, ((_BRIDGED, _BRIDGED), (0, 0)))
+    shifted = [near[i : i + len(measured)] for i in range(2 * _BRIDGED + 1)]
+    return measured | (np.any(shifted[:_BRIDGED], axis=0) & np.any(shifted[_BRIDGED + 1 :], axis=0))
 
 
 def exchange_sides(values: np.ndarray, exchanged: np.ndarray, order: str) -> np.ndarray:
@@ -149,8 +158,8 @@ def _costs(across: np.ndarray, frames: np.ndarray, usual: np.ndarray, farthest: 
             for farther in range(1, farthest + 1):
                 there = block >= far + farther
                 places = block[there] - far - farther, block[there] - far, block[there]
-                cost = np.log1p((_unevenness(across, frames, places) / usual) ** 2).sum(axis=-1)  # of both kinds
-                cost = np.nansum(cost.reshape(*cost.shape[:3], 2, 3), axis=-1)  # (n, change before, change, part)
+                cost = np.log1p((_unevenness(across, frames, places) / usual) ** 2)  # NaN where a joint is unseen
+                cost = np.nansum(cost.reshape(*cost.shape[:3], 2, 6), axis=-1)  # (n, change before, change, part)
                 costs[there, far - 1, farther - 1] = cost[:, legs[:, None], legs, 0] + cost[:, arms[:, None], arms, 1]
         yield from zip(block.tolist(), costs)
 
