@@ -8,8 +8,8 @@
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose and Ultralytics write; which of them is known by the
 content. Of several people the one who is seen longest is taken; numbers that the file gives them count where no two people have
 the same. Joints that were not seen are interpolated in time and marked; frames before a person comes and after it leaves have no
-pose. Where the detector seems to have exchanged left and right, it is said, and mended with --fix_swaps. Poses are in camera axes, in metres from the hip; a BVH file is
-turned upright, with the hip at the origin.
+pose. Where the detector seems to have exchanged left and right it is said, and mended with --fix_swaps. Poses are in camera axes,
+in metres from the hip; a BVH file is turned upright, with the hip at the origin.
 """
 
 from common.errors import DuaError, run_script  # isort: skip  (first: see common/__init__.py)
