@@ -8,10 +8,11 @@
 
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose, Ultralytics, OpenPose (its folder, too) and MediaPipe
 write, COCO annotations, and plain .npy and .npz; which of them is known by the content. Of several people the one who is seen
-longest is taken. Joints that were not seen (NaN, exactly (0, 0) or (-1, -1), too little confidence) are interpolated in time and
-marked; frames before a person comes and after it leaves have no pose. Poses are in camera axes, in metres from the hip; a BVH file
-is turned upright, with the hip at the origin or, with --floor, the feet on the floor, and with both sides of the body of one
-length. Importing it into Blender, tick "Scene FPS" and "Scene Duration".
+longest is taken; numbers that the file gives them count where no two people have the same. Joints that were not seen (NaN, exactly
+(0, 0) or (-1, -1), too little confidence) are interpolated in time and marked; frames before a person comes and after it leaves
+have no pose. Where the detector seems to have exchanged left and right it is said, and mended with --fix_swaps. Poses are in camera
+axes, in metres from the hip; a BVH file is turned upright, with the hip at the origin or, with --floor, the feet on the floor, and
+with both sides of the body of one length. Importing it into Blender, tick "Scene FPS" and "Scene Duration".
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -24,12 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import DuaError
-from common.prediction.keypoint_files import read_keypoints
+from common.prediction.keypoint_files import KeypointFile, read_keypoints
 from common.prediction.keypoints import ORDERS, choose_order
 from common.prediction.onnx_export import export_onnx
 from common.prediction.outputs import Clip, check_folder, check_output, write_clip
 from common.prediction.predictor import Predictor
-from common.prediction.tracks import Track, link_people
+from common.prediction.swaps import SLOWEST
+from common.prediction.tracks import Track, who_is_who
 from common.training.arguments import check_fps
 
 _FPS = 30.0
@@ -69,6 +71,12 @@ def main() -> None:
     group.add_argument("--clip", metavar="NAME", help="which video, of a file or folder that holds several")
     group.add_argument(
         "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
+    )
+    group.add_argument(
+        "--fix_swaps",
+        action="store_true",
+        default=None,
+        help="exchange left and right back where the detector seems to have exchanged them (default: say so, and take them as they are)",
     )
     group = parser.add_argument_group("output")
     group.add_argument("--fps", type=float, help=f"frames per second of the video (default: {_FPS:g})")
@@ -116,9 +124,22 @@ def main() -> None:
         detections, multiplied = file.in_pixels(tuple(image_size))
         everybody = np.stack([detection.keypoints_2d for detection in detections])
         skeleton = choose_order(everybody.shape[1], args.skeleton or file.skeleton, everybody)
-        track = choose_person(link_people(detections, threshold), args.person)
+        tracks, notes = who_is_who(detections, threshold)
+        print(*notes, sep="\n", end="\n" if notes else "")
+        track = choose_person(tracks, args.person, file)
         frames, keypoints_2d, confidences = track.arrays()
-        prediction = predictor(keypoints_2d, tuple(image_size), skeleton, confidences, threshold, args.focal_length)
+        frames, rate = file.in_video(frames), (args.fps or _FPS) / file.step
+        prediction = predictor(
+            keypoints_2d,
+            tuple(image_size),
+            skeleton,
+            confidences,
+            threshold,
+            args.focal_length,
+            fix_swaps=bool(args.fix_swaps),
+            frames=frames,
+            fps=rate,
+        )
     except DuaError as error:
         raise DuaError(f"{args.keypoints}: {error}") from error
 
@@ -131,10 +152,9 @@ def main() -> None:
         print(
             f"places from 0 to 1 are taken for shares of the image, and multiplied by its {image_size[0]} x {image_size[1]} pixels"
         )
-    report_filled(track, prediction.missing)
     clip = Clip(
         prediction,
-        file.in_video(frames),
+        frames,
         tuple(image_size),
         args.fps or _FPS,
         predictor.definition,
@@ -142,6 +162,12 @@ def main() -> None:
         args.camera_pitch or 0.0,
         bool(args.floor),
     )
+    report_filled(track, clip, file.step)
+    if args.fix_swaps and not prediction.exchanged.any():
+        slow = (
+            f"not looked for in {rate:.3g} poses a second, where a quick turn looks the same" if rate < SLOWEST else "none found"
+        )
+        print(f"--fix_swaps: {slow}")
     where = "lowest joint of each frame on the floor" if args.floor else "hip at the origin (--floor puts the feet on the floor)"
     for path in outputs:
         write_clip(path, clip)
@@ -159,7 +185,9 @@ def export(args: argparse.Namespace) -> None:
         raise DuaError(
             "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
         )
-    of_no_use = ("skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fps", "camera_pitch", "floor")
+    of_no_use = (
+        "skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fix_swaps", "fps", "camera_pitch", "floor",
+    )  # fmt: skip
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
     path = Path(args.export)
@@ -176,9 +204,10 @@ def export(args: argparse.Namespace) -> None:
         print("one pass: the mean with the mirrored picture (--tta) is not in the file")
 
 
-def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
+def choose_person(tracks: Sequence[Track], person: int | None, file: KeypointFile) -> Track:
     """The track of the wanted person, or the longest; who else there is, is printed."""
-    listed = ", ".join(f"{track.person} ({len(track)} frames from {track.first} to {track.last})" for track in tracks[:8])
+    ends = [file.in_video(np.array([track.first, track.last])) for track in tracks[:8]]
+    listed = ", ".join(f"{track.person} ({len(track)} frames from {a} to {b})" for track, (a, b) in zip(tracks, ends))
     listed += f", ... ({len(tracks)} in all)" if len(tracks) > 8 else ""
     if not tracks:
         raise DuaError("nobody has a joint in any frame")
@@ -192,8 +221,14 @@ def choose_person(tracks: Sequence[Track], person: int | None) -> Track:
     raise DuaError(f"there is no person {person}; there are: {listed}")
 
 
-def report_filled(track: Track, missing: np.ndarray) -> None:
-    print(f"{len(missing)} poses, frames {track.first} to {track.last}: the first and the last that this person is seen in")
+def report_filled(track: Track, clip: Clip, step: int) -> None:
+    missing = clip.prediction.missing
+    print(
+        f"{len(missing)} poses, frames {clip.frames[0]} to {clip.frames[-1]}: the first and the last that this person is seen in"
+    )
+    if step > 1:
+        rate = f"{clip.poses_per_second:.4g} poses a second of a video of {clip.fps:g} frames a second (--fps)"
+        print(f"the detector saw one frame in {step}: {rate}")
     if missing.any():
         gaps = len(missing) - len(track)
         print(

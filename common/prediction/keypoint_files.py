@@ -17,6 +17,7 @@ from pathlib import Path
 from common.errors import DuaError, short_reason
 from common.files.arrays import load_arrays, load_npy, require_file
 from common.prediction.detections import KeypointFile, frames_of, step_of
+from common.prediction.identities import unfold
 from common.prediction.keypoint_arrays import read_arrays, refuse_clip
 from common.prediction.keypoint_json import parse_toolboxes, read_json_text
 from common.prediction.keypoint_people import parse_people
@@ -40,7 +41,8 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
         clip: which video, of a file or a folder that holds several.
 
     Raises:
-        DuaError: the file is missing, damaged, of no known format, or holds nobody, or several videos and no `clip` is named.
+        DuaError: the file is missing, damaged, of no known format, or holds nobody, or several videos and no `clip` is named, or all
+            people of all frames as if they were in one.
     """
     path = Path(path)
     if path.is_dir():
@@ -58,8 +60,10 @@ def read_keypoints(path: str | Path, clip: str | None = None) -> KeypointFile:
     counts = sorted({len(detection.keypoints_2d) for detection in found.detections})
     if len(counts) > 1:
         raise DuaError(f"{path} ({found.source}) has poses of {' and '.join(map(str, counts))} joints; one order is needed")
-    detections = [replace(detection, frame=detection.frame // found.step) for detection in found.detections]
-    return replace(found, detections=detections, first=numbers[0] % found.step)
+    detections, unfolded = unfold(found.detections, path)
+    said = ", one list of all frames: a number that is there again begins the next" if unfolded else ""
+    detections = [replace(detection, frame=detection.frame // found.step) for detection in detections]
+    return replace(found, detections=detections, source=found.source + said, first=numbers[0] % found.step)
 
 
 def _told(path: Path, read: Callable[[], KeypointFile]) -> KeypointFile:

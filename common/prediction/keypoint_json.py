@@ -11,18 +11,15 @@
 """
 
 import json
-import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from common.errors import DuaError
-from common.prediction.detections import KeypointFile, guess_order, make_detection
+from common.prediction.detections import Detection, KeypointFile, guess_order, make_detection
 from common.prediction.keypoints import DEFAULT_THRESHOLD
-from common.prediction.tracks import Detection
 
 _ULTRALYTICS_THRESHOLD = 0.5
 """Below this, Ultralytics puts joints at (0, 0)."""
@@ -31,8 +28,16 @@ _ORDER_OF_DATASET = {
     "coco": "coco", "coco_wholebody": "coco_wholebody", "mpii": "mpii", "halpe26": "halpe26", "h36m": "h36m17",
 }  # fmt: skip
 
-Parsed = tuple[str, list[Detection], str | None, float]
-"""What wrote the file, everybody in every frame, the order of joints, the confidence from which joints count."""
+
+class Parsed(NamedTuple):
+    """What wrote the file, everybody in every frame, the order of joints, the confidence from which joints count, and of every how
+    many frames of the video the file tells."""
+
+    source: str
+    detections: list[Detection]
+    skeleton: str | None
+    threshold: float
+    step: int = 1
 
 
 def read_json_text(path: Path, known: str) -> Any:
@@ -70,23 +75,25 @@ def parse_json(data: Any) -> Parsed | None:
     if not isinstance(data, list):
         return None
     if any(isinstance(person, dict) and "image_id" in person for person in data):
-        people, stride = _alphapose(data)
-        named = f"AlphaPose, people in every {stride}. image alone" if stride > 1 else "AlphaPose"
-        return named, people, _guess(people, None), DEFAULT_THRESHOLD
+        people, numbered = _alphapose(data)
+        named = "AlphaPose" if numbered else "AlphaPose, images numbered as they come"
+        # Images without people are not listed: what is left is a multiple of the step, and hardly ever more than the step.
+        return Parsed(named, people, _guess(people, None), DEFAULT_THRESHOLD, step_of(person.frame for person in people))
     frames = _frames(data)
+    step = step_of(frame for frame, _ in frames)
     first = next((person for _, people in frames for person in people), None)
     if first is None:
-        return "JSON without people", [], None, DEFAULT_THRESHOLD
+        return Parsed("JSON without people", [], None, DEFAULT_THRESHOLD)
     keypoints = first.get("keypoints") if isinstance(first, dict) else None
     if isinstance(keypoints, dict):
         people = [_ultralytics(frame, person) for frame, present in frames for person in present if "keypoints" in person]
-        return "Ultralytics", people, _guess(people, None), _ULTRALYTICS_THRESHOLD
+        return Parsed("Ultralytics", people, _guess(people, None), _ULTRALYTICS_THRESHOLD, step)
     if isinstance(keypoints, list) and isinstance(first, dict) and "keypoint_scores" in first:
         people = [_mmpose(frame, person) for frame, present in frames for person in present]
-        return "MMPose", people, _guess(people, dataset), DEFAULT_THRESHOLD
+        return Parsed("MMPose", people, _guess(people, dataset), DEFAULT_THRESHOLD, step)
     if isinstance(keypoints, list) and keypoints and all(isinstance(row, list) and len(row) == 3 for row in keypoints):
         people = [_mmpose_0(frame, person) for frame, present in frames for person in present]
-        return "MMPose 0.x", people, _guess(people, dataset), DEFAULT_THRESHOLD
+        return Parsed("MMPose 0.x", people, _guess(people, dataset), DEFAULT_THRESHOLD, step)
     return None
 
 
@@ -95,8 +102,7 @@ def parse_toolboxes(data: Any) -> KeypointFile | None:
     parsed = parse_json(data)
     if parsed is None:
         return None
-    source, detections, skeleton, threshold = parsed
-    return KeypointFile(source, detections, skeleton, None, threshold)
+    return KeypointFile(parsed.source, parsed.detections, parsed.skeleton, None, parsed.threshold, parsed.step)
 
 
 def _frames(data: Sequence[Any]) -> list[tuple[int, list[Any]]]:
@@ -140,17 +146,13 @@ def _ultralytics(frame: int, person: Mapping[str, Any]) -> Detection:
     return _detection(frame, places, visible, person.get("confidence", 1.0), person.get("track_id"))
 
 
-def _alphapose(data: Sequence[Mapping[str, Any]]) -> tuple[list[Detection], int]:
-    """Detections, and of every how many images they are: those become frames that follow on each other."""
+def _alphapose(data: Sequence[Mapping[str, Any]]) -> tuple[list[Detection], bool]:
+    """Detections, and whether the images' names number the frames of the video."""
     images = list(dict.fromkeys(person["image_id"] for person in data))
     # '17.jpg', 'frame_000017.png' or 17: images without people are not listed, so the numbers count, if they are there.
-    digits = [re.findall(r"\d+", Path(str(image)).stem) for image in images]
-    numbers = [int(found[-1]) if found else -1 for found in digits]
-    if len(set(numbers)) < len(images) or -1 in numbers:
-        numbers = list(range(len(images)))
-    stride = math.gcd(*(number - numbers[0] for number in numbers)) or 1
-    numbers = [number // stride for number in numbers]  # of every fifth frame, each follows on the last
-    frame_of = dict(zip(images, numbers))
+    numbers = numbers_of(map(str, images))
+    numbered = numbers is not None
+    frame_of = {image: i if numbers is None else numbers[str(image)] for i, image in enumerate(images)}
     detections = []
     for person in data:
         rows = np.array(person["keypoints"], dtype=float).reshape(-1, 3)
@@ -158,7 +160,7 @@ def _alphapose(data: Sequence[Mapping[str, Any]]) -> tuple[list[Detection], int]
         while isinstance(number, list):  # some trackers wrap it
             number = number[0] if number else None
         detections.append(_detection(frame_of[person["image_id"]], rows[:, :2], rows[:, 2], person.get("score", 1.0), number))
-    return detections, stride
+    return detections, numbered
 
 
 def _detection(frame: int, keypoints_2d: np.ndarray, confidences: np.ndarray, score: Any, person: Any) -> Detection:

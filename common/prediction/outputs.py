@@ -21,9 +21,9 @@ class Clip:
     """A prediction, and what a file says of it beside.
 
     Attributes:
-        frames: (T,) numbers of the video's frames.
+        frames: (T,) numbers of the video's frames, evenly spaced; every fifth, if the detector saw no more.
         image_size: (width, height) in pixels.
-        fps: frames per second.
+        fps: frames per second of the video.
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
         uncertainty_unit: 'relative' or 'metres', of the uncertainty if there is one.
         camera_pitch: degrees by which the camera looks down; BVH files are turned upright by it.
@@ -38,6 +38,11 @@ class Clip:
     uncertainty_unit: str | None
     camera_pitch: float = 0.0
     floor: bool = False
+
+    @property
+    def poses_per_second(self) -> float:
+        """Which is less than `fps` if the detector did not see every frame."""
+        return self.fps / int(self.frames[1] - self.frames[0]) if len(self.frames) > 1 else self.fps
 
 
 def check_output(path: str | Path) -> Path:
@@ -63,9 +68,9 @@ def check_folder(path: Path) -> None:
 def write_clip(path: Path, clip: Clip) -> None:
     """Write the clip in the format of the ending, whole or not at all.
 
-    - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, frames (T,), joints (16,) names, parents
-      (16,), skeleton, image_size, fps; and, where the checkpoint gives them, uncertainty (T, 16) in
-      uncertainty_unit, uncertainty_mm (T, 16). No pickles.
+    - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, exchanged (T, 2) whether left and right of legs
+      and arms seemed exchanged in 2D, frames (T,), joints (16,) names, parents (16,), skeleton, image_size, fps; and, where the
+      checkpoint gives them, uncertainty (T, 16) in uncertainty_unit, uncertainty_mm (T, 16). No pickles.
     - json: the same as lists, places to a thousandth of a millimetre.
     - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing.
     - bvh: `common.prediction.bvh_writer`.
@@ -82,6 +87,7 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
         "uncertainty_mm": prediction.uncertainty_mm,
         "missing": prediction.missing,
         "keypoints_2d": prediction.keypoints_2d,
+        "exchanged": prediction.exchanged,
         "frames": clip.frames,
         "joints": np.array(JOINT_NAMES),
         "parents": np.array(PARENTS),
@@ -127,7 +133,7 @@ def _write_csv(path: Path, clip: Clip) -> None:
 
 
 def _write_bvh(path: Path, clip: Clip) -> None:
-    write_bvh(path, clip.prediction.poses_3d, clip.fps, clip.camera_pitch, clip.floor)
+    write_bvh(path, clip.prediction.poses_3d, clip.poses_per_second, clip.camera_pitch, clip.floor)
 
 
 _WRITERS: dict[str, Callable[[Path, Clip], None]] = {

@@ -26,6 +26,7 @@ from common.geometry.skeleton import JOINT_NAMES
 from common.prediction.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
 from common.prediction.lifter import Lifter, load_lifter
 from common.prediction.picture import check_focal_length, check_length, check_sides, warn_if_outside
+from common.prediction.swaps import describe_swaps, exchange_sides, find_swaps
 from models.domain_norm import select_domain
 
 _LARGEST = 1_000_000
@@ -43,6 +44,8 @@ class Prediction:
         uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
         missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.prediction.keypoints`).
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
+        exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.prediction.swaps`); they
+            are exchanged back here if that was asked for.
     """
 
     poses_3d: np.ndarray
@@ -50,6 +53,7 @@ class Prediction:
     uncertainty_mm: np.ndarray | None
     missing: np.ndarray
     keypoints_2d: np.ndarray
+    exchanged: np.ndarray
 
     def __len__(self) -> int:
         return len(self.poses_3d)
@@ -102,8 +106,12 @@ class Predictor:
         confidences: np.ndarray | None = None,
         threshold: float = DEFAULT_THRESHOLD,
         focal_length: float | None = None,
+        fix_swaps: bool = False,
+        frames: np.ndarray | None = None,
+        fps: float | None = None,
     ) -> Prediction:
-        """Lift the 2D joints of one person. A clip unlike those that the network was trained on draws a warning (`warn_if_outside`).
+        """Lift the 2D joints of one person. A clip unlike those that the network was trained on draws a warning (`warn_if_outside`);
+        where left and right seem exchanged in time, it is said in a line on stderr.
 
         Args:
             keypoints_2d: (T, J, 2) pixels, frame by frame, or (J, 2) of a single frame; NaN, (0, 0) or (-1, -1) where a joint is not
@@ -114,12 +122,21 @@ class Predictor:
                 where COCO has them, with a line on stderr.
             confidences: (T, J), in place of a third column; joints with less than `threshold` count as not seen.
             focal_length: of the camera, in pixels. Networks trained with `--align canonical` need it, others do without.
+            fix_swaps: exchange them back.
+            frames: (T,) numbers of the frames, as that line tells them; from 0 on if None.
+            fps: how many of the frames are a second, if known: of less than `SLOWEST`, left and right are not looked at.
 
         Raises:
             DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), 3D poses, pixels
                 that do not fit the image, an image or a lens that no camera has, or a focal length that is needed and missing.
         """
         width, height = _checked_size(image_size)
+        if focal_length is not None:
+            if not 0 < focal_length < float("inf"):
+                raise DuaError(
+                    f"focal_length {focal_length:g}: a positive number of pixels is needed (focal_length, --focal_length)"
+                )
+            check_focal_length(focal_length, width)
         keypoints_2d, third = split_confidences(keypoints_2d)
         confidences = third if confidences is None else np.atleast_2d(np.asarray(confidences, dtype=np.float64))
         if skeleton is None:
@@ -134,24 +151,26 @@ class Predictor:
             warn(f"keypoints from 0 to 1 are taken for shares of the image, and multiplied by its {width} x {height} pixels")
         pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
         check_sides(pixels[~missing], width, height)
+        exchanged = find_swaps(pixels, ~missing, fps)
+        if exchanged.any():
+            warn(describe_swaps(exchanged, np.arange(len(pixels)) if frames is None else frames, fix_swaps))
+        if exchanged.any() and fix_swaps:
+            order = choose_order(keypoints_2d.shape[1], skeleton)
+            sure = None if confidences is None else exchange_sides(confidences, exchanged, order)
+            pixels, missing = to_our_joints(exchange_sides(keypoints_2d, exchanged, order), order, sure, threshold)
         _check_pixels(pixels[~missing], width, height)
         check_length(pixels, width, height)
         screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
-        lens = None
-        if focal_length is not None and focal_length > 0:
-            check_focal_length(focal_length, width)
-            lens = 2 * focal_length / width
+        lens = None if focal_length is None else 2 * focal_length / width  # in screen units
         inputs_2d, rotations = torch.from_numpy(screen), None
-        if focal_length is not None and not 0 < focal_length < float("inf"):
-            raise DuaError(f"focal_length {focal_length:g}: a positive number of pixels is needed (focal_length, --focal_length)")
         if self.test_time.canonical:
-            if focal_length is None:
+            if lens is None:
                 raise DuaError(
                     f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
                     "focal length in pixels (focal_length, --focal_length)"
                 )
             # A pinhole with the principal point in the middle of the picture.
-            focal = torch.full((1, 2), 2 * focal_length / width)
+            focal = torch.full((1, 2), lens)
             inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
         warn_if_outside(self.lifter, inputs_2d, lens, "the clip")
         poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
@@ -166,6 +185,7 @@ class Predictor:
             millimetres,
             missing,
             pixels.astype(np.float32),
+            exchanged,
         )
 
 

@@ -1,44 +1,18 @@
 """Who is who: detections of several people in the frames of a video, linked to one track a person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.prediction.detections import Detection, continues, distance, overlap
+from common.prediction.identities import Numbered, by_worth, number_of
 from common.prediction.keypoints import is_place
+
+__all__ = ["Detection", "Track", "link_people", "who_is_who"]
 
 _MAX_GAP = 30
 """Frames for which a person may be out of sight and still be the same; about a second."""
-_LEAST_OVERLAP = 0.2
-"""Intersection over union from which two boxes are one person's..."""
-_FARTHEST = 0.5
-"""...or the distance of their centres, in lengths of their sides: quick movements leave no overlap."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One person in one frame.
-
-    Attributes:
-        frame: its number in the video.
-        keypoints_2d: (J, 2) pixels, NaN where there is no joint.
-        confidences: (J,).
-        score: how sure the detector is of the person.
-        person: the number that the file gives the person, if it does.
-    """
-
-    frame: int
-    keypoints_2d: np.ndarray
-    confidences: np.ndarray
-    score: float = 1.0
-    person: int | None = None
-
-    def box(self, threshold: float) -> np.ndarray:
-        """(4,) left, top, right, bottom around the joints of enough confidence, or around all if there are none."""
-        there = is_place(self.keypoints_2d)
-        sure = there & (self.confidences >= threshold)
-        points = self.keypoints_2d[sure if sure.any() else there]
-        return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
 @dataclass
@@ -74,10 +48,16 @@ class Track:
 
 
 def link_people(detections: Iterable[Detection], threshold: float) -> list[Track]:
-    """One track a person, the longest first.
+    """The tracks of `who_is_who`."""
+    return who_is_who(detections, threshold)[0]
 
-    Where the file numbers people, its numbers count, and detections without one are left out. Otherwise each frame's boxes are
-    linked greedily to those that the tracks had last, the best overlap first, and people are numbered from 1 as they appear.
+
+def who_is_who(detections: Iterable[Detection], threshold: float) -> tuple[list[Track], list[str]]:
+    """One track a person, the longest first, and what was assumed and left out, in lines for the user.
+
+    Where the file numbers people, numbers that are one person's count (`common.prediction.identities`), and a detection without
+    one is taken for the person whose box it continues, or left out. Otherwise each frame's boxes are linked greedily to those that
+    the tracks had last, the best overlap first, and people are numbered from 1 as they appear.
 
     Args:
         threshold: confidence of the joints that make up a person's box.
@@ -86,58 +66,110 @@ def link_people(detections: Iterable[Detection], threshold: float) -> list[Track
         (detection for detection in detections if is_place(detection.keypoints_2d).any()),
         key=lambda detection: (detection.frame, -detection.score),
     )
-    numbered = any(detection.person is not None for detection in ordered)
-    tracks = _by_number(ordered) if numbered else _by_boxes(ordered, threshold)
-    return sorted(tracks, key=len, reverse=True)  # stable: of equally long ones the one that came first
+    worth = by_worth(ordered, threshold)
+    if worth.own:
+        tracks = _by_number(worth.own)
+        taken = _adopt(tracks, worth.loose, threshold)
+        tracks += _by_boxes(worth.shared, threshold, 1 + max(track.person for track in tracks))
+    else:
+        tracks, taken = _by_boxes(ordered, threshold), 0
+        if len(tracks) == 1 and not worth.loose:
+            tracks[0].person = ordered[0].person or 0  # it is his, if nobody else is there
+    # Stable: of equally long ones the one that came first.
+    return sorted(tracks, key=len, reverse=True), _notes(worth, len(tracks), taken)
+
+
+def _notes(worth: Numbered, people: int, taken: int) -> list[str]:
+    several = sorted({detection.person for detection in worth.shared if detection.person is not None})
+    nobodys = sorted({detection.person for detection in worth.loose if detection.person is not None})
+    lines = []
+    if worth.own and several:
+        lines.append(f"people with the number {_listed(several)}, which is in two places of a frame, are told apart by place")
+    if not worth.own and people > 1 and (several or nobodys):
+        lines.append(f"people are told apart by place: the number {_listed(several + nobodys)} is nobody's alone")
+    if worth.own and taken:
+        lines.append(f"{taken:,d} detections without a number are taken for the people whose boxes they continue")
+    if worth.own and (left := len(worth.loose) - taken):
+        lines.append(f"{left:,d} detections without a number continue nobody's box and are left out")
+    if worth.own and worth.repeated:
+        lines.append(f"{len(worth.repeated):,d} detections repeat a person of their frame and are left out")
+    return lines
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
 
 
 def _by_number(detections: Sequence[Detection]) -> list[Track]:
     tracks: dict[int, Track] = {}
     for detection in detections:
-        if detection.person is None:
-            continue
-        track = tracks.setdefault(detection.person, Track(detection.person))
-        if not track.detections or track.last < detection.frame:  # twice in a frame: the better score came first
-            track.detections.append(detection)
+        if (number := number_of(detection)) is not None:
+            tracks.setdefault(number, Track(number)).detections.append(detection)
     return list(tracks.values())
 
 
-def _by_boxes(detections: Sequence[Detection], threshold: float) -> list[Track]:
-    tracks: list[Track] = []
+def _by_boxes(detections: Sequence[Detection], threshold: float, number: int = 1) -> list[Track]:
+    """People told apart by place, numbered from `number` on."""
+    tracks: dict[int, Track] = {}
     boxes: dict[int, np.ndarray] = {}  # {person: last box}
-    by_frame: dict[int, list[Detection]] = {}
-    for detection in detections:
-        by_frame.setdefault(detection.frame, []).append(detection)
-    for frame, present in by_frame.items():
-        alive = [track for track in tracks if frame - track.last <= _MAX_GAP]
+    for frame, present in _by_frame(detections).items():
         here = [detection.box(threshold) for detection in present]
-        pairs = []
-        for i, box in enumerate(here):
-            for track in alive:
-                overlap, distance = _overlap(box, boxes[track.person]), _distance(box, boxes[track.person])
-                if overlap >= _LEAST_OVERLAP or distance <= _FARTHEST:
-                    pairs.append((-overlap, distance, i, track.person))
-        linked: dict[int, int] = {}
-        for _, _, i, person in sorted(pairs):
-            if i not in linked and person not in linked.values():
-                linked[i] = person
+        alive = {person: boxes[person] for person, track in tracks.items() if frame - track.last <= _MAX_GAP}
+        linked = _match(here, alive)
         for i, detection in enumerate(present):
-            if i not in linked:
-                tracks.append(Track(len(tracks) + 1))
-                linked[i] = len(tracks)
-            tracks[linked[i] - 1].detections.append(detection)
-            boxes[linked[i]] = here[i]
-    return tracks
+            person = linked.get(i, number + len(tracks))
+            tracks.setdefault(person, Track(person)).detections.append(detection)
+            boxes[person] = here[i]
+    return list(tracks.values())
 
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
-    union = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared
-    return float(shared / union) if union > 0 else 0.0
+def _adopt(tracks: Sequence[Track], loose: Sequence[Detection], threshold: float) -> int:
+    """Put detections without a number into the tracks whose boxes they continue, first forwards in time, then backwards.
+
+    Returns:
+        How many found a track.
+    """
+    people: dict[int, dict[int, Detection]] = {}  # {frame: {person: detection}}
+    for track in tracks:
+        for detection in track.detections:
+            people.setdefault(detection.frame, {})[track.person] = detection
+    left = list(loose)
+    for backwards in (False, True):
+        last: dict[int, tuple[int, np.ndarray]] = {}  # {person: frame and box}
+        waiting, left = _by_frame(left), []
+        for frame in sorted(people.keys() | waiting.keys(), reverse=backwards):
+            present = people.setdefault(frame, {})
+            here = [detection.box(threshold) for detection in waiting.get(frame, [])]
+            alive = {person: box for person, (of, box) in last.items() if person not in present and abs(frame - of) <= _MAX_GAP}
+            linked = _match(here, alive)
+            for i, detection in enumerate(waiting.get(frame, [])):
+                if i in linked:
+                    present[linked[i]] = detection
+                else:
+                    left.append(detection)
+            last |= {person: (frame, detection.box(threshold)) for person, detection in present.items()}
+    for track in tracks:
+        track.detections = [people[frame][track.person] for frame in sorted(people) if track.person in people[frame]]
+    return len(loose) - len(left)
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Between the centres of two boxes, in mean lengths of their longer sides."""
-    size = (np.max(a[2:] - a[:2]) + np.max(b[2:] - b[:2])) / 2
-    return float(np.linalg.norm((a[:2] + a[2:] - b[:2] - b[2:]) / 2) / max(size, 1e-6))
+def _by_frame(detections: Iterable[Detection]) -> dict[int, list[Detection]]:
+    frames: dict[int, list[Detection]] = {}
+    for detection in detections:
+        frames.setdefault(detection.frame, []).append(detection)
+    return frames
+
+
+def _match(here: Sequence[np.ndarray], last: Mapping[int, np.ndarray]) -> dict[int, int]:
+    """{place in `here`: person} of boxes that continue those that people had last, the best overlap first."""
+    pairs = [
+        (-overlap(box, boxed), distance(box, boxed), i, person)
+        for i, box in enumerate(here)
+        for person, boxed in last.items()
+        if continues(box, boxed)
+    ]
+    linked: dict[int, int] = {}
+    for _, _, i, person in sorted(pairs):
+        if i not in linked and person not in linked.values():
+            linked[i] = person
+    return linked

@@ -36,6 +36,6 @@ def prediction_scene(clip: Clip, predictor: Predictor, source: str) -> Scene:
                 short_names([predictor.lifter])[0], places, f"{filled:.0%} of the joints filled" if filled else "", uncertainty
             ),
         ),
-        fps=clip.fps,
+        fps=clip.poses_per_second,
         unit=unit,
     )

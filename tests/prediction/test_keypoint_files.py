@@ -138,6 +138,68 @@ def test_images_are_numbered_by_their_names(two, tmp_path):
         assert [detection.frame for detection in read_keypoints(path).detections] == frames
 
 
+def test_frames_are_numbered_as_in_the_video(two, tmp_path):
+    """Of every fifth image, poses follow on each other, and are told by the numbers of the images."""
+    path = tmp_path / "fifth.json"
+    numbers = range(17, 113, 5)
+    people = {number: two[0][:1] for number in numbers if number != 32}
+    for content in (text.alphapose(people), text.mmpose(people), text.mmpose(people | {32: []})):
+        path.write_text(content)
+        file = read_keypoints(path)
+        frames, keypoints_2d, _ = link_people(file.detections, file.threshold)[0].arrays()
+        assert file.in_video(frames).tolist() == list(numbers)
+        assert np.isnan(keypoints_2d).any(axis=(1, 2)).nonzero()[0].tolist() == [3]
+    path.write_text(text.mmpose({2: two[0], 3: [], 6: two[0]}))  # what is listed counts, whether or not somebody is there
+    assert read_keypoints(path).step == 1
+    path.write_text(text.alphapose({0: two[0][:1]}).replace("0.jpg", "first.jpg"))
+    assert read_keypoints(path).source == "AlphaPose, images numbered as they come"
+
+
+@pytest.mark.parametrize("numbers", [[31, 4], [7]])
+def test_one_list_of_the_people_of_all_frames_is_taken_apart(two, tmp_path, numbers):
+    """As `results.extend(result.summary())` makes it."""
+    path = tmp_path / "flat.json"
+    people = {frame: two[frame][: len(numbers)] for frame in range(5)}
+    flat = [person for frame in json.loads(text.ultralytics(people, numbers)) for person in frame]
+    path.write_text(json.dumps(flat))
+    file = read_keypoints(path)
+    assert file.source == "Ultralytics, one list of all frames: a number that is there again begins the next"
+    tracks = link_people(file.detections, file.threshold)
+    assert [(track.person, len(track)) for track in tracks] == [(number, 5) for number in numbers]
+    for i, track in enumerate(tracks):
+        np.testing.assert_allclose(track.arrays()[1], [people[frame][i] for frame in range(5)])
+
+
+def test_one_list_of_several_frames_that_cannot_be_taken_apart_is_refused(two, tmp_path):
+    path = tmp_path / "flat.json"
+
+    def flat(people, numbers=None):
+        return [person for frame in json.loads(text.ultralytics(people, numbers)) for person in frame]
+
+    alone = {frame: two[frame][:1] for frame in range(5)}
+    for rows, words in (
+        (flat(two, [31, 4]), "19 people in one frame, number 31 of them 11 times"),  # they come and go
+        (flat(alone), "5 people in one frame, most in the place of another"),
+        (flat({frame: two[frame] for frame in range(5)}, [0, 0]), "10 people in one frame, number 0 of them 10 times"),
+        ([row for frame in json.loads(text.mmpose(alone)) for row in frame["instances"]], "5 people in one frame"),
+    ):
+        path.write_text(json.dumps(rows))
+        with pytest.raises(DuaError, match=f"{words}.*a list for each frame") as caught:
+            read_keypoints(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_crowd_in_one_image_is_no_list_of_frames(tmp_path):
+    path = tmp_path / "crowd.json"
+    body = np.random.default_rng(1).uniform(0, 100, (17, 2))
+    crowd = {0: [body + np.array([60 * i, 20 * (i % 2)]) for i in range(12)]}
+    for numbers in (None, list(range(12)), [0] * 12, [-1] * 12):
+        path.write_text(text.ultralytics(crowd, numbers))
+        file = read_keypoints(path)
+        assert [detection.frame for detection in file.detections] == [0] * 12
+        assert len(link_people(file.detections, file.threshold)) == 12
+
+
 def test_what_is_no_keypoint_file_is_refused(two, tmp_path):
     path = tmp_path / "file.json"
     bad = {

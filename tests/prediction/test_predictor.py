@@ -16,7 +16,7 @@ from common.evaluation.metrics import mpjpe
 from common.evaluation.test_time import TestTime
 from common.files.arrays import load_arrays
 from common.geometry.camera import image_coordinates
-from common.geometry.skeleton import H36M_JOINTS_TO_16
+from common.geometry.skeleton import H36M_JOINTS_TO_16, MIRROR
 from common.predictor import Predictor
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from models import build
@@ -149,6 +149,25 @@ def test_a_domain_has_its_statistics(run, tmp_path, clip):
     )
     assert np.abs(source - target).max() > 1e-2
     assert np.array_equal(source, Predictor.load(tmp_path / "both", "cpu")(pixels, sequence.resolution).poses_3d)
+
+
+def test_exchanged_sides_are_said_and_exchanged_back_when_asked(predictor, clip, capsys):
+    sequence, pixels, _ = clip
+    ours = pixels[:30, list(H36M_JOINTS_TO_16[pixels.shape[1]])].astype(float)
+    sure = np.random.default_rng(0).uniform(0.5, 1, ours.shape[:2])
+    sure[11, 2] = 0  # unseen is what is called the right knee, which is the left one
+    swapped = ours.copy()
+    swapped[10:13] = ours[10:13][:, list(MIRROR)]
+    expected = predictor(ours, sequence.resolution, confidences=np.where(np.arange(16) == 5, sure[:, [2]], 1))
+    assert capsys.readouterr().err == ""
+    for fix_swaps in (False, True):
+        predicted = predictor(swapped, sequence.resolution, confidences=sure, fix_swaps=fix_swaps, frames=np.arange(7, 37))
+        assert "left and right seem exchanged in 3 of 30 frames (17-19)" in capsys.readouterr().err
+        assert predicted.exchanged.all(axis=1).nonzero()[0].tolist() == [10, 11, 12]
+    np.testing.assert_allclose(predicted.keypoints_2d, expected.keypoints_2d, atol=1e-3)
+    np.testing.assert_allclose(predicted.poses_3d, expected.poses_3d, atol=1e-5)
+    assert predicted.missing[11, 5]
+    assert predicted.missing.sum() == 1
 
 
 def test_what_cannot_be_predicted_is_refused(run, predictor, converter, clip, tmp_path):

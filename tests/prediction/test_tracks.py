@@ -1,8 +1,9 @@
 """People are followed from frame to frame."""
 
 import numpy as np
+import pytest
 
-from common.prediction.tracks import Detection, link_people
+from common.prediction.tracks import Detection, link_people, who_is_who
 
 
 def person(frame, x, number=None, score=1.0):
@@ -47,12 +48,63 @@ def test_quick_movement_and_absence():
 
 def test_numbers_of_the_file_count():
     crossing = [person(frame, x, number) for frame in range(10) for number, x in ((7, 100 + 10 * frame), (3, 190 - 10 * frame))]
-    loose = [person(10, 200), person(5, 150, 7, score=0.1)]  # without a number; the same number twice in a frame
-    tracks = link_people([*loose, *crossing], 0.3)
+    loose = [person(10, 500), person(5, 150, 7, score=0.1)]  # without a number; the same number twice in one place
+    tracks, notes = who_is_who([*loose, *crossing], 0.3)
     assert {track.person: middles(track) for track in tracks} == {
         7: [100 + 10 * frame for frame in range(10)],
         3: [190 - 10 * frame for frame in range(10)],
     }
+    assert notes == [
+        "1 detections without a number continue nobody's box and are left out",
+        "1 detections repeat a person of their frame and are left out",
+    ]
+
+
+@pytest.mark.parametrize("number", [0, -1, 7])
+def test_a_number_that_everybody_has_tells_nobody_apart(number):
+    both = [person(frame, x, number, score=(frame + x) % 3) for frame in range(20) for x in (100, 500)]
+    tracks, notes = who_is_who(both, 0.3)
+    assert sorted(map(middles, tracks)) == [[100] * 20, [500] * 20]
+    assert {track.person for track in tracks} == {1, 2}
+    assert notes == [f"people are told apart by place: the number {number} is nobody's alone"]
+    in_turns = [person(frame, 100 + 400 * (frame % 2), number) for frame in range(20)]  # never twice in a frame
+    tracks, notes = who_is_who(in_turns, 0.3)
+    assert sorted(map(middles, tracks)) == [[100] * 10, [500] * 10]
+    assert len(notes) == 1
+    tracks, notes = who_is_who([person(frame, 100, number) for frame in range(20)], 0.3)
+    assert [(track.person, len(track)) for track in tracks] == [(number if number >= 0 else 1, 20)]
+    assert notes == []
+
+
+def test_one_number_of_several_people_among_others():
+    """3 is one person's; 5 is given to two, who are told apart by place and get numbers of their own."""
+    people = [person(frame, x, number) for frame in range(20) for x, number in ((100, 3), (500, 5), (900, 5))]
+    tracks, notes = who_is_who(people, 0.3)
+    assert {track.person: middles(track) for track in tracks} == {3: [100] * 20, 4: [500] * 20, 5: [900] * 20}
+    assert notes == ["people with the number 5, which is in two places of a frame, are told apart by place"]
+
+
+@pytest.mark.parametrize("numbered", [range(10), range(10, 20), range(0, 20, 3)], ids=["early", "late", "now and then"])
+def test_detections_without_a_number_continue_the_box_of_one_that_has(numbered):
+    a = [person(frame, 100 + 5 * frame, 31 if frame in numbered else None) for frame in range(20)]
+    b = [person(frame, 400 - 5 * frame, 4 if frame in numbered else -1) for frame in range(20)]
+    tracks, notes = who_is_who([*a, *b], 0.3)
+    assert {track.person: middles(track) for track in tracks} == {
+        31: [100 + 5 * frame for frame in range(20)],
+        4: [400 - 5 * frame for frame in range(20)],
+    }
+    assert [detection.frame for detection in tracks[0].detections] == list(range(20))
+    loose = 40 - 2 * len(numbered)
+    assert notes == [f"{loose} detections without a number are taken for the people whose boxes they continue"]
+
+
+def test_a_detection_without_a_number_is_nobody_who_is_there_already():
+    a = [person(frame, 100, 31) for frame in range(10)]
+    ghost = [person(frame, 110, None, score=2.0) for frame in range(10)]
+    later = [person(100, 100)]  # gone for too long
+    tracks, notes = who_is_who([*a, *ghost, *later], 0.3)
+    assert [middles(track) for track in tracks] == [[100] * 10]
+    assert notes == ["11 detections without a number continue nobody's box and are left out"]
 
 
 def test_nobody():

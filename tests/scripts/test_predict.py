@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.datasets.h36m import load_h36m
 from common.files.arrays import load_arrays
-from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES
+from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, MIRROR
 from common.prediction.outputs import Clip
 from common.prediction.predictor import Predictor
 from common.rendering.prediction_scene import prediction_scene
@@ -222,6 +222,73 @@ def test_a_folder_of_openpose(run, pixels, tmp_path):
     with np.load(tmp_path / "out.npz") as arrays:
         np.testing.assert_allclose(arrays["poses_3d"], Predictor.load(run, "cpu")(gapped, (1000, 1002)).poses_3d, atol=1e-5)
         assert arrays["frames"].tolist() == list(range(0, 60, 2))
+
+
+def test_a_number_that_everybody_has_makes_nobody_jump(run, pixels, tmp_path):
+    coco = keypoint_text.in_order(pixels, "coco")
+    path, out = tmp_path / "two.json", tmp_path / "out.npz"
+    path.write_text(keypoint_text.alphapose({frame: [pose / 2, pose / 2 + 450] for frame, pose in enumerate(coco)}, [0, 0]))
+    process = predict_here(run, path, *SIZE, "--out", out)
+    assert "people are told apart by place: the number 0 is nobody's alone\n" in process.stdout
+    assert "people: 1 (30 frames from 0 to 29), 2 (30 frames from 0 to 29)" in process.stdout
+    np.testing.assert_allclose(np.load(out)["keypoints_2d"], pixels / 2, atol=1e-3)
+    numbers = [31 if frame >= 20 else None for frame in range(30)]
+    frames = [json.loads(keypoint_text.ultralytics({0: [pose]}, [number]))[0] for pose, number in zip(coco, numbers)]
+    path.write_text(json.dumps(frames))
+    process = predict_here(run, path, *SIZE, "--out", out)
+    assert "20 detections without a number are taken for the people whose boxes they continue\n" in process.stdout
+    assert np.load(out)["frames"].tolist() == list(range(30))
+    assert not np.load(out)["missing"].any()
+
+
+def test_every_fifth_image_keeps_its_number_and_its_time(run, pixels, tmp_path):
+    coco = keypoint_text.in_order(pixels, "coco")[:20]
+    path, names = tmp_path / "fifth.json", [tmp_path / f"out{ending}" for ending in (".npz", ".csv", ".bvh")]
+    path.write_text(keypoint_text.alphapose({17 + 5 * i: [pose] for i, pose in enumerate(coco)}))
+    process = predict_here(run, path, *SIZE, *(word for name in names for word in ("--out", name)), "--fps", 50)
+    assert process.returncode == 0, process.stderr
+    assert "20 poses, frames 17 to 112" in process.stdout
+    assert "the detector saw one frame in 5: 10 poses a second of a video of 50 frames a second (--fps)\n" in process.stdout
+    with np.load(names[0]) as arrays:
+        assert arrays["frames"].tolist() == list(range(17, 113, 5))
+        assert arrays["fps"] == 50
+        assert not arrays["missing"].any()
+    assert [row["frame"] for row in csv.DictReader(names[1].open())][::16] == [str(17 + 5 * i) for i in range(20)]
+    assert "Frames: 20\nFrame Time: 0.1" in names[2].read_text()
+    predictor = Predictor.load(run, "cpu")
+    clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), (1000, 1002), 50.0, "h36m", "relative")
+    assert prediction_scene(clip, predictor, "a file").fps == 10
+
+
+def test_sides_that_change_in_time_are_said_and_exchanged_back_when_asked(run, pixels, tmp_path):
+    swapped = np.isin(np.arange(30), [4, 5, 6, 20])
+    clip = np.where(swapped[:, None, None], pixels[:, list(MIRROR)], pixels)
+    coco = keypoint_text.in_order(clip, "coco")
+    path, out = tmp_path / "swapped.json", tmp_path / "out.npz"
+    path.write_text(keypoint_text.mmpose({frame + 100: [pose] for frame, pose in enumerate(coco)}))
+    predictor = Predictor.load(run, "cpu")
+    right = predictor(pixels, (1000, 1002))
+    assert not right.exchanged.any()
+    for options, expected, said in (
+        ((), clip, "taken as they are; --fix_swaps (fix_swaps=True) exchanges them back"),
+        (("--fix_swaps",), pixels, "they are exchanged back"),
+    ):
+        process = predict_here(run, path, *SIZE, "--out", out, *options)
+        assert process.returncode == 0, process.stderr
+        assert process.stderr == (
+            f"warning: left and right seem exchanged in 4 of 30 frames (104-106, 120), if most are right: {said}\n"
+        )
+        with np.load(out) as arrays:
+            np.testing.assert_allclose(arrays["keypoints_2d"], expected, atol=1e-3)
+            assert np.array_equal(arrays["exchanged"], swapped[:, None].repeat(2, axis=1))
+            mended = np.allclose(arrays["poses_3d"], right.poses_3d, atol=1e-5)
+            assert mended == bool(options)
+    path.write_text(keypoint_text.mmpose({frame: [pose] for frame, pose in enumerate(keypoint_text.in_order(pixels, "coco"))}))
+    process = predict_here(run, path, *SIZE, "--out", out, "--fix_swaps")
+    assert process.stderr == ""
+    assert "--fix_swaps: none found\n" in process.stdout
+    process = predict_here(run, path, *SIZE, "--out", out, "--fix_swaps", "--fps", 5)
+    assert "--fix_swaps: not looked for in 5 poses a second, where a quick turn looks the same\n" in process.stdout
 
 
 def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypatch):
