@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import DuaError
-from common.prediction.detections import Detection, KeypointFile, guess_order, make_detection
+from common.prediction.detections import Detection, KeypointFile, guess_order, make_detection, numbers_of, step_of
 from common.prediction.keypoints import DEFAULT_THRESHOLD
 
 _ULTRALYTICS_THRESHOLD = 0.5
