@@ -27,7 +27,6 @@ from torch import nn
 
 from common.adaptation.converter import labels_for
 from common.compute.device import choose_device
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.test_sets import load_test, open_test
@@ -36,6 +35,7 @@ from common.evaluation.evaluate import evaluate
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
+from common.mocap.demo import build_demo_if_missing
 from common.plotting.uncertainty_figure import plot_uncertainty
 from common.prediction.lifter import load_lifter, own_data
 from common.training.facts import describe, domain_of

@@ -24,10 +24,10 @@ from typing import Any
 import matplotlib
 
 from common.compute.device import choose_device
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.figures import PAPER, WIDTHS, save
+from common.mocap.demo import build_demo_if_missing
 from common.plotting import run_figures
 from common.plotting.finished_runs import (
     Run,

@@ -24,14 +24,14 @@ from pathlib import Path
 
 import numpy as np
 
+from common.detections.files import KeypointFile, read_keypoints
+from common.detections.keypoints import ORDERS, choose_order
+from common.detections.swaps import SLOWEST
+from common.detections.tracks import Track, who_is_who
 from common.errors import DuaError
-from common.prediction.keypoint_files import KeypointFile, read_keypoints
-from common.prediction.keypoints import ORDERS, choose_order
 from common.prediction.onnx_export import export_onnx
 from common.prediction.outputs import Clip, check_folder, check_output, write_clip
 from common.prediction.predictor import Predictor
-from common.prediction.swaps import SLOWEST
-from common.prediction.tracks import Track, who_is_who
 from common.training.arguments import check_fps
 
 _FPS = 30.0

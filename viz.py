@@ -17,11 +17,11 @@ from pathlib import Path
 
 from common.compute.device import choose_device
 from common.datasets.clips import Clip, first_frames, load_h36m_clip, load_surreal_named
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.views import canonical_rotations, screen_intrinsics
 from common.errors import DuaError
 from common.files.arrays import require_file
 from common.geometry.camera import image_coordinates
+from common.mocap.demo import build_demo_if_missing
 from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter, own_data
 from common.prediction.picture import warn_if_outside
 from common.rendering.outputs import check_output, write_scene

@@ -34,11 +34,11 @@ from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SHORT
 from benchmarks.runs import finished_run, one_run, read_results, tested_again
-from common.datasets.demo import DATASET_FORMAT, build_demo_if_missing
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh
+from common.mocap.demo import DATASET_FORMAT, build_demo_if_missing
 
 VERSION = 2
 """Of the benchmark: results of another are not mixed with these. 2: SURREAL's camera follows the pelvis, more rows."""

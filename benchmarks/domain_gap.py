@@ -23,7 +23,6 @@ from torch import Tensor
 from common.adaptation.beyond import adapted_batches
 from common.adaptation.converter import convert_labels, load_converter
 from common.adaptation.domain_gap import misalignment, quantities
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses, split_validation
 from common.datasets.smpl import load_pairs
@@ -31,6 +30,7 @@ from common.datasets.surreal import load_surreal
 from common.evaluation.losses import mkmmd
 from common.evaluation.tables import as_text
 from common.geometry.skeleton import JOINT_NAMES
+from common.mocap.demo import build_demo_if_missing
 
 # The real data sets, as far as figures are published. SURREAL: its public renderer (the camera's distance is drawn about 8 m, of
 # which the first frame's pelvis takes about 1; level; the pelvis in the middle) and SMPL's mean rest pose (Loper et al. 2015).

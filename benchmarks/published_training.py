@@ -34,7 +34,6 @@ from torch.nn import functional as F
 
 from benchmarks.published_step import PublishedSemGCN, published
 from benchmarks.runs import one_run, read_results
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
 from common.errors import DuaError
@@ -43,6 +42,7 @@ from common.evaluation.losses import relative_error
 from common.evaluation.metrics import mpjpe, p_mpjpe
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
+from common.mocap.demo import build_demo_if_missing
 from common.training.arguments import parse_arguments, training_parser
 from common.training.checkpoint import load_checkpoint, rebuild_networks
 from common.training.networks import add_network_arguments, lifter_description, uncertainty_description

@@ -24,9 +24,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from common.datasets.clips import load_h36m_clip
-from common.datasets.demo import build_demo_if_missing
 from common.geometry.camera import image_coordinates
 from common.geometry.skeleton import BONES
+from common.mocap.demo import build_demo_if_missing
 from common.rendering.layout import AZIMUTH, ELEVATION
 from common.rendering.renderer import Renderer
 from common.rendering.scene import SIDES, Panel, Scene, upright

@@ -39,13 +39,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import speed_busy
 from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
 from common.compute.device import PRECISIONS, choose_device
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.h36m import TEST_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
 from common.geometry.skeleton import NUM_JOINTS
+from common.mocap.demo import build_demo_if_missing
 
 WAYS = ("published", "ours", "floor")
 MEASURES = {"training": "poses/s", "evaluation": "poses/s", "first step": "s", "memory": "MB"}

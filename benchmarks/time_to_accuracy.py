@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common`
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 from benchmarks.runs import one_run
-from common.datasets.demo import build_demo_if_missing
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.figures import COLOURS, PAPER, WIDTHS, save, subplots
 from common.files.writing import write_text
+from common.mocap.demo import build_demo_if_missing
 from common.training.schedule import SCHEDULES, fast_options
 
 SCRIPTS = {"martinez": ("main_prob.py",), "semgcn": ("main_gcn_prob.py", "--non_local")}

@@ -15,8 +15,8 @@ from common.threads import bound_spinning
 
 bound_spinning()  # before torch is imported
 
-from common.datasets.demo import DEMO, build_demo_if_missing
 from common.errors import DuaError
+from common.mocap.demo import DEMO, build_demo_if_missing
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_DIR = ROOT / os.environ.get("DUA_NOTEBOOK_DATA", DEMO)

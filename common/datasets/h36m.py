@@ -17,12 +17,12 @@ import torch
 
 from common.datasets.anomalies import check_bodies, check_pixels, check_views
 from common.datasets.gaps import Gaps
-from common.datasets.h36m_world import check_world
 from common.datasets.poses import Poses, Sequence, UnlabelledPoses, check_finite, check_metres, choose_actions, read_splits
 from common.errors import DuaError
 from common.files.arrays import load_arrays
 from common.geometry.camera import Camera, normalize_screen_coordinates, world_to_camera
 from common.geometry.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
+from common.geometry.h36m_world import check_world
 from common.geometry.joint_orders import ORDERS, JointOrder, order_of_metadata, places_read
 from common.geometry.skeleton import H36M_32_TO_16, ROOT
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.datasets.demo import DATASET_FORMAT
 from common.datasets.surreal_file import path_surreal
 from common.errors import DuaError
 from common.files.sets import written_together
 from common.files.writing import write_text
 from common.mocap.body import JOINT_TABLES, draw_shape, pose_body
+from common.mocap.demo import DATASET_FORMAT
 from common.mocap.domain_stream import build_surreal_stream, check_disk
 from common.mocap.motion import Motion
 from common.mocap.takes import FPS, LEAST_FRAMES, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_takes, film_take

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.datasets.demo import is_demo
 from common.errors import DuaError
 from common.evaluation.calibration import Calibration, stored_calibration
 from common.evaluation.evaluate import uncertainty_unit
 from common.evaluation.test_time import TestTime
 from common.geometry.skeleton import JOINT_NAMES
+from common.mocap.demo import is_demo
 from common.training.checkpoint import BEST, checkpoint_file, load_checkpoint, rebuild_networks
 from common.training.trained_range import TrainedRange, stored_range
 

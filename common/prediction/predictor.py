@@ -19,14 +19,14 @@ import torch
 from common.compute.device import choose_device
 from common.datasets.anomalies import warn
 from common.datasets.views import turn_to_root
+from common.detections.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
+from common.detections.swaps import describe_swaps, exchange_sides, find_swaps
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import JOINT_NAMES
-from common.prediction.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
 from common.prediction.lifter import Lifter, load_lifter
 from common.prediction.picture import check_focal_length, check_length, check_sides, warn_if_outside
-from common.prediction.swaps import describe_swaps, exchange_sides, find_swaps
 from models.domain_norm import select_domain
 
 _LARGEST = 1_000_000
@@ -42,9 +42,9 @@ class Prediction:
         uncertainty: (T, 16) what the estimator expects, in its unit (`Predictor.uncertainty_unit`), or None if the checkpoint has
             no estimator.
         uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
-        missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.prediction.keypoints`).
+        missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.detections.keypoints`).
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
-        exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.prediction.swaps`); they
+        exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.detections.swaps`); they
             are exchanged back here if that was asked for.
     """
 
@@ -117,7 +117,7 @@ class Predictor:
             keypoints_2d: (T, J, 2) pixels, frame by frame, or (J, 2) of a single frame; NaN, (0, 0) or (-1, -1) where a joint is not
                 seen. A third column is the confidence. Shares of the image, from 0 to 1, become pixels, with a line on stderr.
             image_size: (width, height) of the frames in pixels.
-            skeleton: the order of the joints, a name of `common.prediction.keypoints.ORDERS` ('coco', 'body25', 'mpii', ...); None if
+            skeleton: the order of the joints, a name of `common.detections.keypoints.ORDERS` ('coco', 'body25', 'mpii', ...); None if
                 their number says it. J = 16 without a name is our own order (`joint_names`), J = 17 is COCO's if eyes and ears lie
                 where COCO has them, with a line on stderr.
             confidences: (T, J), in place of a third column; joints with less than `threshold` count as not seen.

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from common.datasets.h36m_world import check_world
 from common.datasets.poses import check_finite, check_metres
 from common.errors import DuaError, short_reason
 from common.files.apart import run_apart
 from common.files.matlab import load_mat
+from common.geometry.h36m_world import check_world
 from common.preparation.h5_archive import H5Archive, check_frames, check_size
 
 _HIP, _HEAD = 0, 15  # among the 32 recorded joints

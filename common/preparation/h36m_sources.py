@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from common.datasets.anomalies import check_bodies
 from common.datasets.h36m import CORRUPT_CLIPS
-from common.datasets.h36m_world import check_world
 from common.errors import DuaError
+from common.geometry.h36m_world import check_world
 from common.geometry.skeleton import H36M_32_TO_16
 from common.preparation.h5_archive import H5Archive
 from common.preparation.h36m_arrays import read_cdf_file, read_h5, read_mat_file, to_metres

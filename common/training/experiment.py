@@ -12,12 +12,12 @@ from torch import nn
 
 from common.compute.device import choose_device, choose_precision, seed_everything
 from common.compute.distributed import check_shares, from_main, remember, remembered, wait_for_all, world_size
-from common.datasets.demo import build_demo_if_missing
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.errors import DuaError
 from common.evaluation.evaluate import Evaluation, Validation, evaluate
 from common.evaluation.test_time import TestTime
+from common.mocap.demo import build_demo_if_missing
 from common.training.arguments import Arguments, adopt_arguments, recorded_arguments
 from common.training.checkpoint import (
     BEST,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import common.datasets.demo as demo_module
+import common.mocap.demo as demo_module
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import split_validation
 from common.datasets.smpl import load_pairs

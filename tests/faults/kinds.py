@@ -16,13 +16,13 @@ from common.datasets.clips import _fps
 from common.datasets.h36m import load_h36m
 from common.datasets.poses import read_splits
 from common.datasets.surreal import load_surreal
+from common.detections.files import read_keypoints
+from common.detections.keypoints import to_our_joints
+from common.detections.tracks import link_people
 from common.errors import DuaError
 from common.mocap.bvh_files import BvhSource
 from common.mocap.bvh_parser import move_skeleton, parse_bvh
 from common.plotting.finished_runs import read_log, read_run
-from common.prediction.keypoint_files import read_keypoints
-from common.prediction.keypoints import to_our_joints
-from common.prediction.tracks import link_people
 from common.preparation.h5_archive import H5Archive
 from common.preparation.h36m_sources import read_archive, read_cdf, read_mat
 from common.preparation.smpl_fits import read_json

@@ -160,8 +160,8 @@ def test_folders_of_runs_and_data_of_runs(runs, demo, tmp_path, monkeypatch):
     assert (data, other_error) == ("data: data", error)
     # The demo is built when it is first asked for, by all scripts.
     built = []
-    monkeypatch.setattr("common.datasets.demo.DEMO", tmp_path / "gone")
-    monkeypatch.setattr("common.datasets.demo.subprocess.run", lambda *a, **k: built.append(a) or mock.Mock(returncode=0))
+    monkeypatch.setattr("common.mocap.demo.DEMO", tmp_path / "gone")
+    monkeypatch.setattr("common.mocap.demo.subprocess.run", lambda *a, **k: built.append(a) or mock.Mock(returncode=0))
     for words in (("viz.py", "--evaluate", gone, *clip), ("evaluate.py", gone), ("main_prob.py", "--evaluate", gone)):
         assert_one_line(run_here(*words), str(tmp_path / "gone"), "does not exist")
         assert built

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.detections.detection import Detection, KeypointFile, guess_order, make_detection, numbers_of, step_of
+from common.detections.keypoints import DEFAULT_THRESHOLD
 from common.errors import DuaError
-from common.prediction.detections import Detection, KeypointFile, guess_order, make_detection, numbers_of, step_of
-from common.prediction.keypoints import DEFAULT_THRESHOLD
 
 _ULTRALYTICS_THRESHOLD = 0.5
 """Below this, Ultralytics puts joints at (0, 0)."""

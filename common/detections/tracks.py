@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from common.prediction.detections import Detection, continues, distance, overlap
-from common.prediction.identities import Numbered, by_worth, number_of
-from common.prediction.keypoints import is_place
+from common.detections.detection import Detection, continues, distance, overlap
+from common.detections.identities import Numbered, by_worth, number_of
+from common.detections.keypoints import is_place
 
 __all__ = ["Detection", "Track", "link_people", "who_is_who"]
 
@@ -55,7 +55,7 @@ def link_people(detections: Iterable[Detection], threshold: float) -> list[Track
 def who_is_who(detections: Iterable[Detection], threshold: float) -> tuple[list[Track], list[str]]:
     """One track a person, the longest first, and what was assumed and left out, in lines for the user.
 
-    Where the file numbers people, numbers that are one person's count (`common.prediction.identities`), and a detection without
+    Where the file numbers people, numbers that are one person's count (`common.detections.identities`), and a detection without
     one is taken for the person whose box it continues, or left out. Otherwise each frame's boxes are linked greedily to those that
     the tracks had last, the best overlap first, and people are numbered from 1 as they appear.
 

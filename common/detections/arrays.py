@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from common.detections.detection import ORDER_OF_COUNT, KeypointFile
+from common.detections.keypoints import DEFAULT_THRESHOLD, split_confidences
+from common.detections.tracks import Detection
 from common.errors import DuaError
 from common.geometry.joint_orders import order_of_metadata
 from common.geometry.missing import confidences_of
-from common.prediction.detections import ORDER_OF_COUNT, KeypointFile
-from common.prediction.keypoints import DEFAULT_THRESHOLD, split_confidences
-from common.prediction.tracks import Detection
 
 DETECTRON_THRESHOLD = 0.05
 """Detectron's confidence of a joint is the peak of a softmax over the whole box; its own drawings use this."""

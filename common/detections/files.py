@@ -1,10 +1,10 @@
 """Files of 2D joints that detectors write. The format is known by its content, whatever the file is called.
 
 - arrays: Detectron2 through VideoPose3D's scripts, VideoPose3D's prepared files, plain `.npy` and `.npz`
-  (`common.prediction.keypoint_arrays`);
-- JSON: MMPose, AlphaPose, Ultralytics (`common.prediction.keypoint_json`); OpenPose, AlphaPose's other formats, COCO's annotations,
-  MediaPipe (`common.prediction.keypoint_people`);
-- text: Ultralytics' labels and CSV, CSV of MediaPipe's landmarks (`common.prediction.keypoint_tables`);
+  (`common.detections.arrays`);
+- JSON: MMPose, AlphaPose, Ultralytics (`common.detections.toolboxes`); OpenPose, AlphaPose's other formats, COCO's annotations,
+  MediaPipe (`common.detections.people`);
+- text: Ultralytics' labels and CSV, CSV of MediaPipe's landmarks (`common.detections.tables`);
 - a folder of such files, one a frame, as OpenPose and Ultralytics write them.
 """
 
@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from common.detections.arrays import read_arrays, refuse_clip
+from common.detections.detection import KeypointFile, frames_of, step_of
+from common.detections.identities import unfold
+from common.detections.people import parse_people
+from common.detections.tables import parse_labels, parse_table
+from common.detections.toolboxes import parse_toolboxes, read_json_text
 from common.errors import DuaError, short_reason
 from common.files.arrays import load_arrays, load_npy, require_file
-from common.prediction.detections import KeypointFile, frames_of, step_of
-from common.prediction.identities import unfold
-from common.prediction.keypoint_arrays import read_arrays, refuse_clip
-from common.prediction.keypoint_json import parse_toolboxes, read_json_text
-from common.prediction.keypoint_people import parse_people
-from common.prediction.keypoint_tables import parse_labels, parse_table
 
 KNOWN = (
     "Detectron2 .npz as VideoPose3D's inference script saves it, VideoPose3D's data_2d_custom_*.npz, .npy and .npz of the shape "

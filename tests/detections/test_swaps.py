@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from common.detections.keypoints import to_our_joints
+from common.detections.swaps import SLOWEST, describe_swaps, exchange_sides, find_swaps
 from common.files.arrays import load_arrays
 from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES
-from common.prediction.keypoints import to_our_joints
-from common.prediction.swaps import SLOWEST, describe_swaps, exchange_sides, find_swaps
 from tests.helpers import keypoint_text
 
 SUBJECTS = {"test": ("S9", "S11"), "turning": ("S1", "S5")}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from common.datasets.h36m import load_h36m
+from common.detections.files import read_keypoints
+from common.detections.keypoints import to_our_joints
+from common.detections.tracks import link_people
 from common.errors import DuaError
 from common.geometry.camera import image_coordinates
 from common.geometry.skeleton import JOINT_NAMES
-from common.prediction.keypoint_files import read_keypoints
-from common.prediction.keypoints import to_our_joints
-from common.prediction.tracks import link_people
 from tests.helpers import keypoint_text as text
 from tests.helpers.h36m_files import make_2d, make_3d, write_2d, write_3d
 

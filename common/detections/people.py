@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from common.detections.arrays import MEDIAPIPE_THRESHOLD
+from common.detections.detection import KeypointFile, frames_of, guess_order, make_detection, step_of
+from common.detections.keypoints import DEFAULT_THRESHOLD
+from common.detections.tracks import Detection
 from common.geometry.missing import confidences_of
-from common.prediction.detections import KeypointFile, frames_of, guess_order, make_detection, step_of
-from common.prediction.keypoint_arrays import MEDIAPIPE_THRESHOLD
-from common.prediction.keypoints import DEFAULT_THRESHOLD
-from common.prediction.tracks import Detection
 
 _OPENPOSE_THRESHOLD = 0.05
 """OpenPose draws joints from this confidence on (`--render_threshold`)."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from common.prediction.tracks import Detection, link_people, who_is_who
+from common.detections.tracks import Detection, link_people, who_is_who
 
 
 def person(frame, x, number=None, score=1.0):

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from common.detections.files import read_keypoints
+from common.detections.keypoints import to_our_joints
+from common.detections.tracks import link_people
 from common.errors import DuaError
-from common.prediction.keypoint_files import read_keypoints
-from common.prediction.keypoints import to_our_joints
-from common.prediction.tracks import link_people
 from tests.helpers import keypoint_text as text
 
 SIZE = (640, 480)

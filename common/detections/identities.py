@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.detections.detection import Detection, continues, overlap
 from common.errors import DuaError
-from common.prediction.detections import Detection, continues, overlap
 
 _ONE_PLACE = 0.5
 """Intersection over union from which two boxes of one number and one frame are one person, found twice."""

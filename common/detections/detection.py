@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from common.detections.keypoints import in_pixels
 from common.geometry.missing import confidences_of, is_place
-from common.prediction.keypoints import in_pixels
 
 _LEAST_OVERLAP = 0.2
 """Intersection over union from which two boxes are one person's..."""
@@ -30,7 +30,7 @@ class Detection:
     """One person in one frame.
 
     Attributes:
-        frame: its number among those that the detector saw (`common.prediction.keypoint_files.KeypointFile.in_video`).
+        frame: its number among those that the detector saw (`common.detections.files.KeypointFile.in_video`).
         keypoints_2d: (J, 2) pixels, NaN where there is no joint.
         confidences: (J,).
         score: how sure the detector is of the person.
@@ -60,7 +60,7 @@ class KeypointFile:
     Attributes:
         source: what wrote it, for a person.
         detections: everybody in every frame.
-        skeleton: the order of its joints (`common.prediction.keypoints.ORDERS`), if the format or the number of joints says it.
+        skeleton: the order of its joints (`common.detections.keypoints.ORDERS`), if the format or the number of joints says it.
         image_size: (width, height), if the file says it.
         threshold: confidence from which this detector's joints count.
         step: of every how many frames of the video the file tells: detections count these, from...

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from common.detections.keypoints import ORDERS, choose_order, in_pixels, to_our_joints
 from common.errors import DuaError
 from common.geometry.skeleton import JOINT_NAMES
-from common.prediction.keypoints import ORDERS, choose_order, in_pixels, to_our_joints
 from tests.helpers import keypoint_text
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from common.prediction.detections import ORDER_OF_COUNT, KeypointFile, frames_of, make_detection, step_of
-from common.prediction.keypoint_arrays import MEDIAPIPE_THRESHOLD
-from common.prediction.keypoint_json import parse_toolboxes
-from common.prediction.keypoint_people import FRAME_NUMBERS, LANDMARKS, plain_name
-from common.prediction.keypoints import DEFAULT_THRESHOLD
+from common.detections.arrays import MEDIAPIPE_THRESHOLD
+from common.detections.detection import ORDER_OF_COUNT, KeypointFile, frames_of, make_detection, step_of
+from common.detections.keypoints import DEFAULT_THRESHOLD
+from common.detections.people import FRAME_NUMBERS, LANDMARKS, plain_name
+from common.detections.toolboxes import parse_toolboxes
 
 _LABEL_LENGTHS = {5 + 17 * columns + extra: (columns, extra) for columns in (2, 3) for extra in (0, 1, 2)}
 """{numbers of a line: (columns of a joint, numbers after the joints)}."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from common.detections.keypoints import ORDERS
 from common.geometry.skeleton import JOINT_NAMES
-from common.prediction.keypoints import ORDERS
 
 PARTS = {"legs": ("Hip", "Knee", "Foot"), "arms": ("Shoulder", "Elbow", "Wrist")}
 """What is exchanged at once."""
@@ -50,7 +50,7 @@ def find_swaps(joints: np.ndarray, measured: np.ndarray, fps: float | None = Non
     """In which frames left and right are the other way round than in most.
 
     Args:
-        joints: (T, 16, 2) pixels of one person, frame by frame, without gaps (`common.prediction.keypoints.to_our_joints`).
+        joints: (T, 16, 2) pixels of one person, frame by frame, without gaps (`common.detections.keypoints.to_our_joints`).
         measured: (T, 16) which of them a detector saw, and which are interpolated.
         fps: how many of these frames are a second, if known.
 
@@ -78,7 +78,7 @@ def _known(measured: np.ndarray) -> np.ndarray:
 
 
 def exchange_sides(values: np.ndarray, exchanged: np.ndarray, order: str) -> np.ndarray:
-    """Values of joints (T, J, ...) in one of `common.prediction.keypoints.ORDERS`, with left and right exchanged as `find_swaps` says."""
+    """Values of joints (T, J, ...) in one of `common.detections.keypoints.ORDERS`, with left and right exchanged as `find_swaps` says."""
     values, places = values.copy(), ORDERS[order].places
     for part, joints in enumerate(PARTS.values()):
         rows = np.flatnonzero(exchanged[:, part])[:, None]
