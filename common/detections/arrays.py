@@ -15,7 +15,7 @@ import numpy as np
 from common.detections.detection import ORDER_OF_COUNT, KeypointFile
 from common.detections.keypoints import DEFAULT_THRESHOLD, split_confidences
 from common.detections.tracks import Detection
-from common.errors import DuaError
+from common.errors import DuaError, names_like
 from common.geometry.joint_orders import order_of_metadata
 from common.geometry.missing import confidences_of
 
@@ -79,9 +79,8 @@ def _prepared(path: Path, arrays: Mapping[str, Any], clip: str | None) -> Keypoi
     if clip is None and len(clips) == 1:
         clip = next(iter(clips))
     if clip not in clips:
-        names = ", ".join(list(clips)[:8]) + (f", ... ({len(clips)} in all)" if len(clips) > 8 else "")
         wrong = f"holds no '{clip}'" if clip is not None else "holds several videos"
-        raise DuaError(f"{path} {wrong}; name one with --clip: {names}")
+        raise DuaError(f"{path} {wrong}; name one with --clip: {names_like(clip, clips)}")
     subject, keypoints = clips[clip]
     if keypoints.ndim != 3 or keypoints.shape[2] < 2:
         raise DuaError(f"{path}: {clip} has the shape {keypoints.shape}, (frames, joints, 2) was expected")

@@ -20,7 +20,7 @@ from common.detections.identities import unfold
 from common.detections.people import parse_people
 from common.detections.tables import parse_labels, parse_table
 from common.detections.toolboxes import parse_toolboxes, read_json_text
-from common.errors import DuaError, short_reason
+from common.errors import DuaError, names_like, short_reason
 from common.files.arrays import load_arrays, load_npy, require_file
 
 KNOWN = (
@@ -122,7 +122,7 @@ def _from_folder(folder: Path, clip: str | None) -> KeypointFile:
         clip = next(iter(videos))
     if clip not in videos:
         wrong = f"holds no '{clip}'" if clip is not None else "holds files of several videos"
-        raise DuaError(f"{folder} {wrong}; name one with --clip: {', '.join(list(videos)[:8])}")
+        raise DuaError(f"{folder} {wrong}; name one with --clip: {names_like(clip, videos)}")
     frames = frames_of(file.name for file in videos[clip])
     if files[0].suffix == ".txt":
         return _labels(folder, {frames[file.name]: _text(file) for file in videos[clip]})
