@@ -33,7 +33,6 @@ class Processes:
                 "tests.helpers.process_tools",
                 "common.adaptation.dua",
                 "common.training.in_domain",
-                "common.adaptation.conversion_report",
             ]
         )
         self._pool = ProcessPoolExecutor(4, mp_context=context)
