@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from benchmarks.published_training import COLUMNS, loss, new_networks, row
+from benchmarks.published_training import COLUMNS, Recipe, loss, new_networks, row
 from tests.helpers.script_tools import assert_one_line, run_script
 
 WIDTH = ["--hid_dim", "32"]
@@ -55,13 +55,34 @@ def test_martinez_s_estimator_begins_with_kaiming_weights():
 
 
 def test_a_row_says_how_many_standard_errors_lie_between_the_means():
-    found = {
-        ("martinez", seed, code): [(mm + seed, mm / 2)] for code, mm in (("ours", 100.0), ("published", 104.0)) for seed in (0, 2)
-    }
-    cells = dict(zip(COLUMNS, row("martinez", 0, found, [0, 2]), strict=True))
-    assert (cells["ours MPJPE"], cells["ours +-"], cells["published P-MPJPE"]) == ("101.0", "1.0", "52.0")
-    assert (cells["difference"], cells["in its errors"], cells["seeds"]) == ("-4.0", "-2.8", "2")
-    assert row("martinez", 0, found, [0])[3] == "-"
+    errors = {"ours": 100.0, "published": 104.0}
+    found = {("martinez", seed, code): [(mm + seed, mm / 2)] for code, mm in errors.items() for seed in (0, 2)}
+    ours, theirs = (dict(zip(COLUMNS, row("martinez", code, 0, found, [0, 2]), strict=True)) for code in errors)
+    assert (ours["MPJPE"], ours["+-"], ours["more than ours"]) == ("101.0", "1.0", "-")
+    assert (theirs["P-MPJPE"], theirs["more than ours"], theirs["in its errors"], theirs["seeds"]) == (
+        "52.0",
+        "+4.0",
+        "+2.8",
+        "2",
+    )
+    assert row("martinez", "published", 0, found, [0])[4] == "-"
+
+
+def test_each_recipe_changes_one_thing():
+    torch.manual_seed(0)
+    inputs_2d, targets_3d = batch()
+    lifter, estimator = new_networks("semgcn", WIDTH)
+    lifter.eval()
+    poses_3d, _ = lifter(inputs_2d)
+    mse = ((poses_3d - targets_3d)[:, 1:] ** 2).mean()
+    plain, by_mse, alone = (
+        loss(lifter, estimator, inputs_2d, targets_3d, recipe)
+        for recipe in (Recipe(), Recipe(mse=True), Recipe(mse=True, weight=0))
+    )
+    assert float(alone) == pytest.approx(float(mse), rel=1e-5)
+    assert float(by_mse) > float(alone)
+    assert float(plain) != float(by_mse)
+    assert new_networks("semgcn", WIDTH, Recipe(hidden_scale=None))[1].hidden_scale < 1
 
 
 def test_it_runs_and_leaves_what_is_done(demo, tmp_path):
@@ -70,9 +91,9 @@ def test_it_runs_and_leaves_what_is_done(demo, tmp_path):
     process = run_script(*command, 1)
     assert process.returncode == 0, process.stderr
     with open(tmp_path / "out" / "table.csv") as file:
-        (only,) = csv.DictReader(file)
-    assert 100 < float(only["ours MPJPE"]) < 3000
-    assert 100 < float(only["published MPJPE"]) < 3000
+        rows = {row["code"]: float(row["MPJPE"]) for row in csv.DictReader(file)}
+    assert list(rows) == ["ours", "published"]
+    assert all(100 < error < 3000 for error in rows.values())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("**/*.json")}
     assert run_script(*command, 1).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("**/*.json")} == before
