@@ -19,16 +19,17 @@ def names_like(wanted: str | None, names: Iterable[str]) -> str:
     names = list(dict.fromkeys(names))
     if len(names) <= 30:
         return ", ".join(names)
-    shown = names[:12]
-    if wanted is not None:
-        likeness = SequenceMatcher(b=wanted.casefold(), autojunk=False)
-
-        def unlike(name: str) -> tuple[bool, float]:
-            likeness.set_seq1(name.casefold())
-            return wanted.casefold() not in name.casefold(), -likeness.ratio()
-
-        shown = sorted(names, key=unlike)[:12]
+    shown = names[:12] if wanted is None else sorted(names, key=lambda name: _unlike(name.casefold(), wanted.casefold()))[:12]
     return f"{', '.join(shown)}, ... ({len(names):,} in all)"
+
+
+def _unlike(name: str, wanted: str) -> tuple[bool, float, float]:
+    """The less the liker. Names in parts ('S9/Greeting 2/0') are compared part by part, so that the right person comes before the
+    right take of another."""
+    whole = SequenceMatcher(None, name, wanted, autojunk=False).ratio()
+    pairs = list(zip(name.split("/"), wanted.split("/"), strict=False))
+    parts = sum(SequenceMatcher(None, *pair, autojunk=False).ratio() for pair in pairs) / len(pairs) if "/" in wanted else whole
+    return wanted not in name, -parts, -whole
 
 
 def one_line(text: str) -> str:

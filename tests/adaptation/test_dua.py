@@ -197,7 +197,10 @@ def test_the_classifier_itself_learns_unreversed():
 
 
 def arguments(**given):
-    return Arguments(given=set(), **{"resume": None, "evaluate": None, "dua": None, "checkpoint": "checkpoint/surreal", **given})
+    return Arguments(
+        given=set(),
+        **{"resume": None, "evaluate": None, "dua": None, "select": "source", "checkpoint": "checkpoint/surreal", **given},
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_martinez_learns_with_an_error_that_is_not_detached():
     error = (p - t).norm(dim=-1) / (p.norm(dim=-1) + t.norm(dim=-1))
     expected = (p - t).abs().mean() + 0.1 * (estimator(features)[:, 1:] - error).abs().mean()
     value = loss(lifter, estimator, inputs_2d, targets_3d)
-    assert float(value) == pytest.approx(float(expected), rel=1e-6)
+    assert value.item() == pytest.approx(float(expected), rel=1e-6)
     (theirs,) = torch.autograd.grad(value, lifter.w2.weight)
     (plain,) = torch.autograd.grad((lifter(inputs_2d)[0][:, 1:] - t).abs().mean(), lifter.w2.weight)
     assert (theirs - plain).abs().max() > 1e-6, "the output layer has no part in the error that is learnt"

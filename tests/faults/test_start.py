@@ -28,7 +28,7 @@ def test_ctrl_c_while_it_imports(tmp_path, script):
 
 @pytest.mark.parametrize(("backend", "lines"), [("nonsense", 1), ("agg", 0)])
 def test_a_backend_that_matplotlib_does_not_know(backend, lines):
-    code = "import common, matplotlib.figure, os; print(matplotlib.rcParams['backend'], 'MPLBACKEND' in os.environ)"
+    code = "import common.start, matplotlib.figure, os; print(matplotlib.rcParams['backend'], 'MPLBACKEND' in os.environ)"
     environment = {**os.environ, "MPLBACKEND": backend}
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr

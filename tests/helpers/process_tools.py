@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from common.compute import distributed
+from common.compute.distributed import run_together
 from common.errors import DuaError
 from common.start import run_script
 from tests.conftest import ROOT
@@ -112,7 +113,7 @@ def _script(port, rank, count, attempt, words, change):
             if words[0].endswith(".py"):
                 runpy.run_path(str(ROOT / words[0]), run_name="__main__")
             else:
-                run_script(globals()[words[0]], together=True)
+                run_script(globals()[words[0]], run_together)
         except SystemExit as stop:
             code = stop.code or 0
         finally:

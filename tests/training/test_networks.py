@@ -119,7 +119,7 @@ def test_semgcns_estimator_is_not_lost_in_its_first_steps(scale, learns):
 
 
 def test_a_network_has_the_options_that_its_defaults_name(monkeypatch, capsys):
-    monkeypatch.setitem(networks._DEFAULTS, "shallow", {"hid_dim": 8})
+    monkeypatch.setitem(networks.NETWORK_SIZES, "shallow", {"hid_dim": 8})
     parser, args = parse(network="shallow")
     assert lifter_description(args, "shallow") == {"name": "shallow", "num_joints": 16, "hid_dim": 8}
     assert uncertainty_description(lifter_description(args, "shallow"))["feature_size"] == 8
