@@ -80,6 +80,7 @@ CODES = {
     "published_mse": Recipe(mse=True),
     "published_without_estimator": Recipe(weight=0.0),
     "published_slow_estimator": Recipe(hidden_scale=None),
+    "published_mse_slow_estimator": Recipe(mse=True, hidden_scale=None),
     "published_clips_all": Recipe(clips_all=True),
     "published_detached": Recipe(detached=True),
 }

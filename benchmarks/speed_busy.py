@@ -23,9 +23,9 @@ from common.threads import SETTINGS, SPINS
 
 WAYS = {
     "as OpenMP has it": {},
-    "bounded spin (ours)": {"GOMP_SPINCOUNT": SPINS},
     "spin 100,000": {"GOMP_SPINCOUNT": "100000"},
-    "spin 1,000": {"GOMP_SPINCOUNT": "1000"},
+    "spin 10,000": {"GOMP_SPINCOUNT": "10000"},
+    "spin 1,000 (ours)": {"GOMP_SPINCOUNT": SPINS},
     "passive": {"OMP_WAIT_POLICY": "passive"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }

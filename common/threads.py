@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import MutableMapping
 
-SPINS = "10000"
+SPINS = "1000"
 """Rounds of GNU OpenMP's waiting loop before a thread goes to sleep; its own default is 300,000, some milliseconds of a core that a
-process beside may need. `benchmarks/speed.py --busy` measures it."""
+process beside may need. Chosen by `benchmarks/speed.py --busy`: it costs 6 % on an idle machine and doubles to quadruples a busy one's
+speed."""
 
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_NUM_THREADS")
 """What a user says of it. With a number of threads comes the wish to know best: nothing is changed."""
