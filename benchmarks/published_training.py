@@ -9,8 +9,9 @@ schedule. Theirs is `benchmarks/published_step.py`'s transcription, trained as t
 https://github.com/jrjoaorenato/DUA (commit 7490b18). What they do otherwise than ours:
 
 - Martinez: the estimator begins with Kaiming-normal weights, and the relative error that it learns is not detached, so that its loss
-  shapes the poses as well. Left out here: batches that are not full.
-- SemGCN: the poses learn by L1, as they come out of the network, the hip with them.
+  shapes the poses as well. Batches that are not full are left out, as by ours.
+- SemGCN: the poses learn by L1, as they come out of the network, the hip with them. An epoch's last batch may be of a few poses, whose
+  BatchNorm statistics are then in the running ones when it is tested.
 - Both: the lifting network's gradients alone are clipped to norm 1.
 
 `--codes` trains the transcription with one of these things as ours has it, to see which of them tells.
@@ -65,6 +66,7 @@ class Recipe:
         hidden_scale: of the estimator's hidden layer (`models.uncertainty.UncertaintyEstimator`); None as ours has it.
         clips_all: the estimator's gradients count in the norm that is clipped.
         detached: Martinez's estimator learns an error that is a constant.
+        full_batches: SemGCN's epochs end with their last full batch.
     """
 
     mse: bool = False
@@ -72,6 +74,7 @@ class Recipe:
     hidden_scale: float | None = 1.0
     clips_all: bool = False
     detached: bool = False
+    full_batches: bool = False
 
 
 CODES = {
@@ -81,6 +84,8 @@ CODES = {
     "published_without_estimator": Recipe(weight=0.0),
     "published_slow_estimator": Recipe(hidden_scale=None),
     "published_mse_slow_estimator": Recipe(mse=True, hidden_scale=None),
+    "published_full_batches": Recipe(full_batches=True),
+    "published_but_as_ours": Recipe(mse=True, hidden_scale=None, clips_all=True, full_batches=True),
     "published_clips_all": Recipe(clips_all=True),
     "published_detached": Recipe(detached=True),
 }
@@ -192,7 +197,7 @@ def _train_published(args: argparse.Namespace, network: str, seed: int, test: Po
         estimator.train()
         order = torch.randperm(len(poses))
         for rows in order.split(_BATCH):
-            if network == "martinez" and len(rows) < _BATCH:
+            if len(rows) < _BATCH and (network == "martinez" or recipe.full_batches):
                 continue
             step += 1
             if step == 1 or step % 100_000 == 0:

@@ -27,7 +27,7 @@ def test_martinez_learns_with_an_error_that_is_not_detached():
     error = (p - t).norm(dim=-1) / (p.norm(dim=-1) + t.norm(dim=-1))
     expected = (p - t).abs().mean() + 0.1 * (estimator(features)[:, 1:] - error).abs().mean()
     value = loss(lifter, estimator, inputs_2d, targets_3d)
-    assert value.item() == pytest.approx(float(expected), rel=1e-6)
+    assert value.item() == pytest.approx(expected.item(), rel=1e-6)
     (theirs,) = torch.autograd.grad(value, lifter.w2.weight)
     (plain,) = torch.autograd.grad((lifter(inputs_2d)[0][:, 1:] - t).abs().mean(), lifter.w2.weight)
     assert (theirs - plain).abs().max() > 1e-6, "the output layer has no part in the error that is learnt"
@@ -44,7 +44,7 @@ def test_semgcn_learns_with_l1_where_its_poses_come_out():
     size = centred.norm(dim=-1) + targets_3d.norm(dim=-1)
     error = torch.nan_to_num((centred - targets_3d).norm(dim=-1) / size)
     expected = (outputs_3d - targets_3d).abs().mean() + 0.1 * (estimator(features) - error).abs().mean()
-    assert float(loss(lifter, estimator, inputs_2d, targets_3d)) == pytest.approx(float(expected), rel=1e-6)
+    assert loss(lifter, estimator, inputs_2d, targets_3d).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_martinez_s_estimator_begins_with_kaiming_weights():
@@ -79,9 +79,9 @@ def test_each_recipe_changes_one_thing():
         loss(lifter, estimator, inputs_2d, targets_3d, recipe)
         for recipe in (Recipe(), Recipe(mse=True), Recipe(mse=True, weight=0))
     )
-    assert float(alone) == pytest.approx(float(mse), rel=1e-5)
-    assert float(by_mse) > float(alone)
-    assert float(plain) != float(by_mse)
+    assert alone.item() == pytest.approx(mse.item(), rel=1e-5)
+    assert by_mse > alone
+    assert plain != by_mse
     assert new_networks("semgcn", WIDTH, Recipe(hidden_scale=None))[1].hidden_scale < 1
 
 
