@@ -85,6 +85,7 @@ CODES = {
     "published_slow_estimator": Recipe(hidden_scale=None),
     "published_mse_slow_estimator": Recipe(mse=True, hidden_scale=None),
     "published_full_batches": Recipe(full_batches=True),
+    "published_mse_full_batches": Recipe(mse=True, full_batches=True),
     "published_but_as_ours": Recipe(mse=True, hidden_scale=None, clips_all=True, full_batches=True),
     "published_clips_all": Recipe(clips_all=True),
     "published_detached": Recipe(detached=True),
