@@ -130,13 +130,6 @@ def places_read(order: JointOrder) -> list[int]:
     return sorted({joint for places in order.places.values() for place in places for joint in place})
 
 
-def our_joints(keypoints_2d: np.ndarray, order: JointOrder) -> np.ndarray:
-    """(T, J, 2) of an order, without gaps, to our (T, 16, 2) in float64."""
-    joints = measured_joints(keypoints_2d, order)
-    follow_rule(joints, set(RULE) - set(order.places))
-    return joints
-
-
 def measured_joints(keypoints_2d: np.ndarray, order: JointOrder) -> np.ndarray:
     """(T, J, 2) of an order to (T, 16, 2): of each joint the first place that is no NaN; NaN where no place stands for it."""
     joints = np.full((len(keypoints_2d), NUM_JOINTS, 2), np.nan)
