@@ -41,7 +41,7 @@ def main() -> None:
             )
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
-    raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample)
+    raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample, keypoints=args.keypoints)
     tests = {"surreal, raw labels": raw}
     if args.converter_on:
         found = run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)
@@ -54,7 +54,9 @@ def main() -> None:
     poses = load_h36m(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
 
     def load_target() -> UnlabelledPoses | Streamed[UnlabelledPoses]:
-        return open_surreal_2d(args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream)
+        return open_surreal_2d(
+            args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream, keypoints=args.keypoints
+        )
 
     train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal")
     run.report(tests)

@@ -49,7 +49,7 @@ def main() -> None:
 def in_domain(args: Arguments) -> None:
     """Lifting network + uncertainty on SURREAL, SMPL's skeleton, no adaptation."""
     run = Experiment("surreal_prob", args, network=None)
-    test = {"surreal": open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample, args.actions)}
+    test = {"surreal": open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample, args.actions, args.keypoints)}
     if args.evaluate:
         run.report(test)
         return
@@ -61,7 +61,9 @@ def in_domain(args: Arguments) -> None:
         uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
         return {"loss": pose + weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
-    poses = open_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions, args.stream)
+    poses = open_surreal(
+        args.data_dir, "train", args.smpl_shoulders, args.downsample, args.actions, args.stream, keypoints=args.keypoints
+    )
     train_in_domain(run, args, args.network, poses, skeleton="smpl", objective=objective)
     run.report(test)
 
@@ -80,7 +82,9 @@ def adapt(args: Arguments) -> None:
         run.report(tests)
         return
 
-    poses = open_surreal(args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream)
+    poses = open_surreal(
+        args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream, keypoints=args.keypoints
+    )
     poses = convert_labels(poses, converter) if converter else poses
 
     def load_target() -> UnlabelledPoses:

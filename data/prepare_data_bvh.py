@@ -64,7 +64,17 @@ def main() -> None:
     names = ", ".join(path.name for path in args.sources)
     source = f"BVH: {names}"
     description = build_domains(
-        motions, h36m, surreal, args.takes, args.surreal_takes, args.seed, args.out, source, args.poses, args.workers
+        motions,
+        h36m,
+        surreal,
+        args.takes,
+        args.surreal_takes,
+        args.seed,
+        args.out,
+        source,
+        args.poses,
+        args.workers,
+        args.detector_noise,
     )
     print(summarise(description))
     print(f"wrote them into {args.out}")

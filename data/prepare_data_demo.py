@@ -8,6 +8,7 @@ Reads `data/demo/motion.h5` (15 motion-capture clips, see `data/demo/NOTICE`) an
     data_3d_h36m.npz          world positions of seven subjects with different bodies, Human3.6M's joints
     data_3d_h36m_smpl.npz     SMPL's joints of the same bodies, frame by frame: pairs for the pose converter
     data_2d_h36m_gt.npz       projections into Human3.6M's four cameras
+    data_2d_h36m_detector.npz what a detector would find there: COCO's seventeen keypoints with its errors
     surreal_{train,test}.h5   other clips, other bodies, SMPL's joints, before SURREAL's camera
     dataset.json              who performed what: bodies, clips, splits, cameras, joint offsets
 """
@@ -50,7 +51,17 @@ def main() -> None:
     motions = load_deepmimic_clips(args.motion, FPS)
     source = "motion-capture clips of pybullet, data/demo/NOTICE"
     description = build_domains(
-        motions, H36M, SURREAL, args.takes, SURREAL_TAKES * args.takes, args.seed, args.out, source, args.poses, args.workers
+        motions,
+        H36M,
+        SURREAL,
+        args.takes,
+        SURREAL_TAKES * args.takes,
+        args.seed,
+        args.out,
+        source,
+        args.poses,
+        args.workers,
+        args.detector_noise,
     )
     print(summarise(description))
     print(f"wrote them into {args.out}")

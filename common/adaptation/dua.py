@@ -16,6 +16,7 @@ from common.adaptation.beyond import adapted_batches, add_adaptation_arguments, 
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
+from common.datasets.surreal_file import DETECTOR
 from common.datasets.views import canonical
 from common.errors import DuaError
 from common.evaluation.evaluate import Validation, validate, validation_errors
@@ -178,6 +179,8 @@ def decide_dua(args: Arguments) -> bool:
         args.dua = "dua" in folder.lower()
         why = f"neither --dua nor --no_dua was given, and the checkpoint folder '{folder}' {'has' if args.dua else 'lacks'} 'dua' in its name"
     useless = [name for name in _ONLY_IN_DUA if name in args.given]
+    if args.keypoints == DETECTOR and "keypoints" in useless:  # SURREAL's own files can have a detector's 2D
+        useless.remove("keypoints")
     useless += ["select target"] if args.select == "target" else []
     if not args.dua and useless:
         names = ", ".join(f"--no_{name.removesuffix('_on')}" if name.endswith("_on") else f"--{name}" for name in useless)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -14,6 +15,7 @@ from common.datasets.anomalies import check_bodies, check_pixels, check_views
 from common.datasets.poses import Poses, Sequence, UnlabelledPoses, check_finite, choose_actions, read_splits
 from common.datasets.surreal_file import (
     ANEW,
+    DETECTOR,
     MAKE,
     SPLITS,
     SURREAL_CAMERA,
@@ -23,23 +25,38 @@ from common.datasets.surreal_file import (
 )
 from common.errors import DuaError
 from common.geometry.camera import normalize_screen_coordinates
-from common.geometry.skeleton import ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
+from common.geometry.skeleton import NUM_JOINTS, ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
 
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
 _GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
 SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
+_JOINTS = len(SMPL_JOINT_NAMES)
 _FOCAL = 2 * SURREAL_CAMERA.focal_length[0] / SURREAL_CAMERA.resolution[0]  # in screen units
 
 
 P = TypeVar("P", bound=Poses | UnlabelledPoses)
 
-Read = Callable[[h5py.File, np.ndarray, tuple[Sequence, ...], list[int]], P]
+
+@dataclass(frozen=True)
+class Joints:
+    """What is read of a pose: places among SMPL's joints, and whether the 2D is a detector's, which has our order already."""
+
+    places: list[int]
+    detector: bool = False
+
+
+Read = Callable[[h5py.File, np.ndarray, tuple[Sequence, ...], Joints], P]
 """`read_poses` or `read_inputs`."""
 
 
 def load_surreal(
-    data_dir: str | Path, split: str = "train", smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
+    data_dir: str | Path,
+    split: str = "train",
+    smpl_shoulders: str = "shoulder",
+    downsample: int = 1,
+    actions: str = "*",
+    keypoints: str = "gt",
 ) -> Poses:
     """2D joints and camera-space 3D of one split, every clip a sequence of its own.
 
@@ -55,27 +72,32 @@ def load_surreal(
         smpl_shoulders: which SMPL joints stand for the shoulders, 'shoulder' or, as in the published code, 'collar'.
         downsample: keep every n-th frame of each clip.
         actions: '*' or a comma list of motions ('01 01') or CMU subjects ('01').
+        keypoints: 'detector' for a detector's 2D, which files of the builder have; anything else means true 2D joints.
 
     Raises:
         DuaError: the file is missing, unfinished, damaged or of another kind, joints are NaN, bodies are mirrored, or 2D is no view of
             3D (`common.datasets.anomalies`).
     """
-    poses = _load(read_poses, data_dir, split, smpl_shoulders, downsample, actions)
+    poses = _load(read_poses, data_dir, split, joints_of(smpl_shoulders, keypoints), downsample, actions)
     check_set(poses, path_surreal(data_dir, split))
     return poses
 
 
 def load_surreal_2d(
-    data_dir: str | Path, split: str = "train", smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
+    data_dir: str | Path,
+    split: str = "train",
+    smpl_shoulders: str = "shoulder",
+    downsample: int = 1,
+    actions: str = "*",
+    keypoints: str = "gt",
 ) -> UnlabelledPoses:
     """The 2D joints alone, for a target domain: `joints_3d` is not opened. Arguments and errors as `load_surreal`."""
-    poses = _load(read_inputs, data_dir, split, smpl_shoulders, downsample, actions)
+    poses = _load(read_inputs, data_dir, split, joints_of(smpl_shoulders, keypoints), downsample, actions)
     check_set_2d(poses, path_surreal(data_dir, split))
     return poses
 
 
-def _load(read: Read[P], data_dir: str | Path, split: str, smpl_shoulders: str, downsample: int, actions: str) -> P:
-    joints = joints_of(smpl_shoulders)
+def _load(read: Read[P], data_dir: str | Path, split: str, joints: Joints, downsample: int, actions: str) -> P:
     with open_split(data_dir, split) as file:
         starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
         return read(file, _rows(starts, sequences, downsample), sequences, joints)
@@ -100,13 +122,18 @@ def surreal_clips(data_dir: str | Path, split: str = "test") -> list[str]:
 
 
 def load_surreal_clip(
-    data_dir: str | Path, clip: str, split: str = "test", smpl_shoulders: str = "shoulder", downsample: int = 1
+    data_dir: str | Path,
+    clip: str,
+    split: str = "test",
+    smpl_shoulders: str = "shoulder",
+    downsample: int = 1,
+    keypoints: str = "gt",
 ) -> Poses:
     """One clip, by its name in `surreal_clips`, where several may show the same motion. Arguments and errors as `load_surreal`.
 
     Which way round the bodies are is not looked at: that shows in the mean over a set, not in a clip of straight legs.
     """
-    joints = joints_of(smpl_shoulders)
+    joints = joints_of(smpl_shoulders, keypoints)
     with open_split(data_dir, split) as file:
         names, starts, stops = clip_tables(file)
         if clip not in names:
@@ -131,11 +158,11 @@ def motion_of(clip: str) -> str:
     return f"{cmu[1]} {cmu[2]}" if cmu else sequence
 
 
-def joints_of(smpl_shoulders: str) -> list[int]:
-    """The 16 of SMPL's joints that are read, with 'shoulder' or 'collar' for the shoulders."""
+def joints_of(smpl_shoulders: str, keypoints: str = "gt") -> Joints:
+    """The 16 of SMPL's joints that are read, with 'shoulder' or 'collar' for the shoulders, and whose 2D."""
     if smpl_shoulders not in SMPL_SHOULDERS:
         raise DuaError(f"smpl_shoulders is '{smpl_shoulders}', it can be: {', '.join(SMPL_SHOULDERS)}")
-    return list(SMPL_SHOULDERS[smpl_shoulders])
+    return Joints(list(SMPL_SHOULDERS[smpl_shoulders]), keypoints == DETECTOR)
 
 
 def choose_sequences(
@@ -181,14 +208,19 @@ def _read(
     axes: int,
     rows: np.ndarray,
     joints: list[int],
+    count: int,
     convert: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """(len(rows), 16, axes) float32 of a data set, converted block by block: only what is wanted stays in memory."""
+    """(len(rows), len(joints), axes) float32 of a data set, converted block by block: only what is wanted stays in memory.
+
+    Args:
+        count: joints of a pose in the file, of which `joints` are read.
+    """
     dataset = file[name]
-    expected = (len(file["joints_2d"]), len(SMPL_JOINT_NAMES), axes)
+    expected = (len(file["joints_2d"]), count, axes)
     if dataset.shape != expected:
         raise DuaError(
-            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the 24 joints of SMPL; "
+            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: {count} joints a pose; "
             f"prepare it anew with: {MAKE}"
         )
     if rows[-1] >= len(dataset):
@@ -215,15 +247,27 @@ def _runs(rows: np.ndarray) -> Iterator[tuple[int, int]]:
             low = high
 
 
-def read_inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> UnlabelledPoses:
+def _read_2d(file: h5py.File, rows: np.ndarray, joints: Joints) -> np.ndarray:
+    """(len(rows), 16, 2) screen coordinates."""
+    if not joints.detector:
+        return _read(file, "joints_2d", 2, rows, joints.places, _JOINTS, _screen)
+    if "joints_2d_detector" not in file:
+        raise DuaError(
+            f"{file.filename} has no 2D of a detector ('joints_2d_detector'): files of the open data's builder have; build it anew "
+            "with data/prepare_data_demo.py or data/prepare_data_bvh.py, or leave out --keypoints detector"
+        )
+    return _read(file, "joints_2d_detector", 2, rows, list(range(NUM_JOINTS)), NUM_JOINTS, _screen)
+
+
+def read_inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: Joints) -> UnlabelledPoses:
     """2D joints of rows of a file, (N,) increasing; `joints_3d` is not opened."""
-    return UnlabelledPoses("surreal", torch.from_numpy(_read(file, "joints_2d", 2, rows, joints, _screen)), sequences)
+    return UnlabelledPoses("surreal", torch.from_numpy(_read_2d(file, rows, joints)), sequences)
 
 
-def read_poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: list[int]) -> Poses:
+def read_poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: Joints) -> Poses:
     """Poses of rows of a file, (N,) increasing; whose bodies they are is the caller's to look at (`check_set`)."""
-    inputs = _read(file, "joints_2d", 2, rows, joints, _screen)
-    targets = _read(file, "joints_3d", 3, rows, joints, np.asarray)
+    inputs = _read_2d(file, rows, joints)
+    targets = _read(file, "joints_3d", 3, rows, joints.places, _JOINTS, np.asarray)
     roots = targets[:, ROOT].copy()
     targets -= roots[:, None]
     return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))

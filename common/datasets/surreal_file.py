@@ -4,6 +4,8 @@ One HDF5 file holds one split, frames of all clips in a row:
 
 - `joints_2d` (N, 24, 2) float32 pixels, `joints_3d` (N, 24, 3) float32 metres in camera space (x right, y down, z
   forward; where the person stands, not centred), both in the order of `common.geometry.skeleton.SMPL_JOINT_NAMES`;
+- in files that the builder of open data made, `joints_2d_detector` (N, 16, 2) float32 pixels: what a detector would find, in our
+  order, made of COCO's keypoints by the rule of `common.geometry.joint_orders`;
 - `clip` (N,) int32: the frame's place in the tables `clips` (C,) utf-8 names, `clip_start`, `clip_stop` (C,) rows;
 - attributes `format`, `skeleton`, `width`, `height`, `focal_length`, `center`, `source`, and `complete`, set last.
 
@@ -28,6 +30,9 @@ SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 6
 FORMAT = "dua surreal 1"
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """The file's part of the data set, and what `common.datasets.poses` calls it."""
+
+DETECTOR = "detector"
+"""`--keypoints` that asks for `joints_2d_detector`; all others mean `joints_2d`."""
 
 MAKE = "python data/prepare_data_surreal.py (data/README.md)"
 ANEW = f"prepare it anew with: {MAKE}"

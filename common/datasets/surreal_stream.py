@@ -9,6 +9,7 @@ from common.datasets.poses import Poses, Sequence, UnlabelledPoses
 from common.datasets.streamed import Streamed
 from common.datasets.surreal import (
     SAMPLE,
+    Joints,
     P,
     Read,
     check_set,
@@ -39,6 +40,7 @@ def open_surreal(
     actions: str = "*",
     stream: str = "auto",
     above: int = STREAM_ABOVE,
+    keypoints: str = "gt",
 ) -> Poses | Streamed[Poses]:
     """`load_surreal`, or poses that stay in the file and are checked whenever they are read; a line says so.
 
@@ -49,23 +51,23 @@ def open_surreal(
         DuaError: as `load_surreal`; of streamed poses, header, tables and a sample from all over the file are looked at now.
     """
     if not _streams(data_dir, split, stream, above):
-        return load_surreal(data_dir, split, smpl_shoulders, downsample, actions)
+        return load_surreal(data_dir, split, smpl_shoulders, downsample, actions, keypoints)
 
     def checked(read: Poses) -> Poses:
         if len(read) >= _MANY:
             check_bodies(read.targets_3d.numpy(), path_surreal(data_dir, split), ANEW)
         return read
 
-    poses = _open(read_poses, data_dir, split, smpl_shoulders, downsample, actions).then(checked)
+    poses = _open(read_poses, data_dir, split, joints_of(smpl_shoulders, keypoints), downsample, actions).then(checked)
     check_set(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
     return poses
 
 
 def open_surreal_test(
-    data_dir: str | Path, smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*"
+    data_dir: str | Path, smpl_shoulders: str = "shoulder", downsample: int = 1, actions: str = "*", keypoints: str = "gt"
 ) -> Poses | Streamed[Poses]:
     """The test split; a large one stays in its file, which changes no error: a test needs no shuffle. Errors as `load_surreal`."""
-    return open_surreal(data_dir, "test", smpl_shoulders, downsample, actions, above=TEST_STREAM_ABOVE)
+    return open_surreal(data_dir, "test", smpl_shoulders, downsample, actions, above=TEST_STREAM_ABOVE, keypoints=keypoints)
 
 
 def open_surreal_2d(
@@ -75,24 +77,24 @@ def open_surreal_2d(
     downsample: int = 1,
     actions: str = "*",
     stream: str = "auto",
+    keypoints: str = "gt",
 ) -> UnlabelledPoses | Streamed[UnlabelledPoses]:
     """`load_surreal_2d`, or 2D joints that stay in the file: nothing that is returned can open `joints_3d`. As `open_surreal`."""
     if not _streams(data_dir, split, stream, STREAM_ABOVE):
-        return load_surreal_2d(data_dir, split, smpl_shoulders, downsample, actions)
+        return load_surreal_2d(data_dir, split, smpl_shoulders, downsample, actions, keypoints)
 
-    poses = _open(read_inputs, data_dir, split, smpl_shoulders, downsample, actions)
+    poses = _open(read_inputs, data_dir, split, joints_of(smpl_shoulders, keypoints), downsample, actions)
     check_set_2d(poses.read(_sample(len(poses))), path_surreal(data_dir, split))
     return poses
 
 
-def _open(read: Read[P], data_dir: str | Path, split: str, smpl_shoulders: str, downsample: int, actions: str) -> Streamed[P]:
+def _open(read: Read[P], data_dir: str | Path, split: str, joints: Joints, downsample: int, actions: str) -> Streamed[P]:
     """Poses of a split that `read` reads of its file, whenever they are wanted."""
 
     def load(rows: np.ndarray, sequences: tuple[Sequence, ...]) -> P:
         with open_split(data_dir, split) as file:
             return read(file, rows, sequences, joints)
 
-    joints = joints_of(smpl_shoulders)
     with open_split(data_dir, split) as file:
         starts, sequences = choose_sequences(file, data_dir, split, downsample, actions)
     return Streamed("surreal", sequences, starts, downsample, load)

@@ -149,3 +149,11 @@ def follow_rule(joints: np.ndarray, lacking: Iterable[str]) -> None:
         if joint in lacking:
             first, second = (joints[:, JOINT_NAMES.index(name)] for name in pair)
             joints[:, JOINT_NAMES.index(joint)] = (first + second) / 2
+
+
+def rule_matrix(order: JointOrder) -> np.ndarray:
+    """(16, J) what `measured_joints` and `follow_rule` do to poses whose joints are all seen: they take means of them."""
+    ones = np.repeat(np.eye(order.count)[..., None], 2, axis=2)  # frame t has joint t at (1, 1), the others at the origin
+    joints = measured_joints(ones, order)
+    follow_rule(joints, {joint for joint in RULE if joint not in order.places})
+    return joints[..., 0].T

@@ -90,6 +90,33 @@ _H36M_JOINTS: tuple[tuple[str, tuple[float, float, float]], ...] = (
     ("r_forearm", (0.000, -0.340, 0.000)),  # 31 repeats 30
 )
 
+# COCO's seventeen keypoints, as its annotators, and detectors that learnt from them, place them: what is seen of a joint, not where
+# it turns. Head: the vertex is 244 mm above SMPL's neck when the reference body stands; eyes lie 117 mm below it (eye height against
+# stature: 1634 of 1756 mm, 1516 of 1629 mm in the survey of Gordon et al. 1989), the ears' tragions 128 mm, 145 mm apart (head
+# lengths and bitragion breadth of the same survey); pupils are 63 mm apart and 75 mm before the tragions, the nose's tip 40 mm below
+# and 43 mm before the pupils. Shoulders: the acromion's side of the joint. Hips: the joint's centre is 36 % of the distance of the
+# iliac spines (236 mm) from the middle (Bell, Brand, Pedersen 1989), and is marked a little above it, where the thigh folds. Knees: at
+# the patella. Ankles: at the malleoli, above the joint's axis. Elbows and wrists: SMPL's.
+_COCO_JOINTS: tuple[tuple[str, tuple[float, float, float]], ...] = (
+    ("head", (0.173, 0.087, 0.000)),  # nose
+    ("l_side_of_head", (0.130, 0.127, 0.032)),  # eyes
+    ("r_side_of_head", (0.130, 0.127, 0.032)),
+    ("l_side_of_head", (0.055, 0.116, 0.072)),  # ears
+    ("r_side_of_head", (0.055, 0.116, 0.072)),
+    ("l_side_of_chest", (-0.015, 0.328, 0.168)),  # shoulders
+    ("r_side_of_chest", (-0.015, 0.328, 0.168)),
+    ("l_forearm", (0.000, 0.000, 0.000)),  # elbows
+    ("r_forearm", (0.000, 0.000, 0.000)),
+    ("l_forearm", (0.000, -0.249, 0.000)),  # wrists
+    ("r_forearm", (0.000, -0.249, 0.000)),
+    ("l_side_of_pelvis", (0.000, -0.075, 0.085)),  # hips
+    ("r_side_of_pelvis", (0.000, -0.075, 0.085)),
+    ("l_shin", (0.015, 0.000, 0.000)),  # knees
+    ("r_shin", (0.015, 0.000, 0.000)),
+    ("l_foot", (0.000, 0.012, 0.000)),  # ankles
+    ("r_foot", (0.000, 0.012, 0.000)),
+)
+
 
 def _sided(part: str, offset: tuple[float, float, float]) -> tuple[str, tuple[float, float, float]]:
     """(part, offset) with the side words of the tables resolved: z is reversed on the left."""
@@ -110,8 +137,11 @@ def _smpl_joint(name: str) -> tuple[str, tuple[float, float, float]]:
 JOINT_TABLES = {
     "h36m": tuple(_sided(part, offset) for part, offset in _H36M_JOINTS),
     "smpl": tuple(_smpl_joint(name) for name in SMPL_JOINT_NAMES),
+    "coco": tuple(_sided(part, offset) for part, offset in _COCO_JOINTS),
 }
-"""By definition, 'h36m' (32 joints) or 'smpl' (24): (part, offset in metres) of each joint."""
+"""By definition, 'h36m' (32 joints), 'smpl' (24) or 'coco' (17): (part, offset in metres) of each joint."""
+LABELS = ("h36m", "smpl")
+"""Definitions in which data sets give their 3D; COCO's is a detector's."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +211,7 @@ def pose_body(
     shape: BodyShape,
     heading: float,
     place: tuple[float, float],
-    definitions: Sequence[str] = tuple(JOINT_TABLES),
+    definitions: Sequence[str] = LABELS,
 ) -> dict[str, np.ndarray]:
     """Pose a body with a motion in a world with z up and the floor at z = 0.
 
@@ -191,7 +221,7 @@ def pose_body(
         definitions: whose joints are wanted, 'smpl' among them: the floor is below its lowest one.
 
     Returns:
-        By definition: 'h36m' (T, 32, 3) and 'smpl' (T, 24, 3) joints of the same body, metres.
+        By definition: 'h36m' (T, 32, 3), 'smpl' (T, 24, 3), 'coco' (T, 17, 3) joints of the same body, metres.
     """
     turn = np.array([[np.cos(heading), -np.sin(heading), 0], [np.sin(heading), np.cos(heading), 0], [0, 0, 1]])
     to_world = turn @ _PART_TO_WORLD

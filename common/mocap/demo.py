@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from common.compute.distributed import alone
+from common.datasets.h36m import path_2d
 from common.errors import DuaError
 
 DATASET_FORMAT = 2
@@ -30,7 +31,8 @@ def build_demo_if_missing(data_dir: str | Path) -> None:
     if not is_demo(data_dir):
         return
     try:
-        if json.loads((DEMO / "dataset.json").read_text())["format"] == DATASET_FORMAT:
+        of_now = json.loads((DEMO / "dataset.json").read_text())["format"] == DATASET_FORMAT
+        if of_now and path_2d(DEMO, "detector").exists():  # which came later; the rest is the same
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass

@@ -17,8 +17,9 @@ from common.datasets.surreal_file import path_surreal
 from common.errors import DuaError
 from common.files.sets import written_together
 from common.files.writing import write_text
-from common.mocap.body import JOINT_TABLES, draw_shape, pose_body
+from common.mocap.body import JOINT_TABLES, LABELS, draw_shape, pose_body
 from common.mocap.demo import DATASET_FORMAT
+from common.mocap.detector_errors import NOISE, write_detections
 from common.mocap.domain_stream import build_surreal_stream, check_disk
 from common.mocap.motion import Motion
 from common.mocap.takes import FPS, LEAST_FRAMES, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_takes, film_take
@@ -44,6 +45,14 @@ def add_size_arguments(parser: argparse.ArgumentParser) -> None:
         default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         help="processes that make the poses of --poses; the result does not depend on it (default: all cores, %(default)s)",
     )
+    parser.add_argument(
+        "--detector_noise",
+        type=float,
+        default=NOISE,
+        metavar="SHARE",
+        help="errors of the detector whose 2D is written beside the true joints, as a share of COCO's annotators'; 0: its definition of "
+        "joints alone (default: %(default)g)",
+    )
 
 
 def build_domains(
@@ -57,6 +66,7 @@ def build_domains(
     source: str,
     poses: int | None = None,
     workers: int = 1,
+    noise: float = NOISE,
 ) -> dict:
     """Write both domains, the pairs between their skeletons, and `dataset.json`, into `out`.
 
@@ -70,6 +80,7 @@ def build_domains(
         source: where the motion comes from, for `dataset.json`.
         poses: of SURREAL's training file, validation included, where it is to be that large (`common.mocap.domain_stream`).
         workers: processes that make them.
+        noise: of the detector whose 2D stands beside the true joints (`common.mocap.detector_errors`).
 
     Returns:
         What `dataset.json` holds: bodies, cameras, joint offsets, and of every sequence its clips and its split.
@@ -84,37 +95,46 @@ def build_domains(
             "source": source,
             "seed": seed,
             "joint_offsets_m": {
-                definition: [[part, *offset] for part, offset in table] for definition, table in JOINT_TABLES.items()
+                definition: [[part, *offset] for part, offset in JOINT_TABLES[definition]] for definition in LABELS
             },
-            "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, folder),
-            "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, folder)
+            "h36m": _build_h36m(np.random.default_rng([seed, 0]), motions, h36m, takes, folder, seed, noise),
+            "surreal": _build_surreal(np.random.default_rng([seed, 1]), motions, surreal, surreal_takes, folder, noise)
             if poses is None
-            else build_surreal_stream(motions, surreal, poses, surreal_takes, seed, folder, workers),
+            else build_surreal_stream(motions, surreal, poses, surreal_takes, seed, folder, workers, noise),
         }
         write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
     return description
 
 
 def _build_h36m(
-    rng: np.random.Generator, motions: Mapping[str, Motion], clips: Mapping[str, Clips], takes: int, out: Path
+    rng: np.random.Generator,
+    motions: Mapping[str, Motion],
+    clips: Mapping[str, Clips],
+    takes: int,
+    out: Path,
+    seed: int,
+    noise: float,
 ) -> dict:
-    """`data_3d_h36m.npz`, `data_3d_h36m_smpl.npz` (the same bodies' SMPL joints) and `data_2d_h36m_gt.npz`."""
+    """`data_3d_h36m.npz`, `data_3d_h36m_smpl.npz` (the same bodies' SMPL joints), `data_2d_h36m_gt.npz` and `..._detector.npz`."""
     shapes = {subject: draw_shape(rng, _SEX[subject]) for subject in clips}
     positions_3d: Positions3D = {subject: {} for subject in shapes}
     positions_smpl: Positions3D = {subject: {} for subject in shapes}
+    positions_coco: Positions3D = {subject: {} for subject in shapes}
     sequences = []
     performances = [(subject, take) for subject in shapes for take in draw_takes(rng, motions, clips[subject], takes)]
     for subject, take in tqdm(performances, desc="Human3.6M domain", unit="take", disable=None):
-        joints = pose_body(take.motion, shapes[subject], take.heading, take.place)
+        joints = pose_body(take.motion, shapes[subject], take.heading, take.place, tuple(JOINT_TABLES))
         inside = _longest_stay(np.linalg.norm(joints["h36m"][:, 0, :2], axis=-1) < _ROOM)
         if inside.stop - inside.start < LEAST_FRAMES:
             continue
         positions_3d[subject][take.action] = joints["h36m"][inside].astype(np.float32)
         positions_smpl[subject][take.action] = joints["smpl"][inside].astype(np.float32)
+        positions_coco[subject][take.action] = joints["coco"][inside]
         sequences.append(take.describe(subject) | {"frames": inside.stop - inside.start})
     write_ground_truth_2d(out, positions_3d)  # first: it checks that the cameras see what they are given
     write_positions_3d(out, positions_3d)
     write_smpl_3d(out, positions_smpl)
+    write_detections(out, positions_coco, seed, noise)
     bodies = {subject: shape.describe() for subject, shape in shapes.items()}
     return {"fps": FPS, "cameras": "Human3.6M's four, common/h36m_cameras.py", "bodies": bodies, "sequences": sequences}
 
@@ -133,16 +153,18 @@ def _longest_stay(inside: np.ndarray) -> slice:
     return slice(int(starts[longest]), int(stops[longest]))
 
 
-def _build_surreal(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int, out: Path) -> dict:
+def _build_surreal(
+    rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int, out: Path, noise: float
+) -> dict:
     """`surreal_train.h5` (validation clips included, `dataset.json` says which) and `surreal_test.h5`."""
     sequences = []
     performances = list(draw_takes(rng, motions, clips, takes))
     for file, splits in (("train", ("train", "validation")), ("test", ("test",))):
         chosen = [take for take in performances if take.split in splits]
-        with SurrealWriter(path_surreal(out, file), source=SURREAL_SOURCE) as writer:
+        with SurrealWriter(path_surreal(out, file), source=SURREAL_SOURCE, detector=True) as writer:
             for take in tqdm(chosen, desc=f"SURREAL domain, {file}", unit="take", disable=None):
-                for film in film_take(rng, take):
-                    writer.add(f"{take.action}/c{writer.clips:05d}", film.joints_2d, film.joints_3d)
+                for film in film_take(rng, take, noise):
+                    writer.add(f"{take.action}/c{writer.clips:05d}", film.joints_2d, film.joints_3d, film.detector_2d)
                     sequences.append(take.describe("surreal") | film.described)
     return {"fps": FPS, "camera": SURREAL_FACTS, "sequences": sequences}
 

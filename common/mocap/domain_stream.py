@@ -22,13 +22,14 @@ from tqdm import tqdm
 from common.compute.signals import end_with_parent, watch_for_stop
 from common.datasets.surreal_file import path_surreal
 from common.errors import DuaError
-from common.geometry.skeleton import SMPL_JOINT_NAMES
+from common.geometry.skeleton import NUM_JOINTS, SMPL_JOINT_NAMES
+from common.mocap.detector_errors import NOISE
 from common.mocap.motion import Motion
 from common.mocap.takes import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_take, film_take, numbered
 from common.preparation.surreal_writer import SurrealWriter
 
-_BYTES = len(SMPL_JOINT_NAMES) * (2 + 3) * 4 + 4
-"""Of a pose in the file: joints in 2D and 3D, and the number of its clip."""
+_BYTES = len(SMPL_JOINT_NAMES) * (2 + 3) * 4 + NUM_JOINTS * 2 * 4 + 4
+"""Of a pose in the file: joints in 2D and 3D, a detector's, and the number of its clip."""
 _GROUP = 16
 """Takes that a process makes at once: about 2,000 poses, a megabyte."""
 _AHEAD = 3
@@ -59,6 +60,7 @@ class _Film:
     clips: tuple[str, ...]
     joints_2d: np.ndarray  # (T, 24, 2) float32 pixels
     joints_3d: np.ndarray  # (T, 24, 3) float32 metres
+    detector_2d: np.ndarray  # (T, 16, 2) float32 pixels
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class _Studio:
     Attributes:
         splits: {split: its clips}.
         before: clips of the other file, whose actions are numbered first: an action is of one split alone.
+        noise: of the detector.
         apart: whether takes of a clip have actions of their own, as in a test, where each is reported.
     """
 
@@ -76,6 +79,7 @@ class _Studio:
     seed: tuple[int, int]
     before: tuple[str, ...] = ()
     apart: bool = False
+    noise: float = NOISE
 
     def perform(self, take: int) -> list[_Film]:
         """The films of take `take`, counted from 0."""
@@ -89,13 +93,18 @@ class _Studio:
         rng = np.random.default_rng([*self.seed, number, place])
         made = draw_take(rng, self.motions, name, self.splits[split], number, action, split)
         return [
-            _Film(action, split, made.motion.clips, film.joints_2d.astype(np.float32), film.joints_3d.astype(np.float32))
-            for film in film_take(rng, made)
+            _Film(
+                action,
+                split,
+                made.motion.clips,
+                *(joints.astype(np.float32) for joints in (film.joints_2d, film.joints_3d, film.detector_2d)),
+            )
+            for film in film_take(rng, made, self.noise)
         ]
 
 
 def build_surreal_stream(
-    motions: Mapping[str, Motion], clips: Clips, poses: int, test_takes: int, seed: int, out: Path, workers: int
+    motions: Mapping[str, Motion], clips: Clips, poses: int, test_takes: int, seed: int, out: Path, workers: int, noise: float
 ) -> dict:
     """Write `surreal_train.h5`, `poses` long, and `surreal_test.h5`, `test_takes` performances of each of its clips.
 
@@ -106,8 +115,8 @@ def build_surreal_stream(
         DuaError: `poses` are too few for a clip of each split, or a process died.
     """
     learnt = {split: names for split, names in clips.splits().items() if split != "test"}
-    train = _Studio(motions, learnt, (seed, 3))
-    test = _Studio(motions, {"test": clips.test}, (seed, 4), before=sum(learnt.values(), ()), apart=True)
+    train = _Studio(motions, learnt, (seed, 3), noise=noise)
+    test = _Studio(motions, {"test": clips.test}, (seed, 4), before=sum(learnt.values(), ()), apart=True, noise=noise)
     entries = _write(train, workers, count(), out, "train", poses)
     entries += _write(test, workers, range(test_takes * len(clips.test)), out, "test")
     how = f"--poses {poses}: an entry sums up an action's films; bodies and distances are drawn anew for each"
@@ -121,7 +130,7 @@ def _write(studio: _Studio, workers: int, takes: Iterable[int], out: Path, file:
     with closing(_results(studio, workers, iter(takes))) as results, watch_for_stop() as stop_asked:
         first = next(results)
         with (
-            SurrealWriter(path_surreal(out, file), SURREAL_SOURCE, hold=True) as writer,
+            SurrealWriter(path_surreal(out, file), SURREAL_SOURCE, hold=True, detector=True) as writer,
             tqdm(desc=f"SURREAL domain, {file}", total=poses, unit="pose", unit_scale=True, disable=None) as bar,
         ):
             for films in chain([first], results):
@@ -131,7 +140,8 @@ def _write(studio: _Studio, workers: int, takes: Iterable[int], out: Path, file:
                     frames = len(film.joints_2d) if poses is None else min(len(film.joints_2d), poses - writer.frames)
                     if not frames:
                         break
-                    writer.add(f"{film.action}/c{writer.clips:07d}", film.joints_2d[:frames], film.joints_3d[:frames])
+                    parts = (joints[:frames] for joints in (film.joints_2d, film.joints_3d, film.detector_2d))
+                    writer.add(f"{film.action}/c{writer.clips:07d}", *parts)
                     _count(entries, film, frames)
                     bar.update(frames)
                 if writer.frames == poses:

@@ -1,13 +1,16 @@
 """Clips of open motion, performed and filmed: how a take is drawn, and what SURREAL's camera sees of it."""
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from common.datasets.surreal_file import SURREAL_CAMERA
 from common.geometry.camera import project_to_2d
 from common.mocap.body import draw_shape, pose_body
+from common.mocap.detector_errors import NOISE, found_joints
 from common.mocap.motion import Motion, mirror, mix, resample
 
 FPS = 50
@@ -113,34 +116,45 @@ SURREAL_FACTS = {"focal_length": SURREAL_CAMERA.focal_length, "resolution": SURR
 
 @dataclass(frozen=True)
 class Film:
-    """What SURREAL's camera saw of a part of a take: joints_2d (T, 24, 2) pixels, joints_3d (T, 24, 3) metres in its axes."""
+    """What SURREAL's camera saw of a part of a take: joints_2d (T, 24, 2) pixels, joints_3d (T, 24, 3) metres in its axes, and
+    detector_2d (T, 16, 2) pixels, our joints of what a detector would find."""
 
     joints_2d: np.ndarray
     joints_3d: np.ndarray
+    detector_2d: np.ndarray
     described: dict
 
 
-def film_take(rng: np.random.Generator, take: Take) -> Iterator[Film]:
-    """A take before SURREAL's camera, by a body of its own, in clips that are at most as long as SURREAL's."""
+def film_take(rng: np.random.Generator, take: Take, noise: float = NOISE) -> Iterator[Film]:
+    """A take before SURREAL's camera, by a body of its own, in clips that are at most as long as SURREAL's.
+
+    Args:
+        noise: of the detector (`common.mocap.detector_errors`); its errors are drawn from a generator of their own.
+    """
+    errors = torch.Generator().manual_seed(zlib.crc32(repr(take.describe("surreal")).encode()))
     shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
-    joints = pose_body(take.motion, shape, take.heading, (0.0, 0.0), ("smpl",))["smpl"]
-    for first in range(0, len(joints), _CLIP):
+    posed = pose_body(take.motion, shape, take.heading, (0.0, 0.0), ("smpl", "coco"))
+    for first in range(0, len(posed["smpl"]), _CLIP):
         distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
-        in_camera, pixels = _film(joints[first : first + _CLIP], distance)
+        joints, points = (posed[definition][first : first + _CLIP] for definition in ("smpl", "coco"))
+        origin = joints[0, 0]
+        in_camera = _before_camera(joints - origin, distance)
+        pixels = np.round(project_to_2d(in_camera, SURREAL_CAMERA))
+        found = _before_camera(points - origin, distance)
         visible = _visible(in_camera, pixels)
         if (frames := int(visible.sum())) >= LEAST_FRAMES:
             described = {"frames": frames, "distance_m": round(distance, 3), "body": shape.describe()}
-            yield Film(pixels[visible], in_camera[visible], described)
+            detected = found_joints(found, project_to_2d(found, SURREAL_CAMERA), errors, noise)
+            yield Film(pixels[visible], in_camera[visible], detected[visible], described)
 
 
-def _film(joints: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 24, 3) world metres before SURREAL's camera: metres in its axes, and whole pixels (T, 24, 2).
+def _before_camera(points: np.ndarray, distance: float) -> np.ndarray:
+    """(T, J, 3) metres from the pelvis of a clip's first frame, world axes, in those of SURREAL's camera.
 
-    The first frame's pelvis lies in the middle of the picture; the person may then walk off.
+    That pelvis lies in the middle of the picture; the person may then walk off.
     """
-    x, y, z = np.moveaxis(joints - joints[0, 0], -1, 0)
-    in_camera = np.stack([x, -z, y + distance], axis=-1)  # looking along the world's y: x right, y down, z forward
-    return in_camera, np.round(project_to_2d(in_camera, SURREAL_CAMERA))
+    x, y, z = np.moveaxis(points, -1, 0)
+    return np.stack([x, -z, y + distance], axis=-1)  # looking along the world's y: x right, y down, z forward
 
 
 def _visible(in_camera: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from common.datasets.poses import check_finite
 from common.datasets.surreal_file import FORMAT, camera_attributes
 from common.errors import DuaError
 from common.files.writing import atomic_write
-from common.geometry.skeleton import SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness
+from common.geometry.skeleton import NUM_JOINTS, SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness
 
 T = TypeVar("T")
 
@@ -35,18 +35,20 @@ class SurrealWriter:
     Args:
         path: the file; one that exists is replaced.
         source: where the poses come from, kept in the file.
+        detector: whether clips come with what a detector finds.
         hold: keep the data sets open between clips. Twice as fast, but HDF5 then lays out its file otherwise; the poses are the same.
 
     Raises:
         DuaError: (when the block ends) nothing was added, or the bodies are mirrored; (at any time) the disk is full.
     """
 
-    def __init__(self, path: str | Path, source: str, hold: bool = False) -> None:
+    def __init__(self, path: str | Path, source: str, hold: bool = False, detector: bool = False) -> None:
         self.path = Path(path)
         self.source = source
         self.frames = 0
         """Frames added so far."""
         self._hold = hold
+        self._detector = detector
         self._held: dict[str, h5py.Dataset] = {}
         self._starts: dict[str, int] = {}
         self._handedness = 0.0
@@ -61,7 +63,12 @@ class SurrealWriter:
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
             self._file.attrs.update(format=FORMAT, skeleton="smpl", source=self.source, **camera_attributes())
-            for name, shape, kind in (("joints_2d", (_JOINTS, 2), "f4"), ("joints_3d", (_JOINTS, 3), "f4"), ("clip", (), "i4")):
+            columns: list[tuple[str, tuple[int, ...], str]] = [
+                ("joints_2d", (_JOINTS, 2), "f4"),
+                ("joints_3d", (_JOINTS, 3), "f4"),
+            ]
+            columns += [("joints_2d_detector", (NUM_JOINTS, 2), "f4")] if self._detector else []
+            for name, shape, kind in (*columns, ("clip", (), "i4")):
                 dataset = self._file.create_dataset(
                     name, (0, *shape), kind, maxshape=(None, *shape), chunks=(_CHUNK, *shape), fletcher32=True
                 )
@@ -70,13 +77,14 @@ class SurrealWriter:
             self._stack = stack.pop_all()  # all went well: it stays open until `__exit__`
         return self
 
-    def add(self, clip: str, joints_2d: np.ndarray, joints_3d: np.ndarray) -> None:
+    def add(self, clip: str, joints_2d: np.ndarray, joints_3d: np.ndarray, detector_2d: np.ndarray | None = None) -> None:
         """Append a clip.
 
         Args:
             clip: its name, unlike any before; `common.datasets.surreal.motion_of` finds the motion in it.
             joints_2d: (T, 24, 2) pixels in an image 320 wide and 240 high.
             joints_3d: (T, 24, 3) metres in camera space, not centred.
+            detector_2d: (T, 16, 2) pixels, our joints of a detector's, of files that have them.
         """
         joints_2d, joints_3d = np.asarray(joints_2d), np.asarray(joints_3d)
         frames = len(joints_2d)
@@ -88,7 +96,10 @@ class SurrealWriter:
         check_finite(joints_3d, f"3D of clip {clip}")
         if not clip or clip in self._starts:
             raise DuaError(f"clip '{clip}' comes twice or has no name; every clip needs a name of its own")
-        for name, values in (("joints_2d", joints_2d), ("joints_3d", joints_3d), ("clip", len(self._starts))):
+        columns: dict[str, Any] = {"joints_2d": joints_2d, "joints_3d": joints_3d}
+        if self._detector:
+            columns["joints_2d_detector"] = _checked_detections(detector_2d, frames, clip)
+        for name, values in (columns | {"clip": len(self._starts)}).items():
             dataset = self._held.get(name) or self._file[name]
             try:
                 dataset.resize(self.frames + frames, axis=0)
@@ -131,6 +142,14 @@ class SurrealWriter:
         self._file.attrs["complete"] = True
         self._file.close()
         self._disk.check()
+
+
+def _checked_detections(detector_2d: np.ndarray | None, frames: int, clip: str) -> np.ndarray:
+    found = np.asarray(detector_2d)
+    if found.shape != (frames, NUM_JOINTS, 2):
+        raise DuaError(f"clip {clip}: a detector's joints of shape {found.shape}, ({frames}, {NUM_JOINTS}, 2) was expected")
+    check_finite(found, f"a detector's 2D of clip {clip}")
+    return found
 
 
 class _Abandoned(Exception):

@@ -217,12 +217,14 @@ def source_validation(
 def _validation(source: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> Poses:
     if source == "h36m":
         return split_validation(load_h36m(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample))[1]
-    return brought_into_memory(split_validation(open_surreal(data_dir, "train", shoulders, downsample, actions))[1], "validation")
+    return brought_into_memory(
+        split_validation(open_surreal(data_dir, "train", shoulders, downsample, actions, keypoints=keypoints))[1], "validation"
+    )
 
 
 @cache
 def _target(target: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> UnlabelledPoses:
     if target == "h36m":
         return load_h36m_2d(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample)
-    poses = open_surreal_2d(data_dir, "train", shoulders, downsample)
+    poses = open_surreal_2d(data_dir, "train", shoulders, downsample, keypoints=keypoints)
     return poses.thinned() if isinstance(poses, Streamed) else poses

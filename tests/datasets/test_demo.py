@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import common.mocap.demo as demo_module
-from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, path_2d
 from common.datasets.poses import split_validation
 from common.datasets.smpl import load_pairs
 from common.datasets.surreal import load_surreal
@@ -228,7 +228,7 @@ def test_the_two_definitions_disagree_depending_on_the_pose(clips, shape):
 
 def test_joint_tables_are_symmetric():
     for definition, table in JOINT_TABLES.items():
-        assert len(table) == {"h36m": 32, "smpl": 24}[definition]
+        assert len(table) == {"h36m": 32, "smpl": 24, "coco": 17}[definition]
     h36m = [JOINT_TABLES["h36m"][i] for i in H36M_32_TO_16]
     for joint, other in enumerate(MIRROR):
         part, offset = h36m[joint]
@@ -331,6 +331,7 @@ def test_a_demo_that_is_missing_or_of_an_older_format_is_built(tmp_path, monkeyp
     demo_module.build_demo_if_missing(tmp_path)
     assert len(started) == 1
     (tmp_path / "dataset.json").write_text(json.dumps({"format": demo_module.DATASET_FORMAT}))
+    path_2d(tmp_path, "detector").touch()  # what came later
     demo_module.build_demo_if_missing(tmp_path)
     demo_module.build_demo_if_missing(tmp_path / "elsewhere")
     assert len(started) == 1
