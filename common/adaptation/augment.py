@@ -6,6 +6,7 @@ of the source; of the target, 2D joints and intrinsics alone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -46,6 +47,11 @@ class Views:
     centred: bool
     compare: bool
 
+    def describe(self) -> str:
+        """What a log says."""
+        how = [name for name, on in (("drawn", self.augment), ("aligned with the target's", self.align)) if on]
+        return f"source poses are seen anew: {' and '.join(how)}"
+
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
         """inputs_s, targets_s[, inputs_t] of one batch, what is random drawn from `generator` (on the CPU).
 
@@ -65,10 +71,18 @@ class Views:
         return project(poses, roots, intrinsics), poses, *(target[:1] if self.compare else ())
 
 
+class SeesAnew(Protocol):
+    """What makes a batch to learn from of one that is kept: `Views`, `common.adaptation.any_camera.AnyCamera`."""
+
+    def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]: ...
+
+    def describe(self) -> str: ...
+
+
 class SeenAnew:
     """Batches whose source poses are seen anew, each time otherwise; `seed` is the run's."""
 
-    def __init__(self, batches: StepBatches | DomainBatches, views: Views, seed: int) -> None:
+    def __init__(self, batches: StepBatches | DomainBatches, views: SeesAnew, seed: int) -> None:
         self.batches = batches
         self.views = views
         self.batch_size, self.steps = batches.batch_size, batches.steps
@@ -82,20 +96,27 @@ class SeenAnew:
 
     def describe(self) -> str:
         """What a log says."""
-        how = [name for name, on in (("drawn", self.views.augment), ("aligned with the target's", self.views.align)) if on]
-        return f"{self.batches.describe()}; source poses are seen anew: {' and '.join(how)}"
+        return f"{self.batches.describe()}; {self.views.describe()}"
+
+
+def limb_factors(count: int, generator: torch.Generator) -> Tensor:
+    """(N, 16) lengths of the bones that end in each joint: of bodies larger or smaller, the same left and right."""
+    factors = torch.exp(_LIMB * torch.randn(count, NUM_JOINTS, generator=generator))
+    factors[:, list(JOINTS_LEFT)] = factors[:, [MIRROR[joint] for joint in JOINTS_LEFT]]
+    return factors * torch.exp(_STATURE * torch.randn(count, 1, generator=generator))
+
+
+def stretched(poses_3d: Tensor, factors: Tensor) -> Tensor:
+    """(N, 16, 3) poses whose bones are longer by (N, 16) factors."""
+    moved = [poses_3d[:, ROOT]] + [poses_3d[:, ROOT]] * (NUM_JOINTS - 1)
+    for parent, child in BONES:  # parents come before their children
+        moved[child] = moved[parent] + (poses_3d[:, child] - poses_3d[:, parent]) * factors[:, child, None]
+    return torch.stack(moved, dim=1)
 
 
 def stretch_limbs(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
     """(N, 16, 3) poses of bodies that are larger or smaller, with longer or shorter limbs, the same left and right."""
-    count, device = len(poses_3d), poses_3d.device
-    factors = torch.exp(_LIMB * torch.randn(count, NUM_JOINTS, generator=generator))
-    factors[:, list(JOINTS_LEFT)] = factors[:, [MIRROR[joint] for joint in JOINTS_LEFT]]
-    factors = (factors * torch.exp(_STATURE * torch.randn(count, 1, generator=generator))).to(device)
-    stretched = [poses_3d[:, ROOT]] + [poses_3d[:, ROOT]] * (NUM_JOINTS - 1)
-    for parent, child in BONES:  # parents come before their children
-        stretched[child] = stretched[parent] + (poses_3d[:, child] - poses_3d[:, parent]) * factors[:, child, None]
-    return torch.stack(stretched, dim=1)
+    return stretched(poses_3d, limb_factors(len(poses_3d), generator).to(poses_3d.device))
 
 
 def mirror_some(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -103,6 +124,15 @@ def mirror_some(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> tup
     chosen = (torch.rand(len(poses_3d), 1, generator=generator) < 0.5).to(poses_3d.device)
     across = up * up.new_tensor([-1.0, 1.0, 1.0])
     return torch.where(chosen[..., None], mirrored(poses_3d), poses_3d), torch.where(chosen, across, up)
+
+
+def mirrored_some(
+    poses_3d: Tensor, points_3d: Tensor, mirror: tuple[int, ...], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """(N, 16, 3) poses and (N, J, 3) points of the same bodies, whose left and right are told by `mirror`, in a world with z up."""
+    chosen = (torch.rand(len(poses_3d), 1, 1, generator=generator) < 0.5).to(poses_3d.device)
+    across = points_3d[:, list(mirror)] * points_3d.new_tensor([-1.0, 1.0, 1.0])
+    return torch.where(chosen, mirrored(poses_3d), poses_3d), torch.where(chosen, across, points_3d)
 
 
 def turn(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> Tensor:

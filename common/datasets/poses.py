@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from common.errors import DuaError, names_like, short_reason
+from common.geometry.camera import Camera
 
 VALIDATION_FRACTION = 0.1
 _VALIDATION_SEED = 0  # not the run's seed: runs of different seeds must be chosen on the same poses
@@ -29,6 +30,8 @@ class Sequence:
     resolution: tuple[int, int]
     split: str = ""
     """'train', 'validation' or 'test' where the data set fixes it, '' where it is cut by `split_validation`."""
+    view: Camera | None = None
+    """The camera itself, where the data set has no few calibrated ones that `camera` names."""
 
     @property
     def clip(self) -> tuple[str, str]:

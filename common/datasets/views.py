@@ -5,6 +5,7 @@ A view is described by `intrinsics` (N, 4): focal lengths and principal point of
 projected here: within Human3.6M's pictures it moves a joint by a percent.
 """
 
+import math
 from collections.abc import Iterable
 from functools import cache
 
@@ -25,7 +26,9 @@ _UNDISTORTIONS = 5
 
 
 def camera_of(sequence: Sequence) -> Camera:
-    """The calibrated camera that filmed a sequence of Human3.6M or SURREAL."""
+    """The calibrated camera that filmed a sequence of Human3.6M or SURREAL, or that comes with it."""
+    if sequence.view is not None:
+        return sequence.view
     if sequence.camera == SURREAL_CAMERA.name:
         return SURREAL_CAMERA
     return _h36m_camera(sequence.subject, sequence.camera)
@@ -153,3 +156,23 @@ def canonical(poses: Poses) -> Poses:
     targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
     roots = None if poses.roots_3d is None else torch.einsum("nij,nj->ni", rotations, poses.roots_3d)
     return Poses(poses.name, inputs, targets, poses.sequences, roots)
+
+
+SPREAD = 0.5
+"""Screen units: root mean square distance of a person's joints from their middle, once pictures are brought to one size."""
+
+
+def brought_to_size(inputs_2d: Tensor) -> Tensor:
+    """(N, 16, 2) pictures enlarged or reduced so that all people are as large: what their size tells of the lens is given up."""
+    middle = inputs_2d.mean(1, keepdim=True)
+    spread = torch.sqrt((inputs_2d - middle).square().sum(-1).mean(-1))
+    return inputs_2d * (SPREAD / spread.clamp_min(1e-6))[:, None, None]
+
+
+FIELD = 55.0
+"""Degrees of view along a picture's longer side, where a camera's are not known."""
+
+
+def assumed_focal(aspects: Tensor) -> Tensor:
+    """(N,) height over width of pictures to (N,) focal lengths in screen coordinates."""
+    return aspects.clamp_min(1.0) / math.tan(math.radians(FIELD) / 2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from common.compute.distributed import map_rows
 from common.datasets.poses import Poses, UnlabelledPoses
 from common.datasets.streamed import Streamed, brought_into_memory
-from common.datasets.views import canonical_rotations
+from common.datasets.views import brought_to_size, canonical_rotations
 from common.errors import DuaError
 from common.evaluation.calibration import Calibration
 from common.evaluation.losses import gaussian_nll, relative_error
@@ -147,8 +147,10 @@ def _adapted(
 
 def _inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple[Tensor, Tensor | None]:
     """Inputs as the network learnt them, and the rotations of the cameras if those are turned."""
-    inputs_2d = poses.inputs_2d.cpu()
-    return canonical_rotations(inputs_2d, poses.sequences) if test_time.canonical else (inputs_2d, None)
+    inputs_2d, rotations = poses.inputs_2d.cpu(), None
+    if test_time.canonical:
+        inputs_2d, rotations = canonical_rotations(inputs_2d, poses.sequences)
+    return brought_to_size(inputs_2d) if test_time.scaled else inputs_2d, rotations
 
 
 def _lift(

@@ -41,6 +41,7 @@ from common.files.arrays import require_file
 from common.files.tensors import NotPlain, load_tensors, outline
 from common.files.writing import atomic_write
 from common.geometry.skeleton import JOINT_NAMES, PARENTS
+from common.training.open_weights import SUFFIX, named, read_open_weights
 from common.training.published_weights import Unusable, read_published
 from models import build
 
@@ -103,12 +104,13 @@ def _started(run: Path) -> tuple[datetime, int, str]:
 
 
 def checkpoint_file(path: str | Path, prefer: str) -> Path:
-    """`path` itself, or where it is a run folder, or a folder of runs (`run_of`), the checkpoint `prefer` (`BEST` or `LAST`) in it.
+    """`path` itself, or where it is a run folder, or a folder of runs (`run_of`), the checkpoint `prefer` (`BEST` or `LAST`) in it; of
+    'open' the weights that come with the project (`common.training.open_weights`).
 
     Raises:
         DuaError: there is no such file; the message lists the runs or checkpoints that are near.
     """
-    path = run_of(path, *dict.fromkeys((prefer, BEST)))
+    path = named(path) or run_of(path, *dict.fromkeys((prefer, BEST)))
     if not path.is_dir():
         require_file(path)
         return path
@@ -135,12 +137,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     require_file(path)
-    try:
-        checkpoint = load_tensors(path)
-    except NotPlain:
-        _published(outline(path), path)
-        raise
-    checkpoint = _published(checkpoint, path) or checkpoint
+    if path.suffix == SUFFIX:
+        checkpoint = read_open_weights(path)
+    else:
+        try:
+            checkpoint = load_tensors(path)
+        except NotPlain:
+            _published(outline(path), path)
+            raise
+        checkpoint = _published(checkpoint, path) or checkpoint
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         found = checkpoint.get("format", "no format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise DuaError(f"{path} is not a '{FORMAT}' file ({found}); give one that a training script of this project wrote")

@@ -1,16 +1,17 @@
 """Training a lifting network with its uncertainty estimator on one data set: what three experiments share around their loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 
 from common.datasets.block_batches import make_batches
-from common.datasets.poses import Poses, training_split
+from common.datasets.poses import Poses, Sequence, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.evaluation.evaluate import Validation, validate
 from common.evaluation.metrics import mpjpe
 from common.training.arguments import Arguments
 from common.training.experiment import Experiment
+from common.training.loop import Batches
 from common.training.networks import lifter_description, uncertainty_description
 from common.training.trained_range import TrainedRange
 
@@ -30,10 +31,34 @@ def train_in_domain(
         objective: the experiment's loss.
     """
     train, held_out = training_split(poses, args.select)
-    validation = None if held_out is None else brought_into_memory(held_out, "validation").to(run.device)
+    validation = None if held_out is None else brought_into_memory(held_out, "validation")
     batches = make_batches(train, lambda poses: (poses.inputs_2d, poses.targets_3d), args, run.device)
     if isinstance(train, Streamed):
         print(batches.describe())
+    train_on_batches(run, args, network, batches, validation, skeleton, poses.name, objective, train.sequences, train=len(train))
+
+
+def train_on_batches(
+    run: Experiment,
+    args: Arguments,
+    network: str,
+    batches: Batches,
+    held_out: Poses | None,
+    skeleton: str,
+    source: str,
+    objective: Objective,
+    cameras: Iterable[Sequence],
+    train: int,
+) -> None:
+    """Train on batches of inputs_2d and targets_3d, keep the epoch with the least error on `held_out`, or without it the last.
+
+    Args:
+        held_out: as the batches show poses.
+        source: the data set's name.
+        cameras: sequences that were filmed by the cameras that the batches see through.
+        train: poses that are trained on.
+    """
+    validation = None if held_out is None else held_out.to(run.device)
     lifter = lifter_description(args, network)
     networks = run.networks(lifter=lifter, uncertainty=uncertainty_description(lifter, args.uncertainty_loss))
 
@@ -48,7 +73,7 @@ def train_in_domain(
         return validate(networks, validation, run.device)
 
     def seen() -> TrainedRange:
-        return TrainedRange.of(batches, train.sequences)
+        return TrainedRange.of(batches, cameras)
 
     chooses, held = (None, 0) if validation is None else (validate_epoch, len(validation))
-    run.train(batches, loss, chooses, skeleton=skeleton, source=poses.name, seen=seen, train=len(train), validation=held)
+    run.train(batches, loss, chooses, skeleton=skeleton, source=source, seen=seen, train=train, validation=held)

@@ -81,6 +81,10 @@ class Trainer:
     def resume(self, checkpoint: dict[str, Any], path: str | Path) -> None:
         """Take over the state of a checkpoint (the networks were rebuilt from it already)."""
         state = checkpoint["training"]
+        if "optimizer" not in state:
+            raise DuaError(
+                f"{path} holds weights alone, nothing of their training, which cannot go on; use --evaluate, or train anew"
+            )
         try:
             self.optimisation.load(state)
             set_random_state(state["random"], self.device)

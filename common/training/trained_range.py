@@ -7,7 +7,7 @@ round the person cost 132 mm more, an upright phone at 2.5 m 257 mm, and twice t
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -71,7 +71,7 @@ class TrainedRange:
             if parts[0].shape[1:] == (NUM_JOINTS, 2):  # of the source and, where there are any, of the target
                 values = _measured(np.concatenate([part.cpu().numpy() for part in parts]))
                 seen.append(tuple(_span(*np.quantile(value[np.isfinite(value)], _QUANTILES)) for value in values))
-        cameras = {(sequence.subject, sequence.camera): sequence for sequence in sequences}
+        cameras = {(sequence.subject, sequence.camera, sequence.view): sequence for sequence in sequences}
         focal = [float(screen_intrinsics([_one_pose(sequence)])[0, 0]) for sequence in cameras.values()]
         size, root_x, root_y = (_span(min(low for low, _ in of), max(high for _, high in of)) for of in zip(*seen, strict=True))
         return cls(size, root_x, root_y, _span(min(focal), max(focal)))
@@ -158,7 +158,7 @@ def _span(low: Any, high: Any) -> Span:
 
 
 def _one_pose(sequence: Sequence) -> Sequence:
-    return Sequence(sequence.subject, sequence.action, sequence.camera, 0, 1, sequence.resolution)
+    return replace(sequence, start=0, stop=1)
 
 
 def _percent(length: Any) -> str:

@@ -1,0 +1,76 @@
+"""A lifting network for anybody before any camera, trained in a detector's view of open motion capture.
+
+    python data/prepare_data_people.py cmu.zip data/demo/motion.h5 --held_out 06 08 --out data/people
+    python train_open.py --data_dir data/people --epochs 200                                   # Martinez
+    python train_open.py --data_dir data/people --epochs 200 --network semgcn
+    python train_open.py --data_dir data/people --keypoints gt --cameras h36m --align --scale none  # as if all were Human3.6M
+    python train_open.py --evaluate checkpoint/open_runs --test_dirs data/people_bandai             # on other people
+
+Bodies are drawn anew, put before another camera, and seen with a detector's errors in every batch (`common.adaptation.any_camera`).
+COCO's keypoints become the network's joints by the rule of `predict.py`; labels are Human3.6M's. Pictures are turned to the hip and
+brought to one size, so that a network needs no focal length; half of the views are seen through an assumed one. People who are held
+out choose the epoch and calibrate the uncertainty. Networks: Martinez et al., ICCV 2017; Zhao et al., CVPR 2019; estimator: Manesco
+et al., Sensors 2023.
+"""
+
+from common.start import run_script  # isort: skip  (before all else: see there)
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from common.adaptation.any_camera import AnyCamera, add_filming_arguments
+from common.adaptation.augment import SeenAnew
+from common.adaptation.to_detector import fit_to_detector
+from common.compute.distributed import run_together
+from common.datasets.batches import ShuffledBatches
+from common.evaluation.losses import UNCERTAINTY_LOSSES
+from common.mocap.filming import films
+from common.mocap.people import load_people
+from common.training.arguments import parse_arguments, training_parser
+from common.training.experiment import Experiment
+from common.training.in_domain import train_on_batches
+from common.training.networks import add_network_arguments
+
+
+def main() -> None:
+    parser = training_parser(__doc__, checkpoint="checkpoint/open_runs", epochs=200)
+    parser.set_defaults(data_dir="data/people", keypoints="detector", schedule="fast", dropout=0.1)
+    add_network_arguments(parser)
+    add_filming_arguments(parser)
+    parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
+    parser.add_argument("--test_dirs", nargs="*", default=[], metavar="DIR", help="folders of further people to test on")
+    args = parse_arguments(parser)
+
+    run = Experiment("open", args, network=None)
+    people = load_people(args.data_dir)
+    held_out = people.select(("validation",))
+    others = [load_people(folder) for folder in args.test_dirs]
+    tests = {}
+    for name, tested in (("held-out people", held_out), *((other.name, other) for other in others)):
+        tests[f"{name}, any camera"] = films(tested, seed=0)
+        tests[f"{name}, any camera, lens unknown"] = films(tested, seed=0, lens_known=False)
+    if args.evaluate:
+        run.report(tests)
+        return
+
+    view = AnyCamera.of(args)
+    train = people.select(("train",))
+    tensors = [tensor.to(run.device) for tensor in (train.joints_3d, train.points_3d)]
+    batches = SeenAnew(ShuffledBatches(*tensors, batch_size=args.batch_size, seed=args.seed), view, args.seed)
+    print(batches.describe())
+    run.freeze("to_detector", *(run.stored("to_detector") or fit_to_detector(train)))
+
+    def objective(poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> dict[str, Tensor]:
+        pose = F.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])
+        uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
+        return {"loss": pose + args.uncertainty_weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
+
+    cameras = next(iter(tests.values())).sequences
+    train_on_batches(
+        run, args, args.network, batches, view.validation(held_out), "h36m", people.name, objective, cameras, train=len(train)
+    )
+    run.report(tests)
+
+
+if __name__ == "__main__":
+    run_script(main, run_together)
