@@ -36,9 +36,9 @@ from common.datasets.anomalies import warn
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
-from common.predictor import Predictor
 from common.prediction.bvh_writer import write_bvh
 from common.prediction.predictor import Prediction
+from common.predictor import Predictor
 
 DETECTOR = "the detector's own 3D"
 ASSUMED, TRUE = "assumed", "true"
@@ -107,16 +107,12 @@ def main() -> None:
     text = report(clip, rows, times)
     print(text, end="")
     write_text(args.out / "table.txt", text)
-    for file, (columns, cells) in {
-        "table.csv": table(rows),
-        "by_camera.csv": by_camera(rows),
-        "by_joint.csv": by_joint(rows),
-    }.items():
-        write_text(args.out / file, as_csv(columns, cells))
+    for of in (table, by_camera, by_joint):
+        write_text(args.out / f"{of.__name__}.csv", as_csv(*of(rows)))
     for name in names:
-        shown = best_of([row for row in rows if row.name == name])
+        shown = _nearest([row for row in rows if row.name == name], CONVERTED, TRUE)
         stem = "poses_" + "".join(c if c.isalnum() or c in "+-." else "_" for c in name)
-        draw(args.out / stem, clip, shown.poses_3d, f"{name}, {shown.definition}", [e.p_mpjpe for e in shown.errors])
+        draw(args.out / stem, clip, shown.poses_3d, f"{name}, poses {_of(shown)}", [e.p_mpjpe for e in shown.errors])
     print(f"\n{args.out / 'table.txt'}")
 
 
@@ -196,11 +192,6 @@ def judged(
     return Row(name, focal_length, definition, np.stack(poses_3d), errors)
 
 
-def best_of(rows: Sequence[Row]) -> Row:
-    """The row of one checkpoint that a picture shows: with the true focal length, converted where that can be."""
-    return _nearest(rows, CONVERTED, TRUE)
-
-
 def timed(clip: Clip, predictor: Predictor) -> float:
     """Seconds to lift a video of `_SECONDS` and write it as BVH, beside the detector: median of `_TIMES`, after one that warms up."""
     frames = np.arange(_SECONDS * _RATE) % clip.keypoints_2d.shape[1]
@@ -242,12 +233,13 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def by_camera(rows: Sequence[Row]) -> Table:
-    columns = (*_FIRST, "camera", *_FIGURES, "radius 90 %", "held %")
-    return columns, [
-        (*_start(row), str(i + 1), *(f"{of(e):.1f}" for of in _FIGURES.values()), *_radii(e.radius_mm, e.held_all))
-        for row in rows
-        for i, e in enumerate(row.errors)
-    ]
+    """Everything before each camera; P, N and M are the three errors, R the median radius, if any row has one."""
+    figures = {name[0]: lambda e, of=of: f"{of(e):.1f}" for name, of in _FIGURES.items()}
+    if any(e.radius_mm is not None for row in rows for e in row.errors):
+        figures["R"] = lambda e: _radii(e.radius_mm, e.held_all)[0]
+        figures["held %"] = lambda e: _radii(e.radius_mm, e.held_all)[1]
+    columns = (*_FIRST, *(f"{name} {camera + 1}" for name in figures for camera in range(len(rows[0].errors))))
+    return columns, [(*_start(row), *(of(e) for of in figures.values() for e in row.errors)) for row in rows]
 
 
 def by_joint(rows: Sequence[Row]) -> Table:
@@ -317,11 +309,11 @@ def report(clip: Clip, rows: Sequence[Row], times: Sequence[str]) -> str:
         "",
         as_text(*table(rows)),
         "",
-        "by camera",
+        "by camera: P-MPJPE, N-MPJPE, MPJPE, and where there are radii their median (R) and the share of joints that they hold",
         "",
         as_text(*by_camera(rows)),
         "",
-        "by joint",
+        "by joint, means over the cameras: aligned as for P-MPJPE, from the hip as for MPJPE",
         "",
         as_text(*by_joint(rows)),
         "",

@@ -68,13 +68,13 @@ def draw(stem: Path, clip: Clip, poses_3d: np.ndarray, name: str, errors_mm: Seq
             below.tick_params(labelleft=i == 0)
         grid[0][0].set_ylabel("what the camera sees")
         grid[1][0].set_ylabel("from the side: height, m")
-        figure.suptitle(printable(f"{name}. Frame {frame}, P-MPJPE", 110), fontsize=8)
+        figure.suptitle(printable(f"{name}: P-MPJPE in frame {frame} of {len(clip.frames)}", 110), fontsize=8)
         styles = {"reference": _REFERENCE, "lifted": _OURS}
         sides_of = [(f"{whose}, {side}", style, i) for whose, style in styles.items() for i, side in enumerate(("left", "right"))]
         handles = [Line2D([], [], color=style.colours[i], **style.shape) for _, style, i in sides_of]
         names = [name for name, _, _ in sides_of]
         figure.legend(handles, names, loc="outside lower center", ncols=4)
-        save(figure, stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf"))
+        save(figure, stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.pdf"), dpi=200)
 
 
 def typical_frame(clip: Clip, poses_3d: np.ndarray) -> tuple[int, list[float]]:

@@ -54,7 +54,8 @@ def triangulate(
 def _linear(points_2d: np.ndarray, weights: np.ndarray, projections: np.ndarray) -> np.ndarray:
     """(C, N, 2), (C, N), (C, 3, 4) -> (N, 3): the least singular vector of w (u p_3 - p_1), w (v p_3 - p_2)."""
     rows = points_2d[..., None] * projections[:, None, 2:] - projections[:, None, :2]  # (C, N, 2, 4)
-    rows = (weights[..., None, None] * rows).swapaxes(0, 1).reshape(points_2d.shape[1], -1, 4)
+    cameras, points = weights.shape
+    rows = (weights[..., None, None] * rows).swapaxes(0, 1).reshape(points, 2 * cameras, 4)
     homogeneous = np.linalg.svd(rows, full_matrices=False)[2][:, -1]
     with np.errstate(divide="ignore", invalid="ignore"):  # rays that are parallel meet nowhere: no error is within reach then
         return homogeneous[:, :3] / homogeneous[:, 3:]
