@@ -2,6 +2,9 @@
 
 Every function takes poses centred on the hip, predicted and target (N, J, 3), and averages over all J joints, the hip
 (whose error is 0) included: that is how Martinez, SemGCN and VideoPose3D count, and what makes figures comparable.
+
+Where not every joint of a target is known, `counted` (N, J) says which are: at least one of each pose. The others have no say, in means
+as in scales and alignments, and may be NaN.
 """
 
 import torch
@@ -20,20 +23,24 @@ def joint_errors(predicted: Tensor, target: Tensor) -> Tensor:
     return torch.linalg.vector_norm(predicted - target, dim=-1)
 
 
-def mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
+def mpjpe(predicted: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
     """(N,) mean per-joint position error, "protocol 1"."""
-    return joint_errors(predicted, target).mean(dim=-1)
+    errors = joint_errors(predicted, target)
+    if counted is None:
+        return errors.mean(dim=-1)
+    return errors.masked_fill(~counted, 0).sum(dim=-1) / counted.sum(dim=-1)
 
 
-def p_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
+def p_mpjpe(predicted: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
     """(N,) MPJPE after the best rotation, translation and scale of each pose, "protocol 2"."""
-    return mpjpe(procrustes_align(predicted, target), target)
+    return mpjpe(procrustes_align(predicted, target, counted), target, counted)
 
 
-def n_mpjpe(predicted: Tensor, target: Tensor) -> Tensor:
+def n_mpjpe(predicted: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
     """(N,) MPJPE after the best scale of each pose (Rhodin et al. 2018)."""
-    scale = torch.sum(predicted * target, dim=(1, 2)) / torch.sum(predicted**2, dim=(1, 2)).clamp_min(_TINY)
-    return mpjpe(scale[:, None, None] * predicted, target)
+    x, y = (predicted, target) if counted is None else (_only(counted, predicted), _only(counted, target))
+    scale = torch.sum(x * y, dim=(1, 2)) / torch.sum(x**2, dim=(1, 2)).clamp_min(_TINY)
+    return mpjpe(scale[:, None, None] * predicted, target, counted)
 
 
 def pck(predicted: Tensor, target: Tensor, threshold: float = PCK_THRESHOLD) -> Tensor:
@@ -50,18 +57,21 @@ def auc(predicted: Tensor, target: Tensor) -> Tensor:
     return total.mean(dim=-1) / len(AUC_THRESHOLDS)
 
 
-def procrustes_align(predicted: Tensor, target: Tensor) -> Tensor:
+def procrustes_align(predicted: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
     """Each predicted pose moved, turned and scaled onto its target (orthogonal Procrustes, Schoenemann 1966; Kabsch).
 
     The rotation is proper: where the best orthogonal map is a reflection, the smallest singular direction is flipped. A
     prediction whose joints all coincide has no size to scale and comes to lie on the target's centre.
 
     Shape:
-        (N, J, 3), (N, J, 3) -> (N, J, 3), computed in float64.
+        (N, J, 3), (N, J, 3) -> (N, J, 3), computed in float64. With `counted` all joints are moved, those that are not counted as
+        the others say.
     """
     if predicted.device.type == "mps":  # Metal has neither float64 nor batched SVD
-        return procrustes_align(predicted.cpu(), target.cpu()).to(predicted.device)
-    return torch.cat([_align(*chunk) for chunk in zip(predicted.split(_CHUNK), target.split(_CHUNK), strict=True)])
+        known = None if counted is None else counted.cpu()
+        return procrustes_align(predicted.cpu(), target.cpu(), known).to(predicted.device)
+    parts = [predicted, target] if counted is None else [predicted, target, counted]
+    return torch.cat([_align(*chunk) for chunk in zip(*(part.split(_CHUNK) for part in parts), strict=True)])
 
 
 _CHUNK = 4096
@@ -70,17 +80,29 @@ _WELL_POSED = 1e-3
 _NEWTON_STEPS = 12
 
 
-def _align(predicted: Tensor, target: Tensor) -> Tensor:
+def _align(predicted: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
     x, y = target.double(), predicted.double()
-    mean_x, mean_y = x.mean(dim=1, keepdim=True), y.mean(dim=1, keepdim=True)
-    x, y = x - mean_x, y - mean_y
+    if counted is None:
+        mean_x, mean_y = x.mean(dim=1, keepdim=True), y.mean(dim=1, keepdim=True)
+        x, y = x - mean_x, y - mean_y
+        moved = y
+    else:
+        known = counted.sum(dim=1)[:, None, None]
+        mean_x, mean_y = (_only(counted, part).sum(dim=1, keepdim=True) / known for part in (x, y))
+        moved = y - mean_y
+        x, y = _only(counted, x - mean_x), _only(counted, moved)
     covariance = y.transpose(1, 2) @ x  # (N, 3, 3): y R ~ x
     rotation, trace, certain = _rotation_closed(covariance)
     if not bool(certain.all()):
         rotation[~certain], trace[~certain] = _rotation_svd(covariance[~certain])
     size = torch.sum(y**2, dim=(1, 2))
     scale = torch.where(size > _TINY, trace / size.clamp_min(_TINY), torch.zeros_like(size))
-    return (y @ (scale[:, None, None] * rotation) + mean_x).to(predicted.dtype)
+    return (moved @ (scale[:, None, None] * rotation) + mean_x).to(predicted.dtype)
+
+
+def _only(counted: Tensor, poses: Tensor) -> Tensor:
+    """(N, J, 3) with 0 for the joints that are not counted (N, J)."""
+    return poses.masked_fill(~counted[..., None], 0)
 
 
 def _rotation_closed(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -155,3 +155,18 @@ def test_pck_and_auc_count_joints():
     assert pck(predicted, target).item() == pytest.approx(0.75)
     # Half of the joints is right at every threshold above 0; a quarter from 75 mm on (16 of the 31 thresholds).
     assert auc(predicted, target).item() == pytest.approx((0.5 * 30 + 0.25 * 16) / 31)
+
+
+def test_joints_that_do_not_count_have_no_say(pair):
+    """As if they were not there, whatever stands in their place."""
+    predicted, target = (poses.double() for poses in pair)
+    counted = torch.rand(target.shape[:2], generator=torch.Generator().manual_seed(5)) < 0.7
+    counted[:, :4] = True
+    assert (~counted).any(dim=1).sum() > 30
+    holed = target.masked_fill(~counted[..., None], torch.nan)
+    for metric in (mpjpe, n_mpjpe, p_mpjpe):
+        expected = [metric(p[None, known], t[None, known]).item() for p, t, known in zip(predicted, target, counted)]
+        np.testing.assert_allclose(metric(predicted, holed, counted), expected, rtol=1e-9)
+        np.testing.assert_allclose(metric(predicted, target, torch.ones_like(counted)), metric(predicted, target), rtol=1e-9)
+    aligned = procrustes_align(predicted, holed, counted)
+    assert torch.isfinite(aligned).all()  # those that do not count are moved with the others

@@ -1,0 +1,327 @@
+"""Networks on a real man before four calibrated cameras: is what they lift better than the 3D that the detector gives anyway?
+
+    python benchmarks/real_people.py --checkpoint checkpoint/prob
+    python benchmarks/real_people.py --checkpoint RUN_A RUN_B RUN_C --out benchmarks/results_real
+    python benchmarks/real_people.py --checkpoint checkpoint/prob --time
+
+Detections and calibration are in `benchmarks/real_people/` (numbers alone; NOTICE beside them), the reference is triangulated from them
+(`benchmarks/real_clip.py`). Each network lifts them as `predict.py` would, without a focal length and with the true one; poses count as they are
+and, where a checkpoint can turn them into the detector's definition of joints, so converted: the reference is in that. Errors are over
+the hip and twelve joints of the limbs. Prints tables and the goals, and writes them beside CSV files and a picture of each network's poses
+over the reference. The clip is for reports: nothing is to be tuned or chosen by it.
+"""
+
+import argparse
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
+
+from common.start import run_script  # isort: skip  (before all else: see there)
+
+import numpy as np
+
+from benchmarks.real_clip import COCO, IN_POSE, JOINTS, Clip, Errors, errors_before, load_clip
+from benchmarks.real_picture import draw
+from common.datasets.anomalies import warn
+from common.errors import DuaError
+from common.evaluation.tables import as_csv, as_text
+from common.files.writing import write_text
+from common.prediction.bvh_writer import write_bvh
+from common.prediction.predictor import Prediction
+from common.predictor import Predictor
+
+DETECTOR = "the detector's own 3D"
+ASSUMED, TRUE = "assumed", "true"
+AS_THEY_ARE, CONVERTED = "as they are", "converted"
+_THRESHOLD = 0.1
+"""Joints of less visibility count as not seen; the reference asks for more."""
+_GOALS = (
+    # what, of which poses, with which focal length, millimetres at most
+    ("P-MPJPE", CONVERTED, ASSUMED, 60.0),
+    ("P-MPJPE", AS_THEY_ARE, ASSUMED, 65.0),
+    ("N-MPJPE", CONVERTED, ASSUMED, 82.0),
+    ("MPJPE", CONVERTED, TRUE, 85.0),
+)
+_FIGURES: dict[str, Callable[[Errors], float]] = {
+    "P-MPJPE": lambda errors: errors.p_mpjpe,
+    "N-MPJPE": lambda errors: errors.n_mpjpe,
+    "MPJPE": lambda errors: errors.mpjpe,
+}
+_SECONDS, _RATE, _TIMES, _FAST_ENOUGH = 10, 30, 5, 2.0  # frames a second; repetitions; seconds that are the goal
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is judged, and its errors before each camera.
+
+    Attributes:
+        name: of the checkpoint, or `DETECTOR`.
+        focal_length: `ASSUMED`, `TRUE` or '-'.
+        definition: of the joints, `AS_THEY_ARE` or `CONVERTED`.
+        poses_3d: (C, T, 13, 3) metres in the cameras' axes.
+    """
+
+    name: str
+    focal_length: str
+    definition: str
+    poses_3d: np.ndarray
+    errors: tuple[Errors, ...]
+
+    def mean(self, of: Callable[[Errors], float]) -> float:
+        """Over the cameras."""
+        return statistics.fmean(map(of, self.errors))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--checkpoint", nargs="+", required=True, metavar="RUN", help="run folders, folders of runs for their newest, or files"
+    )
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument("--time", action="store_true", help="also time lifting and writing a video of ten seconds")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "benchmarks" / "results_real", help="for tables and pictures (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    names = names_of(args.checkpoint)
+    clip = load_clip()
+    rows = [judged(clip, DETECTOR, "-", AS_THEY_ARE, clip.own_3d)]
+    times = []
+    for name, checkpoint in zip(names, args.checkpoint, strict=True):
+        predictor = Predictor.load(checkpoint, args.device)
+        rows += rows_of(clip, name, predictor)
+        if args.time:
+            seconds = timed(clip, predictor)
+            said = f"lifting {_SECONDS} s of video at {_RATE} Hz and writing BVH takes {seconds:.2f} s, less than {_FAST_ENOUGH:g} was the goal"
+            times.append(f"{name}: {said}: {_verdict(seconds < _FAST_ENOUGH)}")
+    text = report(clip, rows, times)
+    print(text, end="")
+    write_text(args.out / "table.txt", text)
+    for of in (table, by_camera, by_joint):
+        write_text(args.out / f"{of.__name__}.csv", as_csv(*of(rows)))
+    for name in names:
+        shown = _nearest([row for row in rows if row.name == name], CONVERTED, TRUE)
+        stem = "poses_" + "".join(c if c.isalnum() or c in "+-." else "_" for c in name)
+        draw(args.out / stem, clip, shown.poses_3d, f"{name}, poses {_of(shown)}", [e.p_mpjpe for e in shown.errors])
+    print(f"\n{args.out / 'table.txt'}")
+
+
+def names_of(checkpoints: Sequence[str]) -> list[str]:
+    """What rows are called: the checkpoints' folders, without what they share.
+
+    Raises:
+        DuaError: one is named twice.
+    """
+    paths = [Path(os.path.abspath(path)) for path in checkpoints]
+    twice = next((str(given) for i, given in enumerate(checkpoints) if paths[i] in paths[:i]), None)
+    if twice:
+        raise DuaError(f"--checkpoint {twice}: it stands there twice; name each once")
+    shared = Path(os.path.commonpath(paths)) if len(paths) > 1 else paths[0].parent
+    # One may lie in another, which then has no name of its own.
+    shared = shared.parent if shared in paths else shared
+    return [path.relative_to(shared).as_posix() for path in paths]
+
+
+def rows_of(clip: Clip, name: str, predictor: Predictor) -> list[Row]:
+    """A checkpoint's rows. What the predictor says on stderr of a camera, it says once.
+
+    Raises:
+        DuaError: nothing can be lifted with the true focal lengths.
+    """
+    rows, said = [], io.StringIO()
+    for focal_length in (ASSUMED, TRUE):
+        try:
+            with redirect_stderr(said):
+                lifted = [lift(clip, predictor, camera, focal_length == TRUE) for camera in range(len(clip.cameras))]
+        except DuaError as error:
+            if focal_length == TRUE:
+                raise
+            warn(f"{name} is not judged without a focal length: {error}")
+            continue
+        poses_3d = [prediction.poses_3d for prediction in lifted]
+        radii = [getattr(prediction, "radii_mm", None) for prediction in lifted]
+        rows.append(judged(clip, name, focal_length, AS_THEY_ARE, [poses[:, IN_POSE] for poses in poses_3d], radii))
+        converted = [convert(predictor, poses) for poses in poses_3d]
+        if all(poses is not None for poses in converted):
+            rows.append(judged(clip, name, focal_length, CONVERTED, [poses[:, IN_POSE] for poses in converted], radii))
+    for line in dict.fromkeys(said.getvalue().splitlines()):
+        print(line, file=sys.stderr)
+    return rows
+
+
+def lift(clip: Clip, predictor: Predictor, camera: int, focal_length: bool) -> Prediction:
+    """The clip before a camera, in COCO's joints, lifted with the camera's focal length or with none."""
+    known = clip.cameras[camera].focal_length[0] if focal_length else None
+    return predictor(
+        clip.keypoints_2d[camera][:, COCO],
+        clip.cameras[camera].resolution,
+        skeleton="coco",
+        confidences=clip.visibility[camera][:, COCO],
+        threshold=_THRESHOLD,
+        focal_length=known,
+    )
+
+
+def convert(predictor: Predictor, poses_3d: np.ndarray) -> np.ndarray | None:
+    """(T, 16, 3) in the detector's definition of joints, or None if the checkpoint knows no way there."""
+    to_detector = getattr(predictor, "to_detector", None)
+    return None if to_detector is None else to_detector(poses_3d)
+
+
+def judged(
+    clip: Clip,
+    name: str,
+    focal_length: str,
+    definition: str,
+    poses_3d: Sequence[np.ndarray] | np.ndarray,
+    radii_mm: Sequence[np.ndarray | None] = (),
+) -> Row:
+    """A row of poses (T, 13, 3) before each camera, and radii (T, 16) where there are any."""
+    radii = [None if of is None else of[:, IN_POSE] for of in radii_mm] or [None] * len(poses_3d)
+    errors = tuple(errors_before(clip, camera, poses, radii[camera]) for camera, poses in enumerate(poses_3d))
+    return Row(name, focal_length, definition, np.stack(poses_3d), errors)
+
+
+def timed(clip: Clip, predictor: Predictor) -> float:
+    """Seconds to lift a video of `_SECONDS` and write it as BVH, beside the detector: median of `_TIMES`, after one that warms up."""
+    frames = np.arange(_SECONDS * _RATE) % clip.keypoints_2d.shape[1]
+    camera = clip.cameras[0]
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+        for _ in range(1 + _TIMES):
+            started = time.perf_counter()
+            prediction = predictor(
+                clip.keypoints_2d[0, frames][:, COCO],
+                camera.resolution,
+                skeleton="coco",
+                confidences=clip.visibility[0, frames][:, COCO],
+                threshold=_THRESHOLD,
+                focal_length=camera.focal_length[0],
+                fps=_RATE,
+            )
+            write_bvh(Path(folder) / "poses.bvh", prediction.poses_3d, _RATE)
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
+
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""Columns and rows."""
+_FIRST = ("lifted by", "focal length", "poses")
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Means over the cameras; P-MPJPE before each."""
+    cameras = [f"P {i + 1}" for i in range(len(rows[0].errors))]
+    columns = (*_FIRST, *_FIGURES, *cameras, "radius 90 %", "held %")
+    cells = []
+    for row in rows:
+        known = [(e.radius_mm, e.held_all) for e in row.errors if e.radius_mm is not None and e.held_all is not None]
+        radii = _radii(*np.mean(known, axis=0)) if known else _radii(None, None)
+        means = (f"{row.mean(of):.1f}" for of in _FIGURES.values())
+        cells.append((*_start(row), *means, *(f"{e.p_mpjpe:.0f}" for e in row.errors), *radii))
+    return columns, cells
+
+
+def by_camera(rows: Sequence[Row]) -> Table:
+    """Everything before each camera; P, N and M are the three errors, R the median radius, if any row has one."""
+    figures = {name[0]: lambda e, of=of: f"{of(e):.1f}" for name, of in _FIGURES.items()}
+    if any(e.radius_mm is not None for row in rows for e in row.errors):
+        figures["R"] = lambda e: _radii(e.radius_mm, e.held_all)[0]
+        figures["held %"] = lambda e: _radii(e.radius_mm, e.held_all)[1]
+    columns = (*_FIRST, *(f"{name} {camera + 1}" for name in figures for camera in range(len(rows[0].errors))))
+    return columns, [(*_start(row), *(of(e) for of in figures.values() for e in row.errors)) for row in rows]
+
+
+def by_joint(rows: Sequence[Row]) -> Table:
+    """Means over the cameras: errors as P-MPJPE and as MPJPE count them, and the share within the 90 % radii."""
+    columns = (*_FIRST, "error", *JOINTS)
+    cells = []
+    for row in rows:
+        for kind, of in (("aligned", [e.by_joint_aligned for e in row.errors]), ("from hip", [e.by_joint for e in row.errors])):
+            cells.append((*_start(row), f"{kind}, mm", *(f"{value:.0f}" for value in np.mean(of, axis=0))))
+        held = [e.held for e in row.errors if e.held is not None]
+        if held:
+            cells.append((*_start(row), "held, %", "-", *(f"{100 * value:.0f}" for value in np.mean(held, axis=0))))
+    return columns, cells
+
+
+def _start(row: Row) -> tuple[str, str, str]:
+    return row.name, row.focal_length, row.definition
+
+
+def _radii(radius_mm: float | None, held: float | None) -> tuple[str, str]:
+    return ("-", "-") if radius_mm is None or held is None else (f"{radius_mm:.0f}", f"{100 * held:.1f}")
+
+
+def goals(rows: Sequence[Row]) -> list[str]:
+    """What each network was asked for, and what it has. A goal of converted poses is left out where there are none, or asked of poses as they
+    are if those have none of their own; a goal without focal length is asked of the row with it where there is no other."""
+    detector = next(row for row in rows if row.name == DETECTOR)
+    lines = []
+    for name in dict.fromkeys(row.name for row in rows if row.name != DETECTOR):
+        own = [row for row in rows if row.name == name]
+        for figure, definition, focal_length, most in _GOALS:
+            row = _nearest(own, definition, focal_length)
+            if row.definition == definition or figure != "P-MPJPE":
+                found = row.mean(_FIGURES[figure])
+                lines.append(
+                    f"{name}: {figure} {found:.1f} ({_of(row)}), at most {most:.0f} was the goal: {_verdict(found <= most)}"
+                )
+        row = _nearest(own, CONVERTED, ASSUMED)
+        pairs = [(mine.p_mpjpe, its.p_mpjpe) for mine, its in zip(row.errors, detector.errors, strict=True)]
+        said = ", ".join(f"{mine:.0f} to {its:.0f}" for mine, its in pairs)
+        better = all(mine < its for mine, its in pairs)
+        lines.append(
+            f"{name}: P-MPJPE to the detector's before each camera {said} ({_of(row)}), less was the goal: {_verdict(better)}"
+        )
+    return lines
+
+
+def _nearest(rows: Sequence[Row], definition: str, focal_length: str) -> Row:
+    return max(rows, key=lambda row: (row.definition == definition, row.focal_length == focal_length))
+
+
+def _of(row: Row) -> str:
+    return f"{row.definition}, {row.focal_length} focal length"
+
+
+def _verdict(reached: bool) -> str:
+    return "reached" if reached else "missed"
+
+
+def report(clip: Clip, rows: Sequence[Row], times: Sequence[str]) -> str:
+    """All that is printed."""
+    used, body = clip.counted[clip.frames], clip.reprojection[:, clip.frames][:, :, list(COCO[5:])]
+    lines = [
+        f"{clip.frames.sum()} of {len(clip.frames)} frames before {len(clip.cameras)} cameras; {100 * used.mean():.1f} % of {len(JOINTS)} "
+        f"joints have a reference there, {np.nanmedian(body):.1f} px (median) from where the cameras saw them",
+        "errors in mm, means over frames and then cameras; P 1 to P 4: P-MPJPE before each camera",
+        "",
+        as_text(*table(rows)),
+        "",
+        "by camera: P-MPJPE, N-MPJPE, MPJPE, and where there are radii their median (R) and the share of joints that they hold",
+        "",
+        as_text(*by_camera(rows)),
+        "",
+        "by joint, means over the cameras: aligned as for P-MPJPE, from the hip as for MPJPE",
+        "",
+        as_text(*by_joint(rows)),
+        "",
+        *goals(rows),
+        *times,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    run_script(main)
