@@ -112,17 +112,12 @@ def make_detection(frame: int, rows: Any, score: Any = 1.0, person: Any = None) 
     return Detection(frame, rows[:, :2], rows[:, 2], float(score), person)
 
 
-def positive(fps: Any) -> float | None:
-    """Frames per second that a file says.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if fps is None:
+def rate_of(fps: Any) -> float | None:
+    """Frames per second that a file says, None if it says none that a video can have."""
+    try:
+        return float(fps) if 0.01 <= float(fps) <= 1000 else None
+    except (TypeError, ValueError):
         return None
-    if not 0 < float(fps) < math.inf:
-        raise ValueError(f"{fps} frames a second")
-    return float(fps)
 
 
 def guess_order(detections: Sequence[Detection]) -> str | None:

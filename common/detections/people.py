@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from common.detections.arrays import MEDIAPIPE_THRESHOLD
-from common.detections.detection import KeypointFile, frames_of, guess_order, make_detection, positive, step_of
+from common.detections.detection import KeypointFile, frames_of, guess_order, make_detection, rate_of, step_of
 from common.detections.keypoints import DEFAULT_THRESHOLD
 from common.detections.tracks import Detection
 from common.geometry.missing import confidences_of
@@ -54,15 +54,14 @@ def parse_people(data: Any) -> KeypointFile | None:
         if isinstance(data.get("annotations"), list) and isinstance(data.get("images"), list):
             return _coco(data["images"], data["annotations"])
         found = _mediapipe(data["frames"]) if isinstance(data.get("frames"), list) else _mediapipe([data])
-        return found and replace(found, image_size=_size(data.get("image_size")), fps=positive(data.get("fps")))
+        return found and replace(found, image_size=_size(data.get("image_size")), fps=rate_of(data.get("fps")))
     return _mediapipe(data) if isinstance(data, list) else None
 
 
 def _size(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    width, height = size
-    return int(width), int(height)
+    """(width, height), None if it is said in no such way."""
+    whole = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
+    return (size[0], size[1]) if whole else None
 
 
 def _is_image(image: Mapping[str, Any]) -> bool:
