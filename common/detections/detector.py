@@ -25,7 +25,7 @@ from common.files.video import VideoFile, last_words, pictures
 from common.files.writing import atomic_write, write_text
 
 TESTED = "0.10.14"
-"""MediaPipe's version: the last whose wheel brings both its weights and this API for all systems is not much later."""
+"""MediaPipe's version: its wheel holds the weights, and later ones drop this API (`mediapipe.solutions`)."""
 VARIABLE = "DUA_DETECTOR"
 
 _ROOT = Path(__file__).resolve().parents[2]
