@@ -3,11 +3,13 @@
     python predict.py detections.json --checkpoint checkpoint/prob --image_size 1920 1080 --out poses.npz    # its newest run
     python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
+    python predict.py walk.mp4 --checkpoint checkpoint/prob/<run> --out walk.bvh --render walk.html
     python predict.py openpose_folder --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
     python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
 
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose, Ultralytics, OpenPose (its folder, too) and MediaPipe
-write, COCO annotations, and plain .npy and .npz; which of them is known by the content. Of several people the one who is seen
+write, COCO annotations, and plain .npy and .npz; which of them is known by the content. Of a video the 2D joints are detected first,
+as `detect.py` does it, and --render shows it under them. Of several people the one who is seen
 longest is taken; numbers that the file gives them count where no two people have the same. Joints that were not seen (NaN, exactly
 (0, 0) or (-1, -1), too little confidence) are interpolated in time and marked; frames before a person comes and after it leaves
 have no pose. Where the detector seems to have exchanged left and right it is said, and mended with --fix_swaps. Poses are in camera
@@ -24,11 +26,13 @@ from pathlib import Path
 
 import numpy as np
 
+from common.detections.detector import check_joints_file, find_detector, keypoints_of
 from common.detections.files import KeypointFile, read_keypoints
 from common.detections.keypoints import ORDERS, choose_order
 from common.detections.swaps import SLOWEST
 from common.detections.tracks import Track, who_is_who
 from common.errors import DuaError
+from common.files.video import VideoFile, is_video, look_at
 from common.prediction.onnx_export import export_onnx
 from common.prediction.outputs import Clip, check_folder, check_output, write_clip
 from common.prediction.predictor import Predictor
@@ -39,7 +43,9 @@ _FPS = 30.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints, or a folder of one a frame")
+    parser.add_argument(
+        "keypoints", nargs="?", metavar="KEYPOINTS", help="file of 2D joints, or a folder of one a frame, or a video"
+    )
     parser.add_argument(
         "-c",
         "--checkpoint",
@@ -73,13 +79,16 @@ def main() -> None:
         "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
     )
     group.add_argument(
+        "--joints", metavar="FILE", help="keep a video's 2D joints in this .json or .npz, or take them from it if it is there"
+    )
+    group.add_argument(
         "--fix_swaps",
         action="store_true",
         default=None,
         help="exchange left and right back where the detector seems to have exchanged them (default: say so, and take them as they are)",
     )
     group = parser.add_argument_group("output")
-    group.add_argument("--fps", type=float, help=f"frames per second of the video (default: {_FPS:g})")
+    group.add_argument("--fps", type=float, help=f"frames per second of the video (default: as the file says, else {_FPS:g})")
     group.add_argument(
         "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh and --render (default: 0)"
     )
@@ -98,7 +107,7 @@ def main() -> None:
         raise DuaError("KEYPOINTS and --out FILE or --render FILE are needed, or --export FILE.onnx; see --help")
     outputs = [check_output(path) for path in args.out]
     for path in [*outputs, *([Path(args.render)] if args.render else [])]:
-        if os.path.realpath(path) == os.path.realpath(args.keypoints):
+        if os.path.realpath(path) in map(os.path.realpath, filter(None, (args.keypoints, args.joints))):
             raise DuaError(f"{path} is the file of 2D joints itself; write elsewhere")
     if args.render:
         from common.rendering.outputs import check_output as check_rendering  # here, not above: who draws nothing need not wait
@@ -112,10 +121,12 @@ def main() -> None:
     if args.floor and not any(path.suffix.lower() == ".bvh" for path in outputs):
         raise DuaError("--floor moves what .bvh files hold and changes no other; leave it out")
 
+    video = checked_video(args)
     predictor = Predictor.load(args.checkpoint, args.device, args.domain)
     if args.focal_length is not None and not predictor.test_time.canonical:
         raise DuaError("--focal_length is for networks trained with --align canonical; this one does without, leave it out")
-    file = read_keypoints(args.keypoints, args.clip)
+    file = keypoints_of(video, args.joints and Path(args.joints)) if video else read_keypoints(args.keypoints, args.clip)
+    fps = args.fps or file.fps or _FPS
     image_size = args.image_size or file.image_size
     if image_size is None:
         raise DuaError(f"{args.keypoints} ({file.source}) does not say how large the frames are; give --image_size WIDTH HEIGHT")
@@ -128,7 +139,7 @@ def main() -> None:
         print(*notes, sep="\n", end="\n" if notes else "")
         track = choose_person(tracks, args.person, file)
         frames, keypoints_2d, confidences = track.arrays()
-        frames, rate = file.in_video(frames), (args.fps or _FPS) / file.step
+        frames, rate = file.in_video(frames), fps / file.step
         prediction = predictor(
             keypoints_2d,
             tuple(image_size),
@@ -145,6 +156,8 @@ def main() -> None:
 
     if args.skeleton:
         said = "as --skeleton says"
+    elif video:
+        said = "the detector's"
     else:
         said = ("" if file.skeleton or skeleton != "coco" else "as eyes and ears lie; ") + "--skeleton names another"
     print(f"{args.keypoints}: {file.source}, joints in the order {skeleton} ({said}), {image_size[0]} x {image_size[1]} pixels")
@@ -156,7 +169,7 @@ def main() -> None:
         prediction,
         frames,
         tuple(image_size),
-        args.fps or _FPS,
+        fps,
         predictor.definition,
         predictor.uncertainty_unit,
         args.camera_pitch or 0.0,
@@ -175,9 +188,32 @@ def main() -> None:
     if args.render:
         from common.rendering.outputs import write_scene
         from common.rendering.prediction_scene import prediction_scene
+        from common.rendering.video import Video
 
-        write_scene(args.render, prediction_scene(clip, predictor, Path(args.keypoints).name))
+        images = Video(video, len(clip.frames), int(clip.frames[0]), file.step) if video else None
+        write_scene(args.render, prediction_scene(clip, predictor, Path(args.keypoints).name, images))
         print(args.render)
+
+
+def checked_video(args: argparse.Namespace) -> VideoFile | None:
+    """The video, if KEYPOINTS is one, before anything else is read.
+
+    Raises:
+        DuaError: it cannot be decoded, there is no detector, or options do not suit it.
+    """
+    if not is_video(args.keypoints):
+        if args.joints:
+            raise DuaError(f"--joints keeps what is detected in a video, and {args.keypoints} is none; leave the option out")
+        return None
+    if args.joints:
+        check_joints_file(args.joints)
+    video = look_at(args.keypoints)
+    of_files = {"clip": None, "skeleton": None, "image_size": list(video.size)}
+    if given := [f"--{name}" for name, fitting in of_files.items() if getattr(args, name) not in (None, fitting)]:
+        raise DuaError(f"{', '.join(given)}: the video {video.path} says it itself; leave it out")
+    if not (args.joints and os.path.exists(args.joints)):
+        find_detector()
+    return video
 
 
 def export(args: argparse.Namespace) -> None:
@@ -186,7 +222,7 @@ def export(args: argparse.Namespace) -> None:
             "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
         )
     of_no_use = (
-        "skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "fix_swaps", "fps", "camera_pitch", "floor",
+        "skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "joints", "fix_swaps", "fps", "camera_pitch", "floor",
     )  # fmt: skip
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")

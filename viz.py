@@ -20,6 +20,7 @@ from common.datasets.clips import Clip, first_frames, load_h36m_clip, load_surre
 from common.datasets.views import canonical_rotations, screen_intrinsics
 from common.errors import DuaError
 from common.files.arrays import require_file
+from common.files.video import look_at
 from common.geometry.camera import image_coordinates
 from common.mocap.demo import build_demo_if_missing
 from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter, own_data
@@ -99,7 +100,7 @@ def main() -> None:
         fps=args.fps or clip.fps / clip.step,
         unit=unit,
         step=clip.step,
-        images=Video(args.viz_video, len(clip.poses), args.viz_skip, clip.step) if args.viz_video else None,
+        images=Video(look_at(args.viz_video), len(clip.poses), args.viz_skip, clip.step) if args.viz_video else None,
     )
     write_scene(args.viz_output, scene, args.viz_size, args.viz_bitrate)
     for panel in panels[: len(lifters)]:

@@ -8,6 +8,17 @@ class DuaError(Exception):
     """Bad input or a bad environment: the message names the file, what was expected and what to do."""
 
 
+class MissingProgram(DuaError):
+    """Something has to be installed first: what and how, in lines that can be copied."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return " ".join(self.lines)
+
+
 def short_reason(error: BaseException) -> str:
     """The first line of another library's error, for a message of ours."""
     text = str(error).splitlines()[0] if str(error) else ""

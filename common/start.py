@@ -8,12 +8,13 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
-from common.errors import DuaError, one_line
+from common.errors import DuaError, MissingProgram, one_line
 from common.threads import bound_spinning
 
 
 def run_script(main: Callable[[], None], together: Callable[[Callable[[], None]], None] | None = None) -> None:
-    """Run a script's `main`; a `DuaError` ends it with one line on stderr and exit code 2, without a traceback.
+    """Run a script's `main`; a `DuaError` ends it with one line on stderr (of a `MissingProgram` each of its lines) and exit code 2, without
+    a traceback.
 
     Ctrl-C outside the training loop (which saves first, see `common.training.loop`) exits with 130, as shells expect. What the system
     refuses (no permission, a name that is too long) is bad input as well, wherever it shows.
@@ -35,7 +36,8 @@ def run_script(main: Callable[[], None], together: Callable[[Callable[[], None]]
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk or a reader that has left is dealt with
     except DuaError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
+        lines = error.lines if isinstance(error, MissingProgram) else (str(error),)
+        print("error: " + "\n".join(map(one_line, lines)), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

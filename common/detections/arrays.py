@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from common.detections.detection import ORDER_OF_COUNT, KeypointFile
+from common.detections.detection import ORDER_OF_COUNT, KeypointFile, rate_of
 from common.detections.keypoints import DEFAULT_THRESHOLD, split_confidences
 from common.detections.tracks import Detection
 from common.errors import DuaError, names_like
@@ -120,6 +120,7 @@ def _plain(path: Path, arrays: Mapping[str, Any]) -> KeypointFile:
         None if joints in (16, 17) else ORDER_OF_COUNT.get(joints),  # of 16 and 17 there are several orders
         None if size is None else (int(size[0]), int(size[1])),
         MEDIAPIPE_THRESHOLD if blazepose else DEFAULT_THRESHOLD,
+        fps=rate_of(arrays.get("fps")),
     )
 
 

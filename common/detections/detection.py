@@ -65,6 +65,7 @@ class KeypointFile:
         threshold: confidence from which this detector's joints count.
         step: of every how many frames of the video the file tells: detections count these, from...
         first: ...the video's frame that is their frame 0.
+        fps: frames per second of the video, if the file says it.
     """
 
     source: str
@@ -74,6 +75,7 @@ class KeypointFile:
     threshold: float
     step: int = 1
     first: int = 0
+    fps: float | None = None
 
     def in_video(self, frames: np.ndarray) -> np.ndarray:
         """Frame numbers of detections (T,) as numbers of the video's frames."""
@@ -108,6 +110,14 @@ def make_detection(frame: int, rows: Any, score: Any = 1.0, person: Any = None) 
         raise ValueError("three columns that are coordinates, so these are 3D poses; 2D joints are needed")
     person = None if person is None or int(person) < 0 else int(person)
     return Detection(frame, rows[:, :2], rows[:, 2], float(score), person)
+
+
+def rate_of(fps: Any) -> float | None:
+    """Frames per second that a file says, None if it says none that a video can have."""
+    try:
+        return float(fps) if 0.01 <= float(fps) <= 1000 else None
+    except (TypeError, ValueError):
+        return None
 
 
 def guess_order(detections: Sequence[Detection]) -> str | None:

@@ -6,17 +6,19 @@
 - COCO annotations (Halpe's too): {"images": [{"id", "file_name", "width", "height"}], "annotations": [{"image_id", "keypoints":
   [x, y, v, ...]}]}, v being 0 for joints that have no place;
 - MediaPipe, which writes no files itself: a list of frames, each of them the 33 landmarks {"x", "y", "z", "visibility"} or [x, y, z,
-  visibility] of one person or of several, bare, under a name such as `pose_landmarks` or `landmark`, or named one by one.
+  visibility] of one person or of several, bare, under a name such as `pose_landmarks` or `landmark`, or named one by one; in
+  {"frames", "image_size", "fps"} as `detect.py` writes it.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from common.detections.arrays import MEDIAPIPE_THRESHOLD
-from common.detections.detection import KeypointFile, frames_of, guess_order, make_detection, step_of
+from common.detections.detection import KeypointFile, frames_of, guess_order, make_detection, rate_of, step_of
 from common.detections.keypoints import DEFAULT_THRESHOLD
 from common.detections.tracks import Detection
 from common.geometry.missing import confidences_of
@@ -51,8 +53,15 @@ def parse_people(data: Any) -> KeypointFile | None:
             return _images(data)
         if isinstance(data.get("annotations"), list) and isinstance(data.get("images"), list):
             return _coco(data["images"], data["annotations"])
-        data = data.get("frames", [data])
+        found = _mediapipe(data["frames"]) if isinstance(data.get("frames"), list) else _mediapipe([data])
+        return found and replace(found, image_size=_size(data.get("image_size")), fps=rate_of(data.get("fps")))
     return _mediapipe(data) if isinstance(data, list) else None
+
+
+def _size(size: Any) -> tuple[int, int] | None:
+    """(width, height), None if it is said in no such way."""
+    whole = isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
+    return (size[0], size[1]) if whole else None
 
 
 def _is_image(image: Mapping[str, Any]) -> bool:

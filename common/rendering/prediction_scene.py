@@ -7,14 +7,15 @@ from common.prediction.bvh_writer import camera_to_y_up
 from common.prediction.outputs import Clip
 from common.prediction.predictor import Predictor
 from common.rendering.panels import short_names
-from common.rendering.scene import Panel, Scene
+from common.rendering.scene import Images, Panel, Scene
 
 
-def prediction_scene(clip: Clip, predictor: Predictor, source: str) -> Scene:
+def prediction_scene(clip: Clip, predictor: Predictor, source: str, images: Images | None = None) -> Scene:
     """One panel, tinted by the uncertainty: in millimetres if the checkpoint is calibrated, else as the estimator gives it.
 
     Args:
         source: where the 2D joints come from.
+        images: what they were found in, a picture a pose.
     """
     prediction = clip.prediction
     uncertainty, unit = None, "mm"
@@ -38,4 +39,5 @@ def prediction_scene(clip: Clip, predictor: Predictor, source: str) -> Scene:
         ),
         fps=clip.poses_per_second,
         unit=unit,
+        images=images,
     )

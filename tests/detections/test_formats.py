@@ -335,3 +335,25 @@ def test_what_is_no_such_file_is_refused(tmp_path):
         with pytest.raises(DuaError, match=words) as caught:
             read_keypoints(path)
         assert str(path) in str(caught.value)
+
+
+def test_size_and_rate_of_the_video_beside_the_frames(tmp_path):
+    """As `detect.py` writes them; what no video can have is as if it were not said."""
+    frames = json.loads(text.mediapipe(alone(33), "numbers"))
+    path = tmp_path / "a.json"
+    for size, fps, read in (
+        ([640, 480], 29.97, ((640, 480), 29.97)),
+        ([640], 0, (None, None)),
+        ([640, -480], "fast", (None, None)),
+        ("640x480", 1e300, (None, None)),
+        (None, [25], (None, None)),
+    ):
+        path.write_text(json.dumps({"image_size": size, "fps": fps, "frames": frames}))
+        file = read_keypoints(path)
+        assert (file.image_size, file.fps) == read
+        check(file, alone(33), "blazepose")
+    keypoints = np.array([row or np.full((33, 4), np.nan) for row in frames])
+    for fps, rate in ((np.array(29.97), 29.97), (np.array([25, 30]), None)):
+        np.savez(tmp_path / "a.npz", keypoints=keypoints, image_size=(640, 480), fps=fps)
+        file = read_keypoints(tmp_path / "a.npz")
+        assert (file.image_size, file.fps) == ((640, 480), rate)

@@ -12,6 +12,7 @@ from PIL import Image, ImageColor
 from scipy.spatial import cKDTree
 
 from common.errors import DuaError
+from common.files.video import look_at
 from common.geometry.camera import image_coordinates, normalize_screen_coordinates, project_to_2d, world_to_camera
 from common.geometry.h36m_cameras import h36m_cameras
 from common.geometry.skeleton import BONES, JOINT_NAMES, JOINTS_LEFT
@@ -289,22 +290,22 @@ def video(tmp_path_factory):
 
 
 def test_the_frames_that_are_asked_for(video):
-    brightness = [frame.mean() / 8 for frame in Video(video, count=8, skip=5, step=3)]
+    brightness = [frame.mean() / 8 for frame in Video(look_at(video), count=8, skip=5, step=3)]
     assert brightness == pytest.approx([5 + 3 * i for i in range(8)], abs=0.3)
-    assert len(list(Video(video, count=30))) == 30
+    assert len(list(Video(look_at(video), count=30))) == 30
 
 
 def test_videos_that_will_not_do(video, tmp_path):
     with pytest.raises(DuaError, match=r"has 30 frames, 33 are needed for 10 poses.*--viz_limit 9"):
-        Video(video, count=10, skip=5, step=3)
+        Video(look_at(video), count=10, skip=5, step=3)
     with pytest.raises(DuaError, match="smaller --viz_skip"):
-        Video(video, count=1, skip=30)
+        Video(look_at(video), count=1, skip=30)
     with pytest.raises(DuaError, match=r"no\.mp4"):
-        Video(tmp_path / "no.mp4", count=1)
+        look_at(tmp_path / "no.mp4")
     for content in (b"", b"no video", video.read_bytes()[:700]):
         (tmp_path / "bad.mp4").write_bytes(content)
         with pytest.raises(DuaError, match="cannot be decoded"):
-            Video(tmp_path / "bad.mp4", count=1)
+            look_at(tmp_path / "bad.mp4")
 
 
 def test_a_video_lies_under_the_joints_that_it_shows():
