@@ -16,7 +16,6 @@ et al., Sensors 2023.
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from common.adaptation.any_camera import AnyCamera, add_filming_arguments
 from common.adaptation.augment import SeenAnew
@@ -24,6 +23,7 @@ from common.adaptation.to_detector import fit_to_detector
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
 from common.evaluation.losses import UNCERTAINTY_LOSSES
+from common.evaluation.metrics import joint_errors
 from common.mocap.filming import films
 from common.mocap.people import load_people
 from common.training.arguments import parse_arguments, training_parser
@@ -34,7 +34,7 @@ from common.training.networks import add_network_arguments
 
 def main() -> None:
     parser = training_parser(__doc__, checkpoint="checkpoint/open_runs", epochs=200)
-    parser.set_defaults(data_dir="data/people", keypoints="detector", schedule="fast", dropout=0.1)
+    parser.set_defaults(data_dir="data/people", keypoints="detector", schedule="fast")
     add_network_arguments(parser)
     add_filming_arguments(parser)
     parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
@@ -61,7 +61,7 @@ def main() -> None:
     run.freeze("to_detector", *(run.stored("to_detector") or fit_to_detector(train)))
 
     def objective(poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> dict[str, Tensor]:
-        pose = F.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:])
+        pose = joint_errors(poses_3d, targets_3d)[:, 1:].mean()  # the distance itself: L1 of coordinates depends on the axes
         uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
         return {"loss": pose + args.uncertainty_weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 

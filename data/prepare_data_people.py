@@ -40,7 +40,12 @@ def main() -> None:
         help="whose clips are held out for validation (default: a tenth of all clips)",
     )
     parser.add_argument("--conventions", type=Path, metavar="JSON", help="further names of joints")
-    parser.add_argument("--bodies", type=int, default=4, help="that perform each clip (default: %(default)s)")
+    parser.add_argument(
+        "--bodies",
+        type=int,
+        default=6,
+        help="that perform each clip, from the third on with the upper body of another (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same file (default: %(default)s)")
     args = parser.parse_args()
     if args.bodies < 1:

@@ -28,7 +28,7 @@ _UNKNOWN_LENS = 0.5
 """Share of the views whose focal length is taken for the assumed one, as it is where nobody knows it."""
 
 
-_VALIDATION = 8192
+_VALIDATION = 4096
 """Poses of the held-out people that choose the epoch; neighbours are alike."""
 
 

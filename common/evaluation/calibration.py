@@ -20,6 +20,7 @@ from torch import Tensor
 
 from common.errors import DuaError
 from common.evaluation.metrics import joint_errors
+from common.evaluation.weighted import ShiftAware
 from common.geometry.skeleton import NUM_JOINTS, ROOT
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -42,6 +43,7 @@ class Calibration:
         raw_mm, error_mm: the knots; between them the curve is straight, outside it is level.
         quantiles: of true / calibrated error, at `LEVELS`.
         poses: how many it was fitted on.
+        shift: scores of some of them, for radii of poses that are unlike them; older checkpoints have none.
     """
 
     unit: str
@@ -50,16 +52,20 @@ class Calibration:
     error_mm: tuple[float, ...]
     quantiles: tuple[float, ...]
     poses: int
+    shift: ShiftAware | None = None
 
     @classmethod
-    def fit(cls, uncertainty: Tensor, predicted: Tensor, targets_3d: Tensor, unit: str = "relative") -> "Calibration":
+    def fit(
+        cls, uncertainty: Tensor, predicted: Tensor, targets_3d: Tensor, unit: str = "relative", inputs_2d: Tensor | None = None
+    ) -> "Calibration":
         """Fit on labelled poses; the hip, which has no error, is left out.
 
         The joints are sorted into at most 64 groups by uncertainty (`group_means`); isotonic regression of the groups' mean
         errors on their mean uncertainties gives the knots.
 
         Shape:
-            uncertainty (N, 16) in `unit`; predicted, targets_3d (N, 16, 3) metres from the hip.
+            uncertainty (N, 16) in `unit`; predicted, targets_3d (N, 16, 3) metres from the hip; inputs_2d (N, 16, 2) as the
+            network got them, if radii are to heed how new poses differ.
 
         Raises:
             DuaError: there are no poses, or something is NaN or infinite.
@@ -79,12 +85,18 @@ class Calibration:
             )
         knots, means, counts = group_means(raw, errors, _KNOTS)
         curve = np.maximum(isotonic_regression(means, weights=counts).x, _LEAST_MM)
-        scores = np.sort(errors / np.interp(raw, knots, curve))
+        ratios = errors / np.interp(raw, knots, curve)
+        scores = np.sort(ratios)
         # ceil((n + 1) level) of n, so that a new exchangeable joint is held with at least that probability. Of too few joints
         # for a level (fewer than 19 for 95 %) the largest must do.
         ranks = [min(len(scores), math.ceil((len(scores) + 1) * level)) for level in LEVELS]
         quantiles = tuple(float(scores[rank - 1]) for rank in ranks)
-        return cls(unit, tuple(expected_norms.tolist()), tuple(knots.tolist()), tuple(curve.tolist()), quantiles, len(norms))
+        shift = None
+        if inputs_2d is not None:
+            shift = ShiftAware.of(inputs_2d.cpu().numpy(), ratios.reshape(len(norms), -1))
+        return cls(
+            unit, tuple(expected_norms.tolist()), tuple(knots.tolist()), tuple(curve.tolist()), quantiles, len(norms), shift
+        )
 
     def millimetres(self, uncertainty: Tensor, poses_3d: Tensor) -> Tensor:
         """The expected error of each predicted joint in millimetres, 0 for the hip.
@@ -101,6 +113,20 @@ class Calibration:
         """What to multiply `millimetres` by, so that the radius around a joint holds the true one with probability `level`."""
         return self.quantiles[LEVELS.index(level)]
 
+    def radii(self, uncertainty: Tensor, poses_3d: Tensor, inputs_2d: Tensor, level: float = 0.9) -> Tensor:
+        """(N, 16) millimetres around each predicted joint that hold the true one with probability `level`, 0 for the hip.
+
+        They are larger where poses are unlike those of the calibration (`common.evaluation.weighted`), never smaller.
+
+        Shape:
+            uncertainty (N, 16), poses_3d (N, 16, 3), inputs_2d (N, 16, 2) as the network gets them.
+        """
+        factors = torch.full((len(poses_3d), 1), self.quantile(level))
+        if self.shift is not None and len(poses_3d):
+            weighted = self.shift.quantiles(inputs_2d.detach().cpu().numpy(), level)
+            factors = factors.maximum(torch.from_numpy(weighted).float()[:, None])
+        return self.millimetres(uncertainty, poses_3d) * factors.to(poses_3d.device)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
         return {
@@ -111,6 +137,7 @@ class Calibration:
             "levels": list(LEVELS),
             "quantiles": list(self.quantiles),
             "poses": self.poses,
+            **({"shift": self.shift.to_dict()} if self.shift else {}),
         }
 
     @classmethod
@@ -139,12 +166,16 @@ class Calibration:
                 and (np.diff(quantiles) >= 0).all()
             )
             poses = int(content["poses"])
+            shift = content.get("shift")
         except (KeyError, TypeError, ValueError) as error:
             raise DuaError(f"the calibration is damaged ({error!r})") from error
         if not usable:
             raise DuaError("the calibration is damaged: a rising curve from uncertainty to millimetres was expected")
         parts = {"expected_norms": norms, "raw_mm": knots, "error_mm": curve, "quantiles": quantiles}
-        return cls(unit=content["unit"], poses=poses, **{name: tuple(values.tolist()) for name, values in parts.items()})
+        kept = None if shift is None else ShiftAware.from_dict(shift)
+        return cls(
+            unit=content["unit"], poses=poses, shift=kept, **{name: tuple(values.tolist()) for name, values in parts.items()}
+        )
 
 
 def group_means(x: np.ndarray, y: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

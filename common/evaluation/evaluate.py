@@ -250,7 +250,11 @@ def validate(networks: Mapping[str, nn.Module], poses: Poses, device: torch.devi
     select_domain(networks["lifter"], domain)
     predicted, uncertainty = predict(networks, poses.inputs_2d, device)
     target = poses.targets_3d.cpu()
-    calibration = None if uncertainty is None else Calibration.fit(uncertainty, predicted, target, uncertainty_unit(networks))
+    calibration = (
+        None
+        if uncertainty is None
+        else Calibration.fit(uncertainty, predicted, target, uncertainty_unit(networks), poses.inputs_2d)
+    )
     return Validation(_mean_errors(predicted, target), calibration)
 
 
