@@ -110,7 +110,9 @@ def test_only_what_moves_changes():
     body = (frames != background).any(axis=(0, 3))
     assert 0.01 < body.mean() < 0.2, "what no body covers is the background, to the bit"
     # What is drawn lies along bones and shadows, no further from them than a joint is wide.
-    lines = [places[:, list(bone)] for places in (renderer._joints_2d, *renderer._joints, *renderer._shadows) for bone in BONES]
+    lines = [
+        places[:, 0, list(bone)] for places in (renderer._joints_2d, *renderer._joints, *renderer._shadows) for bone in BONES
+    ]
     along = np.linspace(0, 1, 60)[:, None, None]
     points = np.concatenate([line[:, 0] * (1 - along) + line[:, 1] * along for line in lines]).reshape(-1, 2)
     counter = body.copy()
@@ -247,7 +249,7 @@ def test_page_needs_no_network_and_escapes_names(tmp_path):
     data = json.loads(re.search(r'type="application/json">(.*)</script>', text)[1])
     assert data["panels"][0]["title"] == data["input"]["subtitle"] == hostile
     poses = np.array(data["panels"][0]["poses"]).reshape(4, 16, 3) / 1000
-    assert poses == pytest.approx(scene.standing(scene.panels[0]), abs=6e-4)
+    assert poses == pytest.approx(scene.standing(scene.panels[0])[:, 0], abs=6e-4)
     write_scene(tmp_path / "a.png", scene, inches=1)  # a dollar sign is no formula
 
 
@@ -322,7 +324,7 @@ def test_a_video_lies_under_the_joints_that_it_shows():
     renderer = Renderer(with_video)
     picture = panels_of(renderer, next(renderer.frames()))[0].astype(int)
     magenta = np.argwhere((picture[..., 0] > 150) & (picture[..., 1] < 110) & (picture[..., 2] > 150))
-    drawn = renderer._joints_2d[0, JOINT_NAMES.index("Head")] - (0, renderer.layout.top)
+    drawn = renderer._joints_2d[0, 0, JOINT_NAMES.index("Head")] - (0, renderer.layout.top)
     assert len(magenta), "the spot is larger than the joint"
     middle = (magenta.min(axis=0) + magenta.max(axis=0)) / 2
     assert middle[::-1] == pytest.approx(drawn, abs=1)

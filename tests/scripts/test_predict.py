@@ -142,16 +142,16 @@ def test_a_rendering_shows_the_poses(run, files, tmp_path):
 def test_a_scene_stands_upright(run, pixels):
     predictor = Predictor.load(run, "cpu")
     prediction = predictor(pixels, (1000, 1002))
-    clip = Clip(prediction, np.arange(30), (1000, 1002), 25.0, "h36m", "relative")
-    scene = prediction_scene(clip, predictor, "a file")
-    np.testing.assert_allclose(scene.panels[0].poses_3d, upright(prediction.poses_3d.astype(float)))
+    clip = Clip(prediction, np.arange(30), 25.0, "h36m", "relative")
+    scene = prediction_scene({1: clip}, predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d[:, 0], upright(prediction.poses_3d.astype(float)))
     assert scene.unit == "mm"
-    assert np.array_equal(scene.panels[0].uncertainty, prediction.uncertainty_mm)
+    assert np.array_equal(scene.panels[0].uncertainty[:, 0], prediction.uncertainty_mm)
     up = np.array([0.0, -np.cos(0.2), -np.sin(0.2)])  # for a camera that looks down by 0.2
     standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)))
     predictor.lifter.checkpoint["calibration"] = None
-    scene = prediction_scene(replace(clip, prediction=standing, camera_pitch=np.degrees(0.2)), predictor, "a file")
-    np.testing.assert_allclose(scene.panels[0].poses_3d, np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
+    scene = prediction_scene({1: replace(clip, prediction=standing, camera_pitch=np.degrees(0.2))}, predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d[:, 0], np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
     assert scene.unit == "%"
 
 
@@ -256,8 +256,8 @@ def test_every_fifth_image_keeps_its_number_and_its_time(run, pixels, tmp_path):
     assert [row["frame"] for row in csv.DictReader(names[1].open())][::16] == [str(17 + 5 * i) for i in range(20)]
     assert "Frames: 20\nFrame Time: 0.1" in names[2].read_text()
     predictor = Predictor.load(run, "cpu")
-    clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), (1000, 1002), 50.0, "h36m", "relative")
-    assert prediction_scene(clip, predictor, "a file").fps == 10
+    clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), 50.0, "h36m", "relative")
+    assert prediction_scene({1: clip}, predictor, "a file").fps == 10
 
 
 def test_sides_that_change_in_time_are_said_and_exchanged_back_when_asked(run, pixels, tmp_path):
