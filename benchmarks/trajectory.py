@@ -192,7 +192,7 @@ def chosen_poses(predictor: Predictor, clips: list[Take], fps: float) -> Table:
             smoothed = filtered(poses_3d, fps)
             found[name][0].append(1000 * np.linalg.norm(smoothed - take.poses_3d, axis=-1).ravel())
             found[name][1].append(acceleration_error(smoothed, take.poses_3d).ravel())
-    columns = ("filter", "setting", "MPJPE", "acceleration error")
+    columns = ("filter", "setting", "MPJPE, mm", "acceleration error, mm/frame^2")
     return columns, [(*name, *(_mean(part) for part in parts)) for name, parts in found.items()]
 
 
@@ -208,7 +208,7 @@ def chosen_roots(predictor: Predictor, clips: list[Take], fps: float) -> Table:
             found[pair][0].append(1000 * along)
             found[pair][1].append(1000 * across)
             found[pair][2].append(acceleration_error(path, take.roots_3d))
-    columns = ("direction, s", "distance, s", "along the ray", "across it", "acceleration error")
+    columns = ("direction, s", "distance, s", "along the ray, mm", "across it, mm", "acceleration error, mm/frame^2")
     return columns, [(*(f"{window:g}" for window in pair), *(_mean(part) for part in parts)) for pair, parts in found.items()]
 
 
@@ -227,7 +227,7 @@ def smoothing(predictor: Predictor, clips: list[Take], fps: float) -> Table:
                 found[name][0].append(1000 * np.linalg.norm(poses_3d - take.poses_3d, axis=-1).ravel())
                 found[name][1].append(acceleration_error(poses_3d, take.poses_3d).ravel())
         rows += [(view, name, *(_mean(part) for part in parts)) for name, parts in found.items()]
-    return ("2D", "smoothed", "MPJPE", "acceleration error"), rows
+    return ("2D", "smoothed", "MPJPE, mm", "acceleration error, mm/frame^2"), rows
 
 
 def trajectory(predictor: Predictor, clips: list[Take], fps: float) -> Table:
@@ -250,7 +250,15 @@ def trajectory(predictor: Predictor, clips: list[Take], fps: float) -> Table:
                         ):
                             parts.append(part)
             rows += [(view, lens, *which, *(_mean(part) for part in parts)) for which, parts in found.items()]
-    return ("2D", "focal length", "poses", "smoothed", "along the ray", "across it", "acceleration error"), rows
+    return (
+        "2D",
+        "focal length",
+        "poses",
+        "smoothed",
+        "along the ray, mm",
+        "across it, mm",
+        "acceleration error, mm/frame^2",
+    ), rows
 
 
 def _mean(parts: list[np.ndarray]) -> str:

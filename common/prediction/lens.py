@@ -27,7 +27,7 @@ def given_lens(focal_length: float | None, fov: float | None, image_size: tuple[
     """The focal length in pixels that a user has given, in one way or the other, checked; None if in neither.
 
     Raises:
-        DuaError: both are given, or no camera has such a lens. Of one that few have it is asked whether it is meant.
+        DuaError: both are given, or no camera has such a lens. Of a focal length that few have it is asked whether it is meant.
     """
     if focal_length is not None and fov is not None:
         raise DuaError("focal_length and fov say the same: give one of them (--focal_length PIXELS or --fov DEGREES)")

@@ -1,7 +1,8 @@
 """Poses and paths smoothed in time, by the filter of Savitzky and Golay (1964): a polynomial is fitted to each frame's neighbours.
 
 It looks ahead as far as back, so nothing lags, and keeps what a polynomial can follow, so quick movements are flattened less than by
-an average. Windows were chosen by `benchmarks/trajectory.py` on the demo's training and validation clips with a detector's noise.
+an average. Windows were chosen by `benchmarks/trajectory.py` on the demo's training and validation clips with a detector's noise, 50
+poses a second: of those whose poses are nearest to the true ones, the shortest.
 """
 
 import numpy as np

@@ -96,8 +96,8 @@ class Renderer:
             fills = _PEN if tints is None else self._tinted(tints[person])
             self._draw(picture, joints[person], depths[person], fills, None if shadows is None else shadows[person])
             if len(self.scene.people) > 1:
-                x, y = joints[person, HEAD, 0], joints[person, :, 1].min() - 7 * self.layout.unit
-                self._write(picture, (x, y), self.scene.people[person], "ms", round(2 * self.layout.unit))
+                x, y = joints[person, HEAD]
+                self._write(picture, (x, y - 9 * self.layout.unit), self.scene.people[person], "ms", round(2 * self.layout.unit))
 
     def _tinted(self, uncertainty: np.ndarray) -> list[tuple[int, ...]]:
         assert self.scene.uncertainty_range is not None

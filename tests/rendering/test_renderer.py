@@ -329,3 +329,44 @@ def test_a_video_lies_under_the_joints_that_it_shows():
     middle = (magenta.min(axis=0) + magenta.max(axis=0)) / 2
     assert middle[::-1] == pytest.approx(drawn, abs=1)
     assert len(where(picture, RIGHT)) > 50
+
+
+def several(camera, count=6):
+    """Two people, the second in the first three frames alone and two metres behind the first."""
+    one = scene_of(np.repeat(STANDING[None], count, axis=0), camera)
+    joints = np.stack([one.joints_2d, one.joints_2d + 150], axis=1)
+    poses = np.stack([one.panels[0].poses_3d, one.panels[0].poses_3d + np.array([0.0, 2.0, 0.0])], axis=1)
+    joints[3:, 1] = poses[3:, 1] = np.nan
+    return Scene("2D", joints, one.resolution, (Panel("a", poses, uncertainty=np.abs(poses[..., 0])),), 50.0, people=("4", "17"))
+
+
+def test_somebody_who_is_not_there_is_not_drawn():
+    scene = several(CAMERAS[0])
+    np.testing.assert_allclose(scene.standing(scene.panels[0])[:3, :, :, 2].min(axis=2), 0, atol=1e-9)
+    assert scene.spread == pytest.approx(2)
+    renderer = Renderer(scene)
+    with_both, alone = (np.asarray(picture) for picture in renderer.frames([0, 4]))
+    for there, gone in zip(panels_of(renderer, with_both), panels_of(renderer, alone)):
+        for colour in (LEFT, RIGHT):
+            assert len(where(gone, colour)) > 50
+            assert len(where(there, colour)) > 1.5 * len(where(gone, colour))
+
+
+def test_who_is_nearer_is_drawn_over_who_is_further():
+    """Both stand in one line from the viewer: of the further one no joint is left where the nearer one's head is."""
+    scene = several(CAMERAS[0])
+    a = np.radians(AZIMUTH)
+    behind = np.array([-np.sin(a), np.cos(a), 0.0])
+    for order in (1, -1):
+        poses = scene.panels[0].poses_3d[:3].copy()
+        poses[:, 0], poses[:, 1] = poses[:, 0], poses[:, 0] + order * 0.4 * behind
+        tints = np.zeros(poses.shape[:-1])
+        tints[:, 1] = 100  # the second is dark
+        overlapping = Scene(
+            "2D", scene.joints_2d[:3], scene.resolution, (Panel("a", poses, uncertainty=tints),), 50.0, people=("1", "2")
+        )
+        renderer = Renderer(overlapping)
+        picture = panels_of(renderer, next(renderer.frames()))[1]
+        head = renderer._joints[0][0, 0 if order == 1 else 1, JOINT_NAMES.index("Head")]
+        x, y = np.round(head - (renderer.layout.side, renderer.layout.top)).astype(int)
+        assert (picture[y, x].mean() > 200) == (order == 1), picture[y, x]
