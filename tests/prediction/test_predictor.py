@@ -219,6 +219,8 @@ def test_networks_of_turned_cameras_assume_a_lens_or_are_given_one_and_turn_back
     assert "--align canonical" in line
     assert "55 degrees along the picture's longer side are assumed; --fov DEGREES or --focal_length PIXELS" in line
     assert assumed.focal_length == pytest.approx(160 / np.tan(np.radians(27.5)))
+    predictor(pixels, (320, 240))
+    assert "assumed" not in capsys.readouterr().err  # once is enough, also of several people
     given = predictor(pixels, (320, 240), fov=55)
     assert np.array_equal(given.poses_3d, assumed.poses_3d)
     assert "assumed" not in capsys.readouterr().err
