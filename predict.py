@@ -5,6 +5,8 @@
     python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
     python predict.py walk.mp4 --checkpoint checkpoint/prob/<run> --out walk.bvh --render walk.html
     python predict.py openpose_folder --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
+    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --all_people --trajectory --smooth \
+        --fov 70 --out poses.bvh --out poses.trc --render poses.html
     python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
 
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose, Ultralytics, OpenPose (its folder, too) and MediaPipe
@@ -13,32 +15,36 @@ as `detect.py` does it, and --render shows it under them. Of several people the 
 longest is taken; numbers that the file gives them count where no two people have the same. Joints that were not seen (NaN, exactly
 (0, 0) or (-1, -1), too little confidence) are interpolated in time and marked; frames before a person comes and after it leaves
 have no pose. Where the detector seems to have exchanged left and right it is said, and mended with --fix_swaps. Poses are in camera
-axes, in metres from the hip; a BVH file is turned upright, with the hip at the origin or, with --floor, the feet on the floor, and
-with both sides of the body of one length. Importing it into Blender, tick "Scene FPS" and "Scene Duration".
+axes, in metres from the hip; --trajectory says where the hip is. BVH and TRC files are turned upright, with the hip at the origin, or
+where it is from the camera, or with --floor with the feet on the floor; in a BVH file both sides of the body have one length.
+Importing it into Blender, tick "Scene FPS" and "Scene Duration".
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from common.detections.detector import check_joints_file, find_detector, keypoints_of
-from common.detections.files import KeypointFile, read_keypoints
+from common.detections.files import read_keypoints
 from common.detections.keypoints import ORDERS, choose_order
 from common.detections.swaps import SLOWEST
-from common.detections.tracks import Track, who_is_who
+from common.detections.tracks import who_is_who
 from common.errors import DuaError
 from common.files.video import VideoFile, is_video, look_at
+from common.prediction.arguments import FPS, add_output_arguments, check_output_arguments, refuse_input
+from common.prediction.lens import ASSUMED_FOV, warn_of_assumed_lens
 from common.prediction.onnx_export import export_onnx
-from common.prediction.outputs import Clip, check_folder, check_output, write_clip
-from common.prediction.predictor import Predictor
-from common.training.arguments import check_fps
-
-_FPS = 30.0
+from common.prediction.outputs import Clip, check_folder, write_clip
+from common.prediction.people import choose_everybody, choose_person, path_of, report
+from common.prediction.predictor import Prediction, Predictor
+from common.prediction.smoothing import smooth, smooth_roots, window_frames
+from common.prediction.trajectory import roots_in_camera
 
 
 def main() -> None:
@@ -54,7 +60,12 @@ def main() -> None:
         help="run folder (its best epoch), a folder of runs (its newest), or a checkpoint",
     )
     parser.add_argument(
-        "-o", "--out", action="append", default=[], metavar="FILE", help="poses in .npz, .json, .csv or .bvh; may be repeated"
+        "-o",
+        "--out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="poses in .npz, .json, .csv, .bvh or .trc; may be repeated",
     )
     parser.add_argument("--render", metavar="FILE", help="the poses as .gif, .mp4, .png (some frames) or .html")
     parser.add_argument("--export", metavar="FILE.onnx", help="write the network as ONNX instead; takes no KEYPOINTS")
@@ -71,9 +82,24 @@ def main() -> None:
         "--image_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"), help="pixels of a frame (default: as the file says)"
     )
     group.add_argument(
-        "--focal_length", type=float, metavar="PIXELS", help="of the camera; only networks trained with --align canonical need it"
+        "--focal_length",
+        type=float,
+        metavar="PIXELS",
+        help="of the camera; for --trajectory and networks trained with --align canonical",
+    )
+    group.add_argument(
+        "--fov",
+        type=float,
+        metavar="DEGREES",
+        help=f"in its place, what the camera sees along the picture's longer side (default: {ASSUMED_FOV:g})",
     )
     group.add_argument("--person", type=int, metavar="N", help="whom to take, by number (default: who is seen longest)")
+    group.add_argument(
+        "--all_people",
+        action="store_true",
+        default=None,
+        help="take everybody: a file each, named by their numbers, and one rendering",
+    )
     group.add_argument("--clip", metavar="NAME", help="which video, of a file or folder that holds several")
     group.add_argument(
         "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
@@ -87,17 +113,7 @@ def main() -> None:
         default=None,
         help="exchange left and right back where the detector seems to have exchanged them (default: say so, and take them as they are)",
     )
-    group = parser.add_argument_group("output")
-    group.add_argument("--fps", type=float, help=f"frames per second of the video (default: as the file says, else {_FPS:g})")
-    group.add_argument(
-        "--camera_pitch", type=float, metavar="DEGREES", help="how far the camera looks down, for .bvh and --render (default: 0)"
-    )
-    group.add_argument(
-        "--floor",
-        action="store_true",
-        default=None,
-        help="in .bvh, raise each frame until the lowest joint, mostly a foot, is on the floor (default: the hip is at the origin)",
-    )
+    add_output_arguments(parser)
     args = parser.parse_args()
 
     if args.export:
@@ -105,28 +121,22 @@ def main() -> None:
         return
     if not args.keypoints or not (args.out or args.render):
         raise DuaError("KEYPOINTS and --out FILE or --render FILE are needed, or --export FILE.onnx; see --help")
-    outputs = [check_output(path) for path in args.out]
-    for path in [*outputs, *([Path(args.render)] if args.render else [])]:
-        if os.path.realpath(path) in map(os.path.realpath, filter(None, (args.keypoints, args.joints))):
-            raise DuaError(f"{path} is the file of 2D joints itself; write elsewhere")
+    check_output_arguments(args)
     if args.render:
-        from common.rendering.outputs import check_output as check_rendering  # here, not above: who draws nothing need not wait
+        from common.rendering.outputs import check_output  # here, not above: who draws nothing need not wait
 
-        check_rendering(args.render)
-    check_fps(args.fps)
-    if args.camera_pitch is not None and not -180 <= args.camera_pitch <= 180:
-        raise DuaError(f"--camera_pitch {args.camera_pitch:g}: -180 to 180 degrees are possible")
-    if args.camera_pitch is not None and not (args.render or any(path.suffix.lower() == ".bvh" for path in outputs)):
-        raise DuaError("--camera_pitch turns .bvh files and renderings upright and changes no other; leave it out")
-    if args.floor and not any(path.suffix.lower() == ".bvh" for path in outputs):
-        raise DuaError("--floor moves what .bvh files hold and changes no other; leave it out")
-
+        check_output(args.render)
+    if args.all_people and args.person is not None:
+        raise DuaError("--all_people takes everybody and --person one of them; leave one out")
     video = checked_video(args)
     predictor = Predictor.load(args.checkpoint, args.device, args.domain)
-    if args.focal_length is not None and not predictor.test_time.canonical:
-        raise DuaError("--focal_length is for networks trained with --align canonical; this one does without, leave it out")
+    for name in ("focal_length", "fov"):
+        if getattr(args, name) is not None and not (predictor.test_time.canonical or args.trajectory):
+            raise DuaError(
+                f"--{name} is for --trajectory and for networks trained with --align canonical; this one does without, leave it out"
+            )
     file = keypoints_of(video, args.joints and Path(args.joints)) if video else read_keypoints(args.keypoints, args.clip)
-    fps = args.fps or file.fps or _FPS
+    fps = args.fps or file.fps or FPS
     image_size = args.image_size or file.image_size
     if image_size is None:
         raise DuaError(f"{args.keypoints} ({file.source}) does not say how large the frames are; give --image_size WIDTH HEIGHT")
@@ -137,20 +147,36 @@ def main() -> None:
         skeleton = choose_order(everybody.shape[1], args.skeleton or file.skeleton, everybody)
         tracks, notes = who_is_who(detections, threshold)
         print(*notes, sep="\n", end="\n" if notes else "")
-        track = choose_person(tracks, args.person, file)
-        frames, keypoints_2d, confidences = track.arrays()
-        frames, rate = file.in_video(frames), fps / file.step
-        prediction = predictor(
-            keypoints_2d,
-            tuple(image_size),
-            skeleton,
-            confidences,
-            threshold,
-            args.focal_length,
-            fix_swaps=bool(args.fix_swaps),
-            frames=frames,
-            fps=rate,
-        )
+        if args.all_people:
+            people, left_out = choose_everybody(tracks, file)
+            refuse_input((path_of(Path(out), track.person) for track in people for out in args.out), args.keypoints, args.joints)
+        else:
+            people, left_out = [choose_person(tracks, args.person, file)], {}
+        rate = fps / file.step
+        clips = {}
+        for track in people:
+            frames, keypoints_2d, confidences = track.arrays()
+            frames = file.in_video(frames)
+            try:
+                prediction = predictor(
+                    keypoints_2d,
+                    tuple(image_size),
+                    skeleton,
+                    confidences,
+                    threshold,
+                    args.focal_length,
+                    fix_swaps=bool(args.fix_swaps),
+                    frames=frames,
+                    fps=rate,
+                    fov=args.fov,
+                )
+                clips[track.person] = finish(prediction, frames, fps, predictor, args)
+            except DuaError as error:
+                if not args.all_people:
+                    raise
+                left_out[track.person] = str(error)
+        if not clips:
+            raise DuaError("nobody can be lifted; " + "; ".join(f"person {person}: {why}" for person, why in left_out.items()))
     except DuaError as error:
         raise DuaError(f"{args.keypoints}: {error}") from error
 
@@ -165,33 +191,67 @@ def main() -> None:
         print(
             f"places from 0 to 1 are taken for shares of the image, and multiplied by its {image_size[0]} x {image_size[1]} pixels"
         )
-    clip = Clip(
-        prediction,
-        frames,
-        tuple(image_size),
-        fps,
-        predictor.definition,
-        predictor.uncertainty_unit,
-        args.camera_pitch or 0.0,
-        bool(args.floor),
-    )
-    report_filled(track, clip, file.step)
-    if args.fix_swaps and not prediction.exchanged.any():
+    for person, why in left_out.items():
+        print(f"person {person} is left out: {why}")
+    for track in people:
+        if track.person in clips:
+            report(track, clips[track.person], file.step, f"person {track.person}: " if args.all_people else "")
+    if args.trajectory and args.focal_length is None and args.fov is None and not predictor.test_time.canonical:
+        warn_of_assumed_lens("--trajectory needs the camera's lens")
+    if args.smooth and window_frames(rate) == 1:
+        print(f"--smooth: nothing is smoothed in {rate:.3g} poses a second, which are too few")
+    if args.fix_swaps and not any(clip.prediction.exchanged.any() for clip in clips.values()):
         slow = (
             f"not looked for in {rate:.3g} poses a second, where a quick turn looks the same" if rate < SLOWEST else "none found"
         )
         print(f"--fix_swaps: {slow}")
-    where = "lowest joint of each frame on the floor" if args.floor else "hip at the origin (--floor puts the feet on the floor)"
-    for path in outputs:
-        write_clip(path, clip)
-        print(f"{path}" + (f", {where}, left and right bones of one length" if path.suffix.lower() == ".bvh" else ""))
+    write(clips, predictor, args, video, file.step)
+
+
+def finish(prediction: Prediction, frames: np.ndarray, fps: float, predictor: Predictor, args: argparse.Namespace) -> Clip:
+    """A prediction with what --smooth and --trajectory make of it."""
+    roots_3d = None
+    if args.smooth:
+        prediction = replace(prediction, poses_3d=smooth(prediction.poses_3d, frames, fps))
+    if args.trajectory:
+        seen = prediction.keypoints_2d, prediction.image_size, prediction.focal_length, prediction.missing
+        roots_3d = smooth_roots(roots_in_camera(prediction.poses_3d, *seen), frames, fps)
+    return Clip(
+        prediction,
+        frames,
+        fps,
+        predictor.definition,
+        predictor.uncertainty_unit,
+        roots_3d,
+        args.camera_pitch or 0.0,
+        args.camera_roll or 0.0,
+        bool(args.floor),
+    )
+
+
+def write(clips: Mapping[int, Clip], predictor: Predictor, args: argparse.Namespace, video: VideoFile | None, step: int) -> None:
+    if args.floor:
+        where = "lowest joint of each frame on the floor"
+    elif args.trajectory:
+        where = "hip where it is from the camera"
+    else:
+        where = "hip at the origin (--floor puts the feet on the floor)"
+    said = {".bvh": f", {where}, left and right bones of one length", ".trc": f", {where}"}
+    for given in map(Path, args.out):
+        for person, clip in clips.items():
+            path = path_of(given, person if args.all_people else None)
+            write_clip(path, clip)
+            print(f"{path}{said.get(path.suffix.lower(), '')}")
     if args.render:
         from common.rendering.outputs import write_scene
         from common.rendering.prediction_scene import prediction_scene
         from common.rendering.video import Video
 
-        images = Video(video, len(clip.frames), int(clip.frames[0]), file.step) if video else None
-        write_scene(args.render, prediction_scene(clip, predictor, Path(args.keypoints).name, images))
+        images = None
+        if video:
+            frames = np.concatenate([clip.frames for clip in clips.values()])
+            images = Video(video, int(np.ptp(frames)) // step + 1, int(frames.min()), step)
+        write_scene(args.render, prediction_scene(clips, predictor, Path(args.keypoints).name, images))
         print(args.render)
 
 
@@ -222,7 +282,8 @@ def export(args: argparse.Namespace) -> None:
             "--export writes the network and predicts nothing; leave KEYPOINTS, --out and --render out, or run it apart"
         )
     of_no_use = (
-        "skeleton", "image_size", "focal_length", "person", "clip", "min_confidence", "joints", "fix_swaps", "fps", "camera_pitch", "floor",
+        "skeleton", "image_size", "focal_length", "fov", "person", "all_people", "clip", "min_confidence", "joints", "fix_swaps", "fps",
+        "smooth", "trajectory", "camera_pitch", "camera_roll", "floor",
     )  # fmt: skip
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")
@@ -238,39 +299,6 @@ def export(args: argparse.Namespace) -> None:
         print("inputs and poses are those of a camera that is turned to the root (--align canonical), which the file does not do")
     if predictor.test_time.flip:
         print("one pass: the mean with the mirrored picture (--tta) is not in the file")
-
-
-def choose_person(tracks: Sequence[Track], person: int | None, file: KeypointFile) -> Track:
-    """The track of the wanted person, or the longest; who else there is, is printed."""
-    ends = [file.in_video(np.array([track.first, track.last])) for track in tracks[:8]]
-    listed = ", ".join(f"{track.person} ({len(track)} frames from {a} to {b})" for track, (a, b) in zip(tracks, ends))
-    listed += f", ... ({len(tracks)} in all)" if len(tracks) > 8 else ""
-    if not tracks:
-        raise DuaError("nobody has a joint in any frame")
-    if person is None:
-        if len(tracks) > 1:
-            print(f"people: {listed}\nperson {tracks[0].person} is taken, who is seen longest; --person N takes another")
-        return tracks[0]
-    for track in tracks:
-        if track.person == person:
-            return track
-    raise DuaError(f"there is no person {person}; there are: {listed}")
-
-
-def report_filled(track: Track, clip: Clip, step: int) -> None:
-    missing = clip.prediction.missing
-    print(
-        f"{len(missing)} poses, frames {clip.frames[0]} to {clip.frames[-1]}: the first and the last that this person is seen in"
-    )
-    if step > 1:
-        rate = f"{clip.poses_per_second:.4g} poses a second of a video of {clip.fps:g} frames a second (--fps)"
-        print(f"the detector saw one frame in {step}: {rate}")
-    if missing.any():
-        gaps = len(missing) - len(track)
-        print(
-            f"{missing.sum():,d} of {missing.size:,d} joints were not seen (the whole person in {gaps:,d} frames): "
-            "they are filled, and marked as missing"
-        )
 
 
 if __name__ == "__main__":

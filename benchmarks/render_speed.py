@@ -108,7 +108,9 @@ def redrawn_figure(scene: Scene, size: tuple[int, int]) -> Callable[[int], np.nd
         solid.view_init(elev=ELEVATION, azim=AZIMUTH - 90)
         solid.set(title=panel.title, xlim3d=(-0.9, 0.9), ylim3d=(-0.9, 0.9), zlim3d=(0, 1.8), box_aspect=(1, 1, 1))
         solid.set(xticklabels=[], yticklabels=[], zticklabels=[])
-        solids.append((scene.standing(panel), [solid.plot([0, 0], [0, 0], [0, 0], color=SIDES[child])[0] for _, child in BONES]))
+        solids.append(
+            (scene.standing(panel)[:, 0], [solid.plot([0, 0], [0, 0], [0, 0], color=SIDES[child])[0] for _, child in BONES])
+        )
 
     def draw(index: int) -> np.ndarray:
         joints = scene.joints_2d[index]

@@ -48,7 +48,7 @@ def load_h36m_clip(
         raise DuaError(f"no action '{action}' of {subject} in {data_dir}; there are: {names_like(action, sorted(actions))}")
     lens = h36m_cameras(subject)[camera]
     poses = everything.select(lambda sequence: sequence.action == found and sequence.camera == lens.name)
-    return Clip(poses, f"{subject} {found}, camera {camera}", lens, _fps(data_dir, "h36m"), downsample)
+    return Clip(poses, f"{subject} {found}, camera {camera}", lens, frame_rate(data_dir, "h36m"), downsample)
 
 
 def load_surreal_named(data_dir: str | Path, action: str, smpl_shoulders: str = "shoulder", downsample: int = 1) -> Clip:
@@ -63,7 +63,7 @@ def load_surreal_named(data_dir: str | Path, action: str, smpl_shoulders: str = 
         motions = names_like(action, sorted(base_action(motion_of(name)) for name in names))
         raise DuaError(f"no clip or motion '{action}' in the test split of {data_dir}; there are: {motions}")
     poses = load_surreal_clip(data_dir, found, "test", smpl_shoulders, downsample)
-    return Clip(poses, f"SURREAL {found}", None, _fps(data_dir, "surreal"), downsample)
+    return Clip(poses, f"SURREAL {found}", None, frame_rate(data_dir, "surreal"), downsample)
 
 
 def first_frames(clip: Clip, count: int) -> Clip:
@@ -93,7 +93,12 @@ def _plain(name: str) -> str:
     return name.casefold().replace("_", " ").strip()
 
 
-def _fps(data_dir: str | Path, domain: str) -> float:
+def frame_rate(data_dir: str | Path, domain: str) -> float:
+    """Frames a second of the recordings of 'h36m' or 'surreal', as `dataset.json` of a built data set says, or as they are known.
+
+    Raises:
+        DuaError: `dataset.json` is damaged.
+    """
     path = Path(data_dir) / "dataset.json"
     if not path.exists():
         return _FPS[domain]

@@ -35,12 +35,18 @@ def confidences_of(points: np.ndarray) -> np.ndarray | None:
 
 
 def interpolate_in_time(joints: np.ndarray, measured: np.ndarray) -> None:
-    """Fill joints (T, J, 2) in place where they were not measured (T, J): between the frames in which they were.
+    """Fill joints (T, J, 2) in place where they were not measured (T, J): see `fill_in_time`."""
+    for joint in range(joints.shape[1]):
+        fill_in_time(joints[:, joint], measured[:, joint])
 
-    Before the first and after the last of those they keep the nearest place. What was never measured stays as it is.
+
+def fill_in_time(values: np.ndarray, measured: np.ndarray) -> None:
+    """Fill values (T, C) in place in frames in which they were not measured (T,): between those in which they were.
+
+    Before the first and after the last of those they keep the nearest value. What was never measured stays as it is.
     """
-    frames = np.arange(len(joints))
-    for joint in np.flatnonzero(measured.any(axis=0) & ~measured.all(axis=0)):
-        known = measured[:, joint]
-        for axis in range(2):
-            joints[~known, joint, axis] = np.interp(frames[~known], frames[known], joints[known, joint, axis])
+    if not measured.any() or measured.all():
+        return
+    frames = np.arange(len(values))
+    for axis in range(values.shape[1]):
+        values[~measured, axis] = np.interp(frames[~measured], frames[measured], values[measured, axis])

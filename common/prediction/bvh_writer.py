@@ -8,7 +8,7 @@ Places say nothing of how a bone turns about its own length: there it turns no m
 
 The file is in metres with y up; Blender's import needs no other scale, but "Scene FPS" and "Scene Duration" ticked, or the clip plays at
 the scene's 24 frames a second and stops at its frame 250. Lifting networks predict poses from the hip, so the hip stays at the
-origin unless the poses are put on the floor.
+origin unless the poses are put on the floor, or roots are given.
 """
 
 import warnings
@@ -60,30 +60,22 @@ _END = 0.1
 forwards. Readers, ours among them, take the end of a foot for its toes."""
 
 
-def camera_to_y_up(poses_3d: np.ndarray, camera_pitch: float = 0.0) -> np.ndarray:
-    """(..., 3) places in camera axes (y down, z forward) in a world with y up, in which somebody facing the camera faces z.
+def write_bvh(path: str | Path, places: np.ndarray, fps: float, roots: np.ndarray | None = None, floor: bool = False) -> None:
+    """Write poses (T, 16, 3), metres from the hip with y up (`common.prediction.upright`), as a BVH file, whole or not at all.
 
     Args:
-        camera_pitch: degrees by which the camera looks down.
+        roots: (T, 3) where the hip is; None for the origin.
+        floor: put the lowest joint of each frame, a foot of who stands or walks, at height 0, whatever height `roots` have: the hip
+            then goes up and down, but jumps are lost.
     """
-    turned = poses_3d * np.array([1.0, -1.0, -1.0])  # half a turn about x
-    return turned @ Rotation.from_euler("x", -camera_pitch, degrees=True).as_matrix().T
-
-
-def write_bvh(path: str | Path, poses_3d: np.ndarray, fps: float, camera_pitch: float = 0.0, floor: bool = False) -> None:
-    """Write poses (T, 16, 3), metres in camera axes, as a BVH file, whole or not at all.
-
-    Args:
-        camera_pitch: degrees by which the camera looks down.
-        floor: raise each frame until its lowest joint, a foot of who stands or walks, is at height 0: the hip then goes up and
-            down, but jumps are lost. Otherwise the hip stays at the origin.
-    """
-    places = camera_to_y_up(poses_3d.astype(np.float64), camera_pitch)
+    places = places.astype(np.float64)
     offsets = _offsets(places)
     turns = _turns(places, offsets)
-    height = -_lowest(turns, offsets) if floor else np.zeros(len(places))
+    hips = np.zeros((len(places), 3)) if roots is None else roots.astype(np.float64)
+    if floor:
+        hips = np.stack([hips[:, 0], -_lowest(turns, offsets), hips[:, 2]], axis=1)
     lines = ["HIERARCHY", *_hierarchy(offsets), "MOTION", f"Frames: {len(places)}", f"Frame Time: {1 / fps:.8f}"]
-    lines += [f"0 {y:.5f} 0 " + " ".join(f"{angle:.5f}" for angle in row) for y, row in zip(height, _angles(turns), strict=True)]
+    lines += [" ".join(f"{value:z.5f}" for value in (*hip, *angles)) for hip, angles in zip(hips, _angles(turns), strict=True)]
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Predicted poses in files: `.npz` for numpy, `.json`, `.csv` for tables, `.bvh` for Blender. The ending says which."""
+"""Predicted poses in files: `.npz` for numpy, `.json`, `.csv` for tables, `.bvh` for Blender, `.trc` for OpenSim. The ending says which."""
 
 import csv
 import io
@@ -14,6 +14,11 @@ from common.files.writing import atomic_write, write_text
 from common.geometry.skeleton import JOINT_NAMES, PARENTS
 from common.prediction.bvh_writer import write_bvh
 from common.prediction.predictor import Prediction
+from common.prediction.trc_writer import write_trc
+from common.prediction.upright import camera_to_y_up
+
+WITHOUT_CAMERA = (".npz", ".json", ".csv")
+"""Formats in the camera's axes; others are turned upright."""
 
 
 @dataclass(frozen=True)
@@ -22,27 +27,39 @@ class Clip:
 
     Attributes:
         frames: (T,) numbers of the video's frames, evenly spaced; every fifth, if the detector saw no more.
-        image_size: (width, height) in pixels.
         fps: frames per second of the video.
         definition: whose skeleton the poses have, 'h36m' or 'smpl'.
         uncertainty_unit: 'relative' or 'metres', of the uncertainty if there is one.
-        camera_pitch: degrees by which the camera looks down; BVH files are turned upright by it.
-        floor: whether BVH files have the lowest joint of each frame on the floor, or the hip at the origin.
+        roots_3d: (T, 3) metres from the camera, in its axes: where the hip is, if that was asked for.
+        camera_pitch: degrees by which the camera looks down, and...
+        camera_roll: ...is turned clockwise (`common.prediction.upright`); BVH and TRC files are turned upright by them.
+        floor: whether these have the lowest joint of each frame on the floor, or the hip at the origin or at its root.
     """
 
     prediction: Prediction
     frames: np.ndarray
-    image_size: tuple[int, int]
     fps: float
     definition: str
     uncertainty_unit: str | None
+    roots_3d: np.ndarray | None = None
     camera_pitch: float = 0.0
+    camera_roll: float = 0.0
     floor: bool = False
 
     @property
     def poses_per_second(self) -> float:
         """Which is less than `fps` if the detector did not see every frame."""
         return self.fps / int(self.frames[1] - self.frames[0]) if len(self.frames) > 1 else self.fps
+
+    @property
+    def upright(self) -> np.ndarray:
+        """(T, 16, 3) metres from the hip, y up."""
+        return camera_to_y_up(self.prediction.poses_3d.astype(np.float64), self.camera_pitch, self.camera_roll)
+
+    @property
+    def upright_roots(self) -> np.ndarray | None:
+        """(T, 3) metres from the camera, y up."""
+        return None if self.roots_3d is None else camera_to_y_up(self.roots_3d, self.camera_pitch, self.camera_roll)
 
 
 def check_output(path: str | Path) -> Path:
@@ -70,10 +87,12 @@ def write_clip(path: Path, clip: Clip) -> None:
 
     - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, exchanged (T, 2) whether left and right of legs
       and arms seemed exchanged in 2D, frames (T,), joints (16,) names, parents (16,), skeleton, image_size, fps; and, where the
-      checkpoint gives them, uncertainty (T, 16) in uncertainty_unit, uncertainty_mm (T, 16). No pickles.
+      checkpoint gives them, uncertainty (T, 16) in uncertainty_unit, uncertainty_mm (T, 16); and, of a clip that has them, roots_3d
+      (T, 3) metres and the focal_length in pixels that they hold for. No pickles.
     - json: the same as lists, places to a thousandth of a millimetre.
-    - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing.
-    - bvh: `common.prediction.bvh_writer`.
+    - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing; and root_x, root_y,
+      root_z of a clip that has roots.
+    - bvh, trc: `common.prediction.bvh_writer`, `common.prediction.trc_writer`.
     """
     _WRITERS[path.suffix.lower()](path, clip)
 
@@ -82,6 +101,8 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
     prediction = clip.prediction
     arrays = {
         "poses_3d": prediction.poses_3d,
+        "roots_3d": clip.roots_3d,
+        "focal_length": None if clip.roots_3d is None else np.array(prediction.focal_length),
         "uncertainty": prediction.uncertainty,
         "uncertainty_unit": None if clip.uncertainty_unit is None else np.array(clip.uncertainty_unit),
         "uncertainty_mm": prediction.uncertainty_mm,
@@ -92,7 +113,7 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
         "joints": np.array(JOINT_NAMES),
         "parents": np.array(PARENTS),
         "skeleton": np.array(clip.definition),
-        "image_size": np.array(clip.image_size),
+        "image_size": np.array(prediction.image_size),
         "fps": np.array(clip.fps),
     }
     return {name: array for name, array in arrays.items() if array is not None}
@@ -114,6 +135,8 @@ def _write_json(path: Path, clip: Clip) -> None:
         "poses_3d": "metres, camera axes (x right, y down, z forward), hip at the origin",
         "keypoints_2d": "pixels",
     }
+    if clip.roots_3d is not None:
+        content["units"] |= {"roots_3d": "metres, camera axes, from the camera to the hip", "focal_length": "pixels"}
     write_text(path, json.dumps(content))
 
 
@@ -121,19 +144,28 @@ def _write_csv(path: Path, clip: Clip) -> None:
     prediction = clip.prediction
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["frame", "joint", "x", "y", "z", "uncertainty", "uncertainty_mm", "missing"])
+    with_roots = () if clip.roots_3d is None else ("root_x", "root_y", "root_z")
+    writer.writerow(["frame", "joint", "x", "y", "z", "uncertainty", "uncertainty_mm", "missing", *with_roots])
     for i, frame in enumerate(clip.frames):
+        root = () if clip.roots_3d is None else tuple(f"{value:.6f}" for value in clip.roots_3d[i])
         for j, joint in enumerate(JOINT_NAMES):
             judged = [
                 "" if values is None else f"{values[i, j]:.6g}" for values in (prediction.uncertainty, prediction.uncertainty_mm)
             ]
             place = (f"{value:.6f}" for value in prediction.poses_3d[i, j])
-            writer.writerow([frame, joint, *place, *judged, int(prediction.missing[i, j])])
+            writer.writerow([frame, joint, *place, *judged, int(prediction.missing[i, j]), *root])
     write_text(path, text.getvalue())
 
 
 def _write_bvh(path: Path, clip: Clip) -> None:
-    write_bvh(path, clip.prediction.poses_3d, clip.poses_per_second, clip.camera_pitch, clip.floor)
+    write_bvh(path, clip.upright, clip.poses_per_second, clip.upright_roots, clip.floor)
+
+
+def _write_trc(path: Path, clip: Clip) -> None:
+    places = clip.upright if clip.upright_roots is None else clip.upright + clip.upright_roots[:, None]
+    if clip.floor:
+        places[..., 1] -= places[..., 1].min(axis=1, keepdims=True)
+    write_trc(path, places, clip.poses_per_second)
 
 
 _WRITERS: dict[str, Callable[[Path, Clip], None]] = {
@@ -141,4 +173,5 @@ _WRITERS: dict[str, Callable[[Path, Clip], None]] = {
     ".json": _write_json,
     ".csv": _write_csv,
     ".bvh": _write_bvh,
+    ".trc": _write_trc,
 }

@@ -1,7 +1,5 @@
 """Is a clip filmed as a network can take it: sizes and lenses that no camera has, and views that are unlike those it was trained on."""
 
-import math
-
 import numpy as np
 from torch import Tensor
 
@@ -15,10 +13,6 @@ _SMALLEST = 0.005
 """Of the picture's longer side: people as long as that are five pixels of a thousand."""
 _FITS, _LIES_OUT, _REFUSED = 0.01, 0.05, 0.25
 """Shares of joints outside of the picture: with its sides exchanged at most, as given at least, and from which on it is an error."""
-_WIDEST, _LENGTHIEST = 0.1, 100.0
-"""Focal lengths in widths of the picture: a field of view of 157 degrees, and of half a degree."""
-_WIDE, _LONG = 0.3, 10.0
-"""Beyond these (118 degrees, 6 degrees) it is asked whether it is meant."""
 
 
 def check_sides(seen: np.ndarray, width: int, height: int) -> None:
@@ -51,21 +45,6 @@ def check_length(pixels: np.ndarray, width: int, height: int) -> None:
 
 def _outside(seen: np.ndarray, width: int, height: int) -> float:
     return float(((seen < 0) | (seen > (width, height))).any(axis=1).mean())
-
-
-def check_focal_length(focal_length: float, width: int) -> None:
-    """Raise a `DuaError` for a lens that no camera has, ask about one that few have; `focal_length` > 0 and `width` in pixels."""
-    share = focal_length / width
-    if _WIDE <= share <= _LONG:
-        return
-    field = 2 * math.degrees(math.atan(0.5 / share))
-    said = (
-        f"a focal length of {focal_length:g} pixels sees {field:.3g} degrees of a picture {width} pixels wide; in pixels it is "
-        "millimetres * width of the picture / width of the sensor (36 mm of full frame; phones give the equivalent of that)"
-    )
-    if not _WIDEST <= share <= _LENGTHIEST:
-        raise DuaError(f"{said} (focal_length, --focal_length)")
-    warn(said)
 
 
 def warn_if_outside(lifter: Lifter, inputs_2d: Tensor, focal_length: float | None, clip: str) -> None:

@@ -15,6 +15,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from common.compute.device import choose_device
 from common.datasets.anomalies import warn
@@ -25,8 +26,9 @@ from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import JOINT_NAMES
+from common.prediction.lens import ASSUMED_FOV, focal_length_of, given_lens, warn_of_assumed_lens
 from common.prediction.lifter import Lifter, load_lifter
-from common.prediction.picture import check_focal_length, check_length, check_sides, warn_if_outside
+from common.prediction.picture import check_length, check_sides, warn_if_outside
 from models.domain_norm import select_domain
 
 _LARGEST = 1_000_000
@@ -46,6 +48,8 @@ class Prediction:
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
         exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.detections.swaps`); they
             are exchanged back here if that was asked for.
+        image_size: (width, height) of the frames in pixels.
+        focal_length: of the camera in pixels: given, or else assumed (`common.prediction.lens.ASSUMED_FOV`).
     """
 
     poses_3d: np.ndarray
@@ -54,6 +58,8 @@ class Prediction:
     missing: np.ndarray
     keypoints_2d: np.ndarray
     exchanged: np.ndarray
+    image_size: tuple[int, int]
+    focal_length: float
 
     def __len__(self) -> int:
         return len(self.poses_3d)
@@ -78,6 +84,7 @@ class Predictor:
         self.uncertainty_unit = lifter.unit
         self.calibration = lifter.calibration
         self.test_time = lifter.test_time
+        self._lens_was_said = False
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
@@ -109,6 +116,7 @@ class Predictor:
         fix_swaps: bool = False,
         frames: np.ndarray | None = None,
         fps: float | None = None,
+        fov: float | None = None,
     ) -> Prediction:
         """Lift the 2D joints of one person. A clip unlike those that the network was trained on draws a warning (`warn_if_outside`);
         where left and right seem exchanged in time, it is said in a line on stderr.
@@ -121,22 +129,19 @@ class Predictor:
                 their number says it. J = 16 without a name is our own order (`joint_names`), J = 17 is COCO's if eyes and ears lie
                 where COCO has them, with a line on stderr.
             confidences: (T, J), in place of a third column; joints with less than `threshold` count as not seen.
-            focal_length: of the camera, in pixels. Networks trained with `--align canonical` need it, others do without.
+            focal_length: of the camera, in pixels. Networks trained with `--align canonical` turn the camera by it; where neither it
+                nor `fov` is given they assume `ASSUMED_FOV`, and say so in a line on stderr. Others do without.
             fix_swaps: exchange them back.
             frames: (T,) numbers of the frames, as that line tells them; from 0 on if None.
             fps: how many of the frames are a second, if known: of less than `SLOWEST`, left and right are not looked at.
+            fov: degrees that the camera sees along the picture's longer side, in place of `focal_length`.
 
         Raises:
             DuaError: keypoints that do not fit the order, no frames, a joint that is never seen (`to_our_joints`), 3D poses, pixels
-                that do not fit the image, an image or a lens that no camera has, or a focal length that is needed and missing.
+                that do not fit the image, or an image or a lens that no camera has.
         """
-        width, height = _checked_size(image_size)
-        if focal_length is not None:
-            if not 0 < focal_length < float("inf"):
-                raise DuaError(
-                    f"focal_length {focal_length:g}: a positive number of pixels is needed (focal_length, --focal_length)"
-                )
-            check_focal_length(focal_length, width)
+        size = _checked_size(image_size)
+        lens = given_lens(focal_length, fov, size)
         keypoints_2d, third = split_confidences(keypoints_2d)
         confidences = third if confidences is None else np.atleast_2d(np.asarray(confidences, dtype=np.float64))
         if skeleton is None:
@@ -145,37 +150,10 @@ class Predictor:
                 warn(
                     "17 joints without a name are taken for COCO's, where eyes and ears lie as here; skeleton names another order"
                 )
-        counted = True if confidences is None else confidences >= threshold
-        keypoints_2d, multiplied = in_pixels(keypoints_2d, (width, height), counted)
-        if multiplied:
-            warn(f"keypoints from 0 to 1 are taken for shares of the image, and multiplied by its {width} x {height} pixels")
-        pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
-        check_sides(pixels[~missing], width, height)
-        exchanged = find_swaps(pixels, ~missing, fps)
-        if exchanged.any():
-            warn(describe_swaps(exchanged, np.arange(len(pixels)) if frames is None else frames, fix_swaps))
-        if exchanged.any() and fix_swaps:
-            order = choose_order(keypoints_2d.shape[1], skeleton)
-            sure = None if confidences is None else exchange_sides(confidences, exchanged, order)
-            pixels, missing = to_our_joints(exchange_sides(keypoints_2d, exchanged, order), order, sure, threshold)
-        _check_pixels(pixels[~missing], width, height)
-        check_length(pixels, width, height)
-        screen = normalize_screen_coordinates(pixels, width, height).astype(np.float32)  # as the loaders of the data sets
-        lens = None if focal_length is None else 2 * focal_length / width  # in screen units
-        inputs_2d, rotations = torch.from_numpy(screen), None
-        if self.test_time.canonical:
-            if lens is None:
-                raise DuaError(
-                    f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person: give the camera's "
-                    "focal length in pixels (focal_length, --focal_length)"
-                )
-            # A pinhole with the principal point in the middle of the picture.
-            focal = torch.full((1, 2), lens)
-            inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
-        warn_if_outside(self.lifter, inputs_2d, lens, "the clip")
-        poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
-        if rotations is not None:
-            poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
+        pixels, missing, exchanged = _our_pixels(
+            keypoints_2d, size, skeleton, confidences, threshold, fix_swaps, frames=frames, fps=fps
+        )
+        poses_3d, uncertainty = self._lift(pixels, size, lens)
         millimetres = None
         if self.calibration is not None and uncertainty is not None:
             millimetres = self.calibration.millimetres(uncertainty, poses_3d).numpy()
@@ -186,7 +164,63 @@ class Predictor:
             missing,
             pixels.astype(np.float32),
             exchanged,
+            size,
+            lens or focal_length_of(ASSUMED_FOV, size),
         )
+
+    def _lift(self, pixels: np.ndarray, size: tuple[int, int], lens: float | None) -> tuple[Tensor, Tensor | None]:
+        """(T, 16, 3) poses in metres, and (T, 16) what the estimator expects, of our joints in pixels (T, 16, 2).
+
+        Args:
+            lens: focal length in pixels, if it is known.
+        """
+        screen = normalize_screen_coordinates(pixels, *size).astype(np.float32)  # as the loaders of the data sets
+        inputs_2d, rotations = torch.from_numpy(screen), None
+        if self.test_time.canonical:
+            if lens is None and not self._lens_was_said:
+                warn_of_assumed_lens(
+                    f"{self.lifter.file} was trained with --align canonical, which turns the camera to the person"
+                )
+                self._lens_was_said = True
+            # A pinhole with the principal point in the middle of the picture.
+            focal = torch.full((1, 2), 2 * (lens or focal_length_of(ASSUMED_FOV, size)) / size[0])  # in screen units
+            inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
+        warn_if_outside(self.lifter, inputs_2d, None if lens is None else 2 * lens / size[0], "the clip")
+        poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
+        if rotations is not None:
+            poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
+        return poses_3d, uncertainty
+
+
+def _our_pixels(
+    keypoints_2d: np.ndarray,
+    size: tuple[int, int],
+    skeleton: str,
+    confidences: np.ndarray | None,
+    threshold: float,
+    fix_swaps: bool,
+    *,
+    frames: np.ndarray | None,
+    fps: float | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is lifted of a detector's joints (T, J, 2): (T, 16, 2) pixels, (T, 16) which were not seen, (T, 2) which sides seem
+    exchanged. Arguments and errors as `Predictor.__call__`."""
+    counted = True if confidences is None else confidences >= threshold
+    keypoints_2d, multiplied = in_pixels(keypoints_2d, size, counted)
+    if multiplied:
+        warn(f"keypoints from 0 to 1 are taken for shares of the image, and multiplied by its {size[0]} x {size[1]} pixels")
+    pixels, missing = to_our_joints(keypoints_2d, skeleton, confidences, threshold)
+    check_sides(pixels[~missing], *size)
+    exchanged = find_swaps(pixels, ~missing, fps)
+    if exchanged.any():
+        warn(describe_swaps(exchanged, np.arange(len(pixels)) if frames is None else frames, fix_swaps))
+    if exchanged.any() and fix_swaps:
+        order = choose_order(keypoints_2d.shape[1], skeleton)
+        sure = None if confidences is None else exchange_sides(confidences, exchanged, order)
+        pixels, missing = to_our_joints(exchange_sides(keypoints_2d, exchanged, order), order, sure, threshold)
+    _check_pixels(pixels[~missing], *size)
+    check_length(pixels, *size)
+    return pixels, missing, exchanged
 
 
 def _checked_size(image_size: tuple[int, int]) -> tuple[int, int]:

@@ -13,11 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from common.figures import cut
-from common.rendering.layout import Layout, project
+from common.rendering.layout import Layout
 from common.rendering.scene import COLOUR_MAP, GRID, LEFT, RIGHT, Scene
 
 _INK, _SOFT = "#262626", "#6E6E6E"
-_FLOOR_RADIUS = 1.8  # metres at which the grid has faded away
 
 
 def backdrop(scene: Scene, layout: Layout) -> Image.Image:
@@ -78,16 +77,17 @@ def _text(
 
 def _floor(axes: Axes, layout: Layout, left: float) -> None:
     """The floor's grid in the panel at `left`, fading outwards."""
-    reach = np.arange(-4, 5) * GRID
-    fine = np.arange(-_FLOOR_RADIUS, _FLOOR_RADIUS + 0.05, 0.05)
+    count = int(np.ceil(layout.floor / GRID))
+    reach = np.arange(-count, count + 1) * GRID
+    fine = np.arange(-layout.floor, layout.floor + 0.05, 0.05)
     segments, colours = [], []
     for fixed in reach:
         for along in range(2):
             line = np.zeros((len(fine), 3))
             line[:, along], line[:, 1 - along] = fine, fixed
-            pixels = layout.fit(project(line)[0]) + np.array([left, layout.top])
+            pixels = layout.fit(layout.project(line)[0]) + np.array([left, layout.top])
             middle = (line[1:] + line[:-1]) / 2
-            fade = np.clip(1 - np.linalg.norm(middle[:, :2], axis=1) / _FLOOR_RADIUS, 0, 1)
+            fade = np.clip(1 - np.linalg.norm(middle[:, :2], axis=1) / layout.floor, 0, 1)
             segments += list(np.stack([pixels[:-1], pixels[1:]], axis=1))
             colours += [(0.55, 0.55, 0.55, float(alpha)) for alpha in fade]
     lines = LineCollection(segments, colors=colours, linewidths=layout.points(0.9))

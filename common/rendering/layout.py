@@ -11,9 +11,15 @@ AZIMUTH, ELEVATION = 28.0, 14.0
 """Degrees: beside and above the camera of the input, since from its own place errors in depth cannot be seen."""
 DISTANCE, HEIGHT = 6.0, 0.9
 """Metres: from the viewer to the body, and the height that is looked at."""
+_STEP_BACK = 1.5
+"""Metres further that the viewer stands for each that somebody is away from the middle."""
+FLOOR = 1.8
+"""Metres from a hip at which the floor's grid has faded away."""
 
 
-def project(points: np.ndarray, azimuth: float = AZIMUTH, elevation: float = ELEVATION) -> tuple[np.ndarray, np.ndarray]:
+def project(
+    points: np.ndarray, azimuth: float = AZIMUTH, elevation: float = ELEVATION, distance: float = DISTANCE
+) -> tuple[np.ndarray, np.ndarray]:
     """(..., 3) points (x right, y away, z up from the floor) to (..., 2) on the picture plane, x right and y *down*, in
     metres at the body's distance, and (...) depth, larger further away."""
     a, e = math.radians(azimuth), math.radians(elevation)
@@ -23,7 +29,7 @@ def project(points: np.ndarray, azimuth: float = AZIMUTH, elevation: float = ELE
     up = z * math.cos(e) + away * math.sin(e)
     depth = away * math.cos(e) - z * math.sin(e)
     # A pose that is far off must not come behind the viewer.
-    scale = DISTANCE / np.maximum(DISTANCE + depth, DISTANCE / 4)
+    scale = distance / np.maximum(distance + depth, distance / 4)
     return np.stack([right * scale, -up * scale], axis=-1), depth
 
 
@@ -40,7 +46,7 @@ class Fit:
 
 def fit(plane: np.ndarray, side: float, margin: float) -> Fit:
     """The largest `Fit` that keeps all points (..., 2) in a square of `side` pixels, `margin` away from its edges."""
-    low, high = plane.reshape(-1, 2).min(axis=0), plane.reshape(-1, 2).max(axis=0)
+    low, high = np.nanmin(plane.reshape(-1, 2), axis=0), np.nanmax(plane.reshape(-1, 2), axis=0)
     scale = (side - 2 * margin) / max(float((high - low).max()), 1e-6)
     x, y = side / 2 - scale * (low + high) / 2
     return Fit(scale, (float(x), float(y)))
@@ -48,7 +54,7 @@ def fit(plane: np.ndarray, side: float, margin: float) -> Fit:
 
 def square_around(points: np.ndarray, margin: float) -> tuple[float, float, float]:
     """(x, y, side) of the square around all points (..., 2), with a share `margin` of its side left free at each edge."""
-    low, high = points.reshape(-1, 2).min(axis=0), points.reshape(-1, 2).max(axis=0)
+    low, high = np.nanmin(points.reshape(-1, 2), axis=0), np.nanmax(points.reshape(-1, 2), axis=0)
     side = max(float((high - low).max()), 1e-6) / (1 - 2 * margin)
     x, y = (low + high) / 2 - side / 2
     return float(x), float(y), side
@@ -68,8 +74,10 @@ class Layout:
         size: width and height of a picture.
         inset, inner: place and side of the input picture in its panel.
         region: square of the input that is shown, (x, y, side) in its pixels.
-        bodies: (T, 16, 2) on the picture plane and (T, 16) depths of each 3D panel.
-        shadows: (T, 16, 2) on the picture plane.
+        distance: metres from the viewer to the middle.
+        floor: metres from the middle at which the floor's grid has faded away.
+        bodies: (T, P, 16, 2) on the picture plane and (T, P, 16) depths of each 3D panel.
+        shadows: (T, P, 16, 2) on the picture plane.
         fit: picture plane to pixels, one for all 3D panels and frames, with room for every limb.
     """
 
@@ -82,10 +90,15 @@ class Layout:
         self.inset = 8 * self.unit
         self.inner = self.side - 2 * self.inset
         self.region = square_around(scene.joints_2d, margin=0.12)
-        self.bodies = [project(scene.standing(panel)) for panel in scene.panels]
-        self.shadows = [project(scene.standing(panel) * np.array([1.0, 1.0, 0.0]))[0] for panel in scene.panels]
+        self.distance, self.floor = DISTANCE + _STEP_BACK * scene.spread, FLOOR + scene.spread
+        self.bodies = [self.project(scene.standing(panel)) for panel in scene.panels]
+        self.shadows = [self.project(scene.standing(panel) * np.array([1.0, 1.0, 0.0]))[0] for panel in scene.panels]
         everything = np.concatenate([plane for plane, _ in self.bodies] + self.shadows)
         self.fit = fit(everything, self.side, margin=14 * self.unit)
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`project`, from where the scene is looked at."""
+        return project(points, distance=self.distance)
 
     def points(self, size: float) -> float:
         """A size in units as points, matplotlib's measure of text and lines."""

@@ -4,14 +4,15 @@ import base64
 import html
 import io
 import json
+import math
 import re
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 
-from common.geometry.skeleton import BONES
-from common.rendering.layout import AZIMUTH, DISTANCE, ELEVATION, HEIGHT, Layout
+from common.geometry.skeleton import BONES, JOINT_NAMES
+from common.rendering.layout import AZIMUTH, ELEVATION, HEIGHT, Layout
 from common.rendering.renderer import cut
 from common.rendering.scene import COLOUR_MAP, GRID, SIDES, Scene
 
@@ -41,19 +42,22 @@ def page(scene: Scene, inches: float) -> str:
         "input": {
             "title": scene.title,
             "subtitle": scene.subtitle,
-            "joints": np.round((scene.joints_2d - (x, y)) / side, 4).reshape(len(scene), -1).tolist(),
+            "joints": _rows(np.round((scene.joints_2d - (x, y)) / side, 4)),
             "images": _images(scene, layout.region) if scene.images is not None else None,
         },
         "range": scene.uncertainty_range,
         "label": scene.uncertainty_label,
         "colours": [matplotlib.colors.to_hex(c) for c in matplotlib.colormaps[COLOUR_MAP](np.linspace(0, 1, 64))],
+        "people": scene.people,
+        "head": JOINT_NAMES.index("Head"),
         "bones": BONES,
         "sides": SIDES,
         "fps": scene.fps,
         "step": scene.step,
         "grid": GRID,
+        "floor": layout.floor,
         "side": layout.side,
-        "view": {"azimuth": AZIMUTH, "elevation": ELEVATION, "distance": DISTANCE, "height": HEIGHT},
+        "view": {"azimuth": AZIMUTH, "elevation": ELEVATION, "distance": layout.distance, "height": HEIGHT},
     }
     # No '<' in the data, so that no name can end the script element or begin another.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -63,9 +67,15 @@ def page(scene: Scene, inches: float) -> str:
     return re.sub(r"{{(\w+)}}", lambda match: fields[match[1]], _TEMPLATE.read_text(encoding="utf-8"))
 
 
-def _integers(values: np.ndarray) -> list[list[int]]:
+def _integers(values: np.ndarray) -> list[list[int | None]]:
     """(T, ...) as rows of whole numbers, which keeps the page small."""
-    return np.round(values).astype(int).reshape(len(values), -1).tolist()
+    return [[None if value is None else int(value) for value in row] for row in _rows(np.round(values))]
+
+
+def _rows(values: np.ndarray) -> list[list[float | None]]:
+    """(T, ...) as rows, None for NaN, which JSON does not know: of somebody who is not there."""
+    flat = values.reshape(len(values), -1)
+    return [[None if math.isnan(value) else value for value in row] for row in flat.tolist()]
 
 
 def _images(scene: Scene, region: tuple[float, float, float]) -> list[str]:

@@ -13,13 +13,14 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from common.geometry.skeleton import BONES, NUM_JOINTS
+from common.geometry.skeleton import BONES, JOINT_NAMES, NUM_JOINTS
 from common.rendering.backdrop import backdrop
 from common.rendering.layout import Layout
 from common.rendering.scene import COLOUR_MAP, SIDES, Scene
 
 SUPERSAMPLE = 3
 _SHADOW, _INK, _WHITE = (220, 220, 220), (38, 38, 38), (255, 255, 255)
+HEAD = JOINT_NAMES.index("Head")
 _PEN = tuple(ImageColor.getrgb(colour) for colour in SIDES)
 
 
@@ -36,7 +37,8 @@ class Renderer:
         self.layout = Layout(scene, inches, dpi)
         x, y, width = self.layout.region
         left, top, side = self.layout.inset, self.layout.top, self.layout.side
-        self._joints_2d = (scene.joints_2d - (x, y)) * (self.layout.inner / width) + (left, top + left)  # (T, 16, 2) pixels
+        seen = scene.by_person(scene.joints_2d)
+        self._joints_2d = (seen - (x, y)) * (self.layout.inner / width) + (left, top + left)  # (T, P, 16, 2) pixels
         places = [np.array([(i + 1) * side, top]) for i in range(len(scene.panels))]
         self._joints = [self.layout.fit(plane) + place for (plane, _), place in zip(self.layout.bodies, places)]
         self._shadows = [self.layout.fit(plane) + place for plane, place in zip(self.layout.shadows, places)]
@@ -75,14 +77,27 @@ class Renderer:
         if image is not None:
             shown = cut(image, self.scene.resolution, layout.region, round(layout.inner))
             picture.paste(shown, (round(layout.inset), round(layout.top + layout.inset)))
-        self._draw(picture, self._joints_2d[index], np.zeros(NUM_JOINTS), _PEN)
+        flat = np.zeros(self._joints_2d.shape[1:3])
+        self._people(picture, self._joints_2d[index], flat, None, None)
         for panel, joints, shadows, (_, depths) in zip(
             self.scene.panels, self._joints, self._shadows, layout.bodies, strict=True
         ):
-            fills = _PEN if panel.uncertainty is None else self._tinted(panel.uncertainty[index])
-            self._draw(picture, joints[index], depths[index], fills, shadows[index])
+            tints = None if panel.uncertainty is None else self.scene.by_person(panel.uncertainty)[index]
+            self._people(picture, joints[index], depths[index], tints, shadows[index])
         self._count(picture, index)
         return picture
+
+    def _people(
+        self, picture: Image.Image, joints: np.ndarray, depths: np.ndarray, tints: np.ndarray | None, shadows: np.ndarray | None
+    ) -> None:
+        """Everybody who is in a frame, (P, 16, ...) each, the furthest first; of several, with what they are called."""
+        there = np.flatnonzero(np.isfinite(joints).all(axis=(1, 2)))
+        for person in there[np.argsort(-depths[there].mean(axis=1), kind="stable")]:
+            fills = _PEN if tints is None else self._tinted(tints[person])
+            self._draw(picture, joints[person], depths[person], fills, None if shadows is None else shadows[person])
+            if len(self.scene.people) > 1:
+                x, y = joints[person, HEAD]
+                self._write(picture, (x, y - 9 * self.layout.unit), self.scene.people[person], "ms", round(2 * self.layout.unit))
 
     def _tinted(self, uncertainty: np.ndarray) -> list[tuple[int, ...]]:
         assert self.scene.uncertainty_range is not None
@@ -131,7 +146,10 @@ class Renderer:
         where = (place, self.layout.top + self.layout.side - place)
         # Only a video needs the white rim, which takes as long to draw as a body.
         rim = round(self.layout.unit) if self.scene.images is not None else 0
-        ImageDraw.Draw(picture).text(where, text, _INK, self._font, "ls", stroke_width=rim, stroke_fill=_WHITE)
+        self._write(picture, where, text, "ls", rim)
+
+    def _write(self, picture: Image.Image, where: tuple[float, float], text: str, anchor: str, rim: int) -> None:
+        ImageDraw.Draw(picture).text(where, text, _INK, self._font, anchor, stroke_width=rim, stroke_fill=_WHITE)
 
 
 def _far_to_near(depth: list[float]) -> list[tuple[int, int]]:

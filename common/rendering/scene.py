@@ -32,10 +32,11 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Panel:
-    """One 3D skeleton over time.
+    """One 3D skeleton over time, or those of several people.
 
     Shape:
-        poses_3d (T, 16, 3) metres from the hip, in the axes of `upright`; uncertainty (T, 16) in the scene's `unit`, or None.
+        poses_3d (T, 16, 3), or (T, P, 16, 3) of P people, NaN in frames that somebody is not in: metres in the axes of `upright`,
+        hips at height 0 and, of one who does not walk, at the origin; uncertainty (T, 16) or (T, P, 16) in the scene's `unit`, or None.
     """
 
     title: str
@@ -51,7 +52,7 @@ class Scene:
     """A clip: the 2D input at the left, then the panels.
 
     Shape:
-        joints_2d (T, 16, 2) pixels in an image of `resolution` (width, height).
+        joints_2d (T, 16, 2) or (T, P, 16, 2) pixels in an image of `resolution` (width, height).
     """
 
     title: str
@@ -65,37 +66,53 @@ class Scene:
     step: int = 1
     """Frames of the recording from one of the T to the next, so that the counter shows the recording's."""
     images: Images | None = None
+    people: tuple[str, ...] = ("",)
+    """What each of the P people is called; written above heads where there are several."""
 
     def __post_init__(self) -> None:
         for panel in self.panels:
-            assert panel.poses_3d.shape == (len(self), NUM_JOINTS, 3), panel.poses_3d.shape
-            assert panel.uncertainty is None or panel.uncertainty.shape == (len(self), NUM_JOINTS), panel.title
+            assert panel.poses_3d.shape == (*self.joints_2d.shape[:-1], 3), panel.poses_3d.shape
+            assert panel.uncertainty is None or panel.uncertainty.shape == self.joints_2d.shape[:-1], panel.title
+        assert self.joints_2d[0].size == len(self.people) * NUM_JOINTS * 2, self.joints_2d.shape
 
     def __len__(self) -> int:
         return len(self.joints_2d)
 
+    def by_person(self, values: np.ndarray) -> np.ndarray:
+        """(T, 16, ...) or (T, P, 16, ...) as (T, P, 16, ...)."""
+        return values.reshape(len(self), len(self.people), NUM_JOINTS, *values.shape[self.joints_2d.ndim - 1 :])
+
     @cached_property
     def hip_heights(self) -> np.ndarray:
-        """(T,) metres of the hip above the floor, the same in all panels, so that skeletons stay aligned at the hip.
+        """(T, P) metres of the hip above the floor, the same in all panels, so that skeletons stay aligned at the hip.
 
         Networks do not predict where the hip is. The lowest joint stands on the floor: the label's, or without a label the
         median prediction's. Smoothed a little, or the noise of a predicted foot would shake the whole body.
         """
         chosen = [panel for panel in self.panels if panel.truth] or list(self.panels)
-        lowest = np.median([panel.poses_3d[..., 2].min(axis=1) for panel in chosen], axis=0)
-        return -gaussian_filter1d(lowest.astype(np.float64), sigma=_SETTLE * self.fps, mode="nearest")
+        lowest = np.median([self.by_person(panel.poses_3d)[..., 2].min(axis=2) for panel in chosen], axis=0).astype(np.float64)
+        for person in lowest.T:
+            there = np.isfinite(person)
+            person[there] = gaussian_filter1d(person[there], sigma=_SETTLE * self.fps, mode="nearest")
+        return -lowest
 
     def standing(self, panel: Panel) -> np.ndarray:
-        """(T, 16, 3) of a panel with the floor at z = 0."""
-        return panel.poses_3d + self.hip_heights[:, None, None] * np.array([0.0, 0.0, 1.0])
+        """(T, P, 16, 3) of a panel with the floor at z = 0."""
+        return self.by_person(panel.poses_3d) + self.hip_heights[..., None, None] * np.array([0.0, 0.0, 1.0])
+
+    @cached_property
+    def spread(self) -> float:
+        """Metres from the origin to the hip that is farthest from it: 0 where nobody walks."""
+        hips = [self.by_person(panel.poses_3d)[:, :, ROOT, :2] for panel in self.panels]
+        return float(np.nanmax(np.linalg.norm(hips, axis=-1))) if hips else 0.0
 
     @cached_property
     def uncertainty_range(self) -> tuple[float, float] | None:
         """Ends of the colour bar, round numbers, or None without an uncertainty. One joint in twenty may lie above or below."""
-        values = [np.delete(p.uncertainty, ROOT, axis=1).ravel() for p in self.panels if p.uncertainty is not None]
+        values = [np.delete(p.uncertainty, ROOT, axis=-1).ravel() for p in self.panels if p.uncertainty is not None]
         if not values:
             return None
-        low, high = np.percentile(np.concatenate(values), (5, 95))
+        low, high = np.nanpercentile(np.concatenate(values), (5, 95))
         step = 10 ** math.floor(math.log10(max(high - low, 1e-3)))
         step = step / 2 if (high - low) / step < 3 else step
         low, high = math.floor(low / step) * step, math.ceil(high / step) * step

@@ -8,7 +8,8 @@ from common.geometry.skeleton import JOINT_NAMES, JOINTS_LEFT, JOINTS_RIGHT, MIR
 from common.mocap.bvh import load_bvh
 from common.mocap.bvh_files import find_bvh
 from common.mocap.bvh_parser import move_skeleton, parse_bvh
-from common.prediction.bvh_writer import BVH_JOINTS, camera_to_y_up, write_bvh
+from common.prediction.bvh_writer import BVH_JOINTS, write_bvh
+from common.prediction.upright import camera_to_y_up
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def places(path):
 
 def test_forward_kinematics_gives_the_poses_back(poses, tmp_path):
     path = tmp_path / "poses.bvh"
-    write_bvh(path, poses, 25, camera_pitch=20)
+    write_bvh(path, camera_to_y_up(poses, 20), 25)
     moved, file = places(path)
     assert file.frame_time == pytest.approx(0.04)
     error = np.linalg.norm(moved[1:] - camera_to_y_up(poses, 20), axis=-1)
@@ -51,7 +52,7 @@ def test_lengths_that_vary_become_their_medians(poses, tmp_path):
     path = tmp_path / "poses.bvh"
     stretched = poses * np.linspace(0.9, 1.1, 80)[:, None, None]
     stretched[40] *= 5  # a single frame that is wrong does not move them
-    write_bvh(path, stretched, 25)
+    write_bvh(path, camera_to_y_up(stretched), 25)
     moved, _ = places(path)
     for joint in range(1, 16):
         length = np.linalg.norm(moved[:, joint] - moved[:, PARENTS[joint]], axis=-1)
@@ -71,7 +72,7 @@ def test_both_sides_get_one_length(poses, tmp_path):
     uneven = np.zeros_like(poses)
     for joint in range(1, 16):
         uneven[:, joint] = uneven[:, PARENTS[joint]] + factors[joint] * bones[:, joint]
-    write_bvh(path, uneven, 25)
+    write_bvh(path, camera_to_y_up(uneven), 25)
     moved, _ = places(path)
     lengths = np.linalg.norm(moved - moved[:, PARENTS], axis=-1)
     expected = np.linalg.norm(bones, axis=-1)[0]
@@ -89,9 +90,9 @@ def test_both_sides_get_one_length(poses, tmp_path):
 @pytest.mark.parametrize("pitch", [0, 30])
 def test_the_lowest_joint_of_each_frame_is_put_on_the_floor(poses, tmp_path, pitch):
     path = tmp_path / "poses.bvh"
-    write_bvh(path, poses, 25, pitch, floor=True)
+    write_bvh(path, camera_to_y_up(poses, pitch), 25, floor=True)
     raised, file = places(path)
-    write_bvh(path, poses, 25, pitch)
+    write_bvh(path, camera_to_y_up(poses, pitch), 25)
     hanging, before = places(path)
     np.testing.assert_allclose(raised[1:, :, 1].min(axis=1), 0, atol=2e-5)
     np.testing.assert_allclose(raised[1:] - raised[1:, :1], hanging[1:], atol=2e-5)
@@ -101,20 +102,13 @@ def test_the_lowest_joint_of_each_frame_is_put_on_the_floor(poses, tmp_path, pit
     np.testing.assert_array_equal(file.frames[:, 3:], before.frames[:, 3:])
 
 
-def test_the_world_is_upright():
-    camera_up = np.array([0.0, -np.cos(0.3), -np.sin(0.3)])  # in the axes of a camera that looks down by 0.3
-    np.testing.assert_allclose(camera_to_y_up(camera_up, np.degrees(0.3)), [0, 1, 0], atol=1e-12)
-    # Somebody facing an upright camera: towards it is z, and to their left is x, as in the rest pose.
-    np.testing.assert_allclose(camera_to_y_up(np.array([[0.0, 0, -1], [1, 0, 0]])), [[0, 0, 1], [1, 0, 0]], atol=1e-12)
-
-
 def test_hips_and_chest_turn_with_the_body(poses, tmp_path):
     path = tmp_path / "poses.bvh"
-    write_bvh(path, poses, 25)
+    write_bvh(path, camera_to_y_up(poses), 25)
     rest = places(path)[0][0]
     angles = np.linspace(0, 80, 5)
     turns = Rotation.from_euler("y", angles[:, None], degrees=True).as_matrix()
-    write_bvh(path, (rest @ turns.swapaxes(1, 2)) * np.array([1, -1, -1]), 25)
+    write_bvh(path, rest @ turns.swapaxes(1, 2), 25)
     file = parse_bvh(path.read_text(), "turned")
     frames = dict(zip([joint.name for joint in file.joints], np.split(file.frames[:, 3:], len(file.joints), axis=1)))
     np.testing.assert_allclose(frames.pop("Hips"), np.column_stack([np.zeros((5, 2)), angles]), atol=1e-3)
@@ -135,7 +129,7 @@ def test_motion_data_can_be_made_of_it(tmp_path):
     poses = np.tile(pose, (20, 1, 1))
     poses[:, names["RWrist"]] += np.stack([np.zeros(20), np.zeros(20), -np.linspace(0, 0.1, 20)], axis=1)
     path = tmp_path / "stand.bvh"
-    write_bvh(path, poses, 50)
+    write_bvh(path, camera_to_y_up(poses), 50)
     motion = load_bvh(next(iter(find_bvh([path]))), 50)
     assert len(motion) == 20
     assert np.isfinite(motion.rotations).all()

@@ -206,19 +206,30 @@ def test_a_notebook_in_a_folder_can_import_it(run):
     assert f"{ROOT / 'checkpoint'} has no ckpt_best.pth.tar" in process.stdout
 
 
-def test_networks_of_turned_cameras_need_the_focal_length_and_turn_back(demo, tmp_path):
+def test_networks_of_turned_cameras_assume_a_lens_or_are_given_one_and_turn_back(demo, tmp_path, capsys):
     """`--align canonical`: the same poses as the evaluation's, in the camera's own axes; `--tta` averages with the mirror image."""
     arguments = ("--dua", "--no_converter", "--no_domain", "--align", "canonical", "--tta", "--data_dir", demo)
     run, _ = trained(tmp_path / "runs", run_here("train_surreal.py", *arguments, "--checkpoint", tmp_path / "runs", *QUICK))
     predictor = Predictor.load(run, "cpu")
     poses = load_surreal(demo, "test").select(lambda sequence: sequence.action == "Kick")
     pixels = image_coordinates(poses.inputs_2d.double().numpy(), 320, 240)
-    with pytest.raises(DuaError, match=r"focal length in pixels \(focal_length"):
-        predictor(pixels, (320, 240))
+    assumed = predictor(pixels, (320, 240))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(run) in line
+    assert "--align canonical" in line
+    assert "55 degrees along the picture's longer side are assumed; --fov DEGREES or --focal_length PIXELS" in line
+    assert assumed.focal_length == pytest.approx(160 / np.tan(np.radians(27.5)))
+    predictor(pixels, (320, 240))
+    assert "assumed" not in capsys.readouterr().err  # once is enough, also of several people
+    given = predictor(pixels, (320, 240), fov=55)
+    assert np.array_equal(given.poses_3d, assumed.poses_3d)
+    assert "assumed" not in capsys.readouterr().err
     for focal_length in (-5, 0, float("nan"), float("inf")):
         with pytest.raises(DuaError, match=f"focal_length {focal_length:g}: a positive number"):
             predictor(pixels, (320, 240), focal_length=focal_length)
     predicted = predictor(pixels, (320, 240), focal_length=600)
+    assert (predicted.focal_length, predicted.image_size) == (600, (320, 240))
+    assert np.abs(predicted.poses_3d - assumed.poses_3d).max() > 1e-3
     expected, uncertainty = lift(
         predictor.lifter.networks, poses, torch.device("cpu"), test_time=TestTime(canonical=True, flip=True)
     )

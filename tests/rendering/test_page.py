@@ -47,7 +47,11 @@ function press(target, key) {
 def script():
     """The page's script after a browser's parts, to be asked by what is added to it."""
     poses = np.random.default_rng(0).normal(size=(9, 16, 3))
-    text = page(Scene("2D", np.full((9, 16, 2), 5.0) + np.arange(16)[:, None], (10, 10), (Panel("a", poses),), 30.0), inches=3)
+    return script_of(Scene("2D", np.full((9, 16, 2), 5.0) + np.arange(16)[:, None], (10, 10), (Panel("a", poses),), 30.0))
+
+
+def script_of(scene):
+    text = page(scene, inches=3)
     data, code = re.search(r'type="application/json">(.*?)</script>\s*<script>(.*?)</script>', text, re.DOTALL).groups()
     return f"const DATA = {json.dumps(data)};\n{BROWSER}\n{code.replace(chr(34) + 'use strict' + chr(34) + ';', '')}\n"
 
@@ -120,3 +124,28 @@ def test_on_a_narrow_screen_the_panels_shrink_and_the_controls_stay_in_sight():
     assert "touch-action: none" not in style  # a finger on a panel must be able to move the page
     assert re.search(r"#controls { position: sticky; bottom: 0;[^}]*background: #fff", narrow)
     assert re.search(r"#panels figure { width: calc\(50% - 4px\)", narrow)
+
+
+def test_people_who_are_there_are_drawn_the_furthest_first_with_their_names():
+    poses = np.random.default_rng(0).normal(size=(2, 2, 16, 3))
+    poses[:, 1, :, 1] += 20  # far behind the first
+    poses[1, 0] = np.nan
+    joints = np.where(np.isnan(poses[..., :2]), np.nan, np.abs(poses[..., :2]))
+    scene = Scene("2D", joints, (10, 10), (Panel("a", poses),), 30.0, people=("4", "17"))
+    said = ask(
+        script_of(scene),
+        """
+        const names = [];
+        function told(index) {
+          names.length = 0;
+          const pen = new Proxy({}, { get: (_, name) => name === "fillText" ? text => names.push(text) : () => {}, set: () => true });
+          const canvas = { getContext: () => pen };
+          drawInput(canvas, index);
+          names.push("|");
+          drawPanel(canvas, data.panels[0], index);
+          return names.join(" ");
+        }
+        console.log(JSON.stringify([told(0), told(1), data.floor > 20, data.view.distance > 30]));
+        """,
+    )
+    assert said == ["4 17 | 17 4", "17 | 17", True, True]

@@ -111,7 +111,9 @@ def test_only_what_moves_changes():
     body = (frames != background).any(axis=(0, 3))
     assert 0.01 < body.mean() < 0.2, "what no body covers is the background, to the bit"
     # What is drawn lies along bones and shadows, no further from them than a joint is wide.
-    lines = [places[:, list(bone)] for places in (renderer._joints_2d, *renderer._joints, *renderer._shadows) for bone in BONES]
+    lines = [
+        places[:, 0, list(bone)] for places in (renderer._joints_2d, *renderer._joints, *renderer._shadows) for bone in BONES
+    ]
     along = np.linspace(0, 1, 60)[:, None, None]
     points = np.concatenate([line[:, 0] * (1 - along) + line[:, 1] * along for line in lines]).reshape(-1, 2)
     counter = body.copy()
@@ -248,7 +250,7 @@ def test_page_needs_no_network_and_escapes_names(tmp_path):
     data = json.loads(re.search(r'type="application/json">(.*)</script>', text)[1])
     assert data["panels"][0]["title"] == data["input"]["subtitle"] == hostile
     poses = np.array(data["panels"][0]["poses"]).reshape(4, 16, 3) / 1000
-    assert poses == pytest.approx(scene.standing(scene.panels[0]), abs=6e-4)
+    assert poses == pytest.approx(scene.standing(scene.panels[0])[:, 0], abs=6e-4)
     write_scene(tmp_path / "a.png", scene, inches=1)  # a dollar sign is no formula
 
 
@@ -323,8 +325,49 @@ def test_a_video_lies_under_the_joints_that_it_shows():
     renderer = Renderer(with_video)
     picture = panels_of(renderer, next(renderer.frames()))[0].astype(int)
     magenta = np.argwhere((picture[..., 0] > 150) & (picture[..., 1] < 110) & (picture[..., 2] > 150))
-    drawn = renderer._joints_2d[0, JOINT_NAMES.index("Head")] - (0, renderer.layout.top)
+    drawn = renderer._joints_2d[0, 0, JOINT_NAMES.index("Head")] - (0, renderer.layout.top)
     assert len(magenta), "the spot is larger than the joint"
     middle = (magenta.min(axis=0) + magenta.max(axis=0)) / 2
     assert middle[::-1] == pytest.approx(drawn, abs=1)
     assert len(where(picture, RIGHT)) > 50
+
+
+def several(camera, count=6):
+    """Two people, the second in the first three frames alone and two metres behind the first."""
+    one = scene_of(np.repeat(STANDING[None], count, axis=0), camera)
+    joints = np.stack([one.joints_2d, one.joints_2d + 150], axis=1)
+    poses = np.stack([one.panels[0].poses_3d, one.panels[0].poses_3d + np.array([0.0, 2.0, 0.0])], axis=1)
+    joints[3:, 1] = poses[3:, 1] = np.nan
+    return Scene("2D", joints, one.resolution, (Panel("a", poses, uncertainty=np.abs(poses[..., 0])),), 50.0, people=("4", "17"))
+
+
+def test_somebody_who_is_not_there_is_not_drawn():
+    scene = several(CAMERAS[0])
+    np.testing.assert_allclose(scene.standing(scene.panels[0])[:3, :, :, 2].min(axis=2), 0, atol=1e-9)
+    assert scene.spread == pytest.approx(2)
+    renderer = Renderer(scene)
+    with_both, alone = (np.asarray(picture) for picture in renderer.frames([0, 4]))
+    for there, gone in zip(panels_of(renderer, with_both), panels_of(renderer, alone)):
+        for colour in (LEFT, RIGHT):
+            assert len(where(gone, colour)) > 50
+            assert len(where(there, colour)) > 1.5 * len(where(gone, colour))
+
+
+def test_who_is_nearer_is_drawn_over_who_is_further():
+    """Both stand in one line from the viewer: of the further one no joint is left where the nearer one's head is."""
+    scene = several(CAMERAS[0])
+    a = np.radians(AZIMUTH)
+    behind = np.array([-np.sin(a), np.cos(a), 0.0])
+    for order in (1, -1):
+        poses = scene.panels[0].poses_3d[:3].copy()
+        poses[:, 0], poses[:, 1] = poses[:, 0], poses[:, 0] + order * 0.4 * behind
+        tints = np.zeros(poses.shape[:-1])
+        tints[:, 1] = 100  # the second is dark
+        overlapping = Scene(
+            "2D", scene.joints_2d[:3], scene.resolution, (Panel("a", poses, uncertainty=tints),), 50.0, people=("1", "2")
+        )
+        renderer = Renderer(overlapping)
+        picture = panels_of(renderer, next(renderer.frames()))[1]
+        head = renderer._joints[0][0, 0 if order == 1 else 1, JOINT_NAMES.index("Head")]
+        x, y = np.round(head - (renderer.layout.side, renderer.layout.top)).astype(int)
+        assert (picture[y, x].mean() > 200) == (order == 1), picture[y, x]

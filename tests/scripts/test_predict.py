@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -14,11 +15,15 @@ from common.files.arrays import load_arrays
 from common.geometry.skeleton import H36M_JOINTS_TO_16, JOINT_NAMES, MIRROR
 from common.prediction.outputs import Clip
 from common.prediction.predictor import Predictor
+from common.prediction.smoothing import smooth, smooth_roots
+from common.prediction.trajectory import roots_in_camera
+from common.prediction.upright import camera_to_y_up
 from common.rendering.prediction_scene import prediction_scene
 from common.rendering.scene import upright
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers import keypoint_text
 from tests.helpers.script_tools import QUICK, assert_one_line, run_here, trained
+from tests.helpers.trc_files import read_trc
 
 SIZE = ("--image_size", 1000, 1002)
 
@@ -128,6 +133,130 @@ def test_a_bvh_file_stands_on_the_floor_when_told(run, files, tmp_path):
     assert_one_line(process, "--floor changes nothing")
 
 
+def test_a_trajectory_is_in_every_output(run, pixels, files, tmp_path):
+    """At 70 degrees, of poses that are not smoothed; what is written is the least squares' place, smoothed."""
+    names = [tmp_path / f"out{ending}" for ending in (".npz", ".json", ".csv", ".bvh", ".trc")]
+    outputs = [word for name in names for word in ("--out", name)]
+    process = predict_here(run, files["d2.npz"], *outputs, "--trajectory", "--fov", 70, "--camera_pitch", 10, "--camera_roll", -4)
+    assert process.returncode == 0, process.stderr
+    assert "assumed" not in process.stderr
+    assert re.search(r"\d\.\d to \d+\.\d m from the camera, a path of \d+\.\d m\n", process.stdout)
+    arrays = dict(np.load(names[0]))
+    focal = 501 / np.tan(np.radians(35))
+    assert arrays["focal_length"] == pytest.approx(focal)
+    seen = arrays["keypoints_2d"], (1000, 1002), focal, arrays["missing"]
+    expected = smooth_roots(roots_in_camera(arrays["poses_3d"], *seen), np.arange(2, 32), 30)
+    np.testing.assert_allclose(arrays["roots_3d"], expected, atol=1e-5)
+    content = json.loads(names[1].read_text())
+    np.testing.assert_allclose(content["roots_3d"], expected, atol=1e-5)
+    assert content["units"].keys() >= {"roots_3d", "focal_length"}
+    rows = list(csv.DictReader(names[2].open()))
+    written = [[float(row[f"root_{axis}"]) for axis in "xyz"] for row in rows]
+    np.testing.assert_allclose(written, np.repeat(expected, 16, axis=0), atol=1e-5)
+    upright = camera_to_y_up(expected, 10, -4)
+    channels = [line.split()[:3] for line in names[3].read_text().partition("Frame Time")[2].splitlines()[1:]]
+    np.testing.assert_allclose(np.array(channels, dtype=float), upright, atol=1e-5)
+    _, joints, _, places = read_trc(names[4])
+    np.testing.assert_allclose(places[:, joints.index("Hip")], upright, atol=1e-5)
+    wrist = arrays["poses_3d"][7, JOINT_NAMES.index("RWrist")] + expected[7]
+    np.testing.assert_allclose(places[7, joints.index("RWrist")], camera_to_y_up(wrist, 10, -4), atol=1e-5)
+    process = predict_here(run, files["d2.npz"], "--out", names[0], "--trajectory")
+    assert process.stderr.count("55 degrees along the picture's longer side are assumed") == 1
+    assert np.load(names[0])["roots_3d"].std(axis=0).max() > 0
+
+
+def test_on_the_floor_a_path_keeps_its_ground_plan(run, files, tmp_path):
+    names = [tmp_path / "out.bvh", tmp_path / "out.trc"]
+    outputs = [word for name in names for word in ("--out", name)]
+    found = {}
+    for options in (("--trajectory",), ("--trajectory", "--floor"), ("--floor",), ()):
+        process = predict_here(run, files["d2.npz"], *outputs, *options)
+        assert process.returncode == 0, process.stderr
+        rows = names[0].read_text().partition("Frame Time")[2].splitlines()[1:]
+        found[options] = np.array([row.split()[:3] for row in rows], dtype=float), read_trc(names[1])[3]
+    (walking, walking_trc), (both, both_trc), (standing, standing_trc), (hanging, hanging_trc) = found.values()
+    np.testing.assert_allclose(both[:, [0, 2]], walking[:, [0, 2]])
+    np.testing.assert_allclose(both[:, 1], standing[:, 1])
+    np.testing.assert_allclose(both_trc[..., [0, 2]], walking_trc[..., [0, 2]])
+    np.testing.assert_allclose(both_trc[..., 1], standing_trc[..., 1], atol=2e-6)
+    for places in (both_trc, standing_trc):
+        np.testing.assert_allclose(places[..., 1].min(axis=1), 0, atol=1e-9)
+    np.testing.assert_array_equal(hanging_trc[:, 0], 0)
+    np.testing.assert_array_equal(hanging, 0)
+    assert np.abs(walking).max() > 1
+
+
+def test_smoothed_poses_are_those_of_the_filter(run, files, tmp_path):
+    found = {}
+    for options in ((), ("--smooth",), ("--smooth", "--fps", 4)):
+        process = predict_here(run, files["d2.npz"], "--out", tmp_path / "out.npz", *options)
+        assert process.returncode == 0, process.stderr
+        found[options] = np.load(tmp_path / "out.npz")["poses_3d"]
+        assert ("nothing is smoothed in 4 poses a second" in process.stdout) == ("--fps" in options)
+    plain, smoothed, slow = found.values()
+    np.testing.assert_allclose(smoothed, smooth(plain, np.arange(30), 30), atol=1e-6)
+    assert np.abs(np.diff(smoothed, 2, axis=0)).mean() < np.abs(np.diff(plain, 2, axis=0)).mean()
+    assert np.array_equal(slow, plain)
+
+
+def test_everybody_has_a_file_and_all_are_in_one_scene(run, pixels, tmp_path):
+    """Three people; one is seen twice alone, one has no left knee: both are left out, the others are as if they were alone."""
+    coco = keypoint_text.in_order(pixels, "coco")
+    lame = coco + np.array([200, 0])
+    lame[:, 13] = np.nan
+    # Numbers as the file has them: 3 is there in all frames, 5 in the first two, 7 never with its knee, 8 from frame 10 on.
+    people = {
+        frame: {
+            3: coco[frame],
+            **({5: coco[frame] / 3} if frame < 2 else {}),
+            7: lame[frame],
+            **({8: coco[frame] / 2} if frame >= 10 else {}),
+        }
+        for frame in range(30)
+    }
+    entries = [
+        {"image_id": f"{frame}.jpg", "category_id": 1, "score": 2.5, "idx": number,
+         "keypoints": np.concatenate([np.nan_to_num(pose), np.isfinite(pose[:, :1]) * 0.9], axis=1).ravel().tolist()}
+        for frame, present in people.items() for number, pose in present.items()
+    ]  # fmt: skip
+    path = tmp_path / "four.json"
+    path.write_text(json.dumps(entries))
+    out, page = tmp_path / "poses.npz", tmp_path / "all.html"
+    for options in ((), ("--trajectory", "--fov", 60)):
+        process = predict_here(run, path, *SIZE, "--all_people", "--out", out, "--render", page, *options)
+        assert process.returncode == 0, process.stderr
+        assert re.search(r"person 5 is left out: seen in 2 frames, 5 are needed\n", process.stdout)
+        assert re.search(r"person 7 is left out: never seen in 30 frames.*LKnee", process.stdout)
+        assert "person 8: 20 poses, frames 10 to 29" in process.stdout
+        assert sorted(file.name for file in tmp_path.glob("*.npz")) == ["poses_person3.npz", "poses_person8.npz"]
+        for number, expected in ((3, pixels), (8, pixels[10:] / 2)):
+            with np.load(tmp_path / f"poses_person{number}.npz") as arrays:
+                poses_3d = Predictor.load(run, "cpu")(expected, (1000, 1002)).poses_3d
+                np.testing.assert_allclose(arrays["poses_3d"], poses_3d, atol=1e-5)
+                assert arrays["frames"].tolist() == list(range(30 - len(expected), 30))
+        data = json.loads(re.search(r'type="application/json">(.*)</script>', page.read_text())[1])
+        assert data["people"] == ["3", "8"]
+        rows = data["panels"][0]["poses"]
+        assert all(len(row) == 2 * 48 for row in rows)
+        assert [row[48] is None for row in rows] == [True] * 10 + [False] * 20
+        assert not any(None in row[:48] for row in rows)
+        apart = [rows[20][48] - rows[20][0], rows[20][49] - rows[20][1]]  # mm, of hips on the floor
+        if options:
+            roots = [np.load(tmp_path / f"poses_person{n}.npz")["roots_3d"][20 - first] for n, first in ((3, 0), (8, 10))]
+            np.testing.assert_allclose(apart, 1000 * (roots[1] - roots[0])[[0, 2]], atol=1.5)
+        else:
+            assert apart == [-1400, 0]  # side by side: person 8 is farther to the left in the picture
+    process = predict_here(run, path, *SIZE, "--all_people", "--out", tmp_path / "a.npz", "--min_confidence", 0.95)
+    assert_one_line(process, "nobody can be lifted", "person 3: no joint")
+    renamed = path.rename(tmp_path / "a_person3.json")
+    process = predict_here(run, renamed, *SIZE, "--all_people", "--out", tmp_path / "a.json")
+    assert_one_line(process, "a_person3.json is the file of 2D joints itself")
+    alone = predict_here(run, renamed, *SIZE, "--all_people", "--render", tmp_path / "all.png")
+    assert alone.returncode == 0, alone.stderr
+    with Image.open(tmp_path / "all.png") as sheet:
+        assert np.asarray(sheet.convert("RGB")).std() > 10
+
+
 def test_a_rendering_shows_the_poses(run, files, tmp_path):
     for ending in (".png", ".html"):
         out = tmp_path / f"picture{ending}"
@@ -142,16 +271,16 @@ def test_a_rendering_shows_the_poses(run, files, tmp_path):
 def test_a_scene_stands_upright(run, pixels):
     predictor = Predictor.load(run, "cpu")
     prediction = predictor(pixels, (1000, 1002))
-    clip = Clip(prediction, np.arange(30), (1000, 1002), 25.0, "h36m", "relative")
-    scene = prediction_scene(clip, predictor, "a file")
-    np.testing.assert_allclose(scene.panels[0].poses_3d, upright(prediction.poses_3d.astype(float)))
+    clip = Clip(prediction, np.arange(30), 25.0, "h36m", "relative")
+    scene = prediction_scene({1: clip}, predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d[:, 0], upright(prediction.poses_3d.astype(float)))
     assert scene.unit == "mm"
-    assert np.array_equal(scene.panels[0].uncertainty, prediction.uncertainty_mm)
+    assert np.array_equal(scene.panels[0].uncertainty[:, 0], prediction.uncertainty_mm)
     up = np.array([0.0, -np.cos(0.2), -np.sin(0.2)])  # for a camera that looks down by 0.2
     standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)))
     predictor.lifter.checkpoint["calibration"] = None
-    scene = prediction_scene(replace(clip, prediction=standing, camera_pitch=np.degrees(0.2)), predictor, "a file")
-    np.testing.assert_allclose(scene.panels[0].poses_3d, np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
+    scene = prediction_scene({1: replace(clip, prediction=standing, camera_pitch=np.degrees(0.2))}, predictor, "a file")
+    np.testing.assert_allclose(scene.panels[0].poses_3d[:, 0], np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
     assert scene.unit == "%"
 
 
@@ -256,8 +385,8 @@ def test_every_fifth_image_keeps_its_number_and_its_time(run, pixels, tmp_path):
     assert [row["frame"] for row in csv.DictReader(names[1].open())][::16] == [str(17 + 5 * i) for i in range(20)]
     assert "Frames: 20\nFrame Time: 0.1" in names[2].read_text()
     predictor = Predictor.load(run, "cpu")
-    clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), (1000, 1002), 50.0, "h36m", "relative")
-    assert prediction_scene(clip, predictor, "a file").fps == 10
+    clip = Clip(predictor(pixels[:20], (1000, 1002)), np.arange(17, 113, 5), 50.0, "h36m", "relative")
+    assert prediction_scene({1: clip}, predictor, "a file").fps == 10
 
 
 def test_sides_that_change_in_time_are_said_and_exchanged_back_when_asked(run, pixels, tmp_path):
@@ -306,6 +435,18 @@ def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypa
     assert_one_line(predict_here(run, path, *SIZE, *out, "--fps", 0), "--fps 0")
     assert_one_line(predict_here(run, path, *SIZE, "--render", tmp_path / "a.avi"), "a.avi", ".gif")
     assert_one_line(predict_here(run, path, *SIZE, *out, "--camera_pitch", 3), "--camera_pitch")
+    assert_one_line(predict_here(run, path, *SIZE, "--out", tmp_path / "bad.trc", "--camera_roll", 181), "--camera_roll 181")
+    assert_one_line(predict_here(run, path, *SIZE, *out, "--camera_roll", 3), "--camera_roll", ".trc")
+    for lens in (("--fov", 60), ("--focal_length", 1000)):
+        assert_one_line(predict_here(run, path, *SIZE, *out, *lens), lens[0], "--trajectory", "--align canonical")
+    lens = ("--trajectory", "--fov", 60, "--focal_length", 1000)
+    assert_one_line(predict_here(run, path, *SIZE, *out, *lens), "mmpose.json", "give one of them")
+    assert_one_line(predict_here(run, path, *SIZE, *out, "--trajectory", "--fov", 160), "fov 160", "5 to 150 degrees")
+    assert_one_line(predict_here(run, path, *SIZE, *out, "--all_people", "--person", 1), "--all_people", "--person")
+    process = run_here(
+        "predict.py", "--checkpoint", run, "--export", tmp_path / "m.onnx", "--all_people", "--smooth", "--fov", 60
+    )
+    assert_one_line(process, "--fov, --all_people, --smooth changes nothing")
     assert_one_line(predict_here(run, tmp_path / "no.json", *SIZE, *out), "no.json does not exist")
     (tmp_path / "other.txt").write_text("x, y\n1, 2\n")
     assert_one_line(predict_here(run, tmp_path / "other.txt", *SIZE, *out), "other.txt", "known are", "AlphaPose")
