@@ -45,6 +45,7 @@ from common.prediction.people import choose_everybody, choose_person, path_of, r
 from common.prediction.predictor import Prediction, Predictor
 from common.prediction.smoothing import smooth, smooth_roots, window_frames
 from common.prediction.trajectory import roots_in_camera
+from common.training.open_weights import NAME as OPEN
 
 
 def main() -> None:
@@ -55,9 +56,10 @@ def main() -> None:
     parser.add_argument(
         "-c",
         "--checkpoint",
-        required=True,
+        default=OPEN,
         metavar="RUN",
-        help="run folder (its best epoch), a folder of runs (its newest), or a checkpoint",
+        help="run folder (its best epoch), a folder of runs (its newest), or a checkpoint; open and open/semgcn are the weights that come with "
+        "the project (default: %(default)s)",
     )
     parser.add_argument(
         "-o",
@@ -135,6 +137,8 @@ def main() -> None:
             raise DuaError(
                 f"--{name} is for --trajectory and for networks trained with --align canonical; this one does without, leave it out"
             )
+    if args.as_detector and "to_detector" not in predictor.lifter.networks:
+        raise DuaError(f"--as_detector: {predictor.lifter.file} has no converter to a detector's joints; take --checkpoint open")
     file = keypoints_of(video, args.joints and Path(args.joints)) if video else read_keypoints(args.keypoints, args.clip)
     fps = args.fps or file.fps or FPS
     image_size = args.image_size or file.image_size
@@ -211,6 +215,10 @@ def main() -> None:
 def finish(prediction: Prediction, frames: np.ndarray, fps: float, predictor: Predictor, args: argparse.Namespace) -> Clip:
     """A prediction with what --smooth and --trajectory make of it."""
     roots_3d = None
+    if args.as_detector:
+        converted = predictor.to_detector(prediction.poses_3d)
+        assert converted is not None, "asked before anything was read"
+        prediction = replace(prediction, poses_3d=converted)
     if args.smooth:
         prediction = replace(prediction, poses_3d=smooth(prediction.poses_3d, frames, fps))
     if args.trajectory:
@@ -283,7 +291,7 @@ def export(args: argparse.Namespace) -> None:
         )
     of_no_use = (
         "skeleton", "image_size", "focal_length", "fov", "person", "all_people", "clip", "min_confidence", "joints", "fix_swaps", "fps",
-        "smooth", "trajectory", "camera_pitch", "camera_roll", "floor",
+        "smooth", "trajectory", "as_detector", "camera_pitch", "camera_roll", "floor",
     )  # fmt: skip
     if given := [f"--{name}" for name in of_no_use if getattr(args, name) is not None]:
         raise DuaError(f"{', '.join(given)} changes nothing of what --export writes; leave it out")

@@ -24,6 +24,12 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the hip is from the camera, in every output: as large as the network makes people, smoothed in time",
     )
     group.add_argument(
+        "--as_detector",
+        action="store_true",
+        default=None,
+        help="joints where the detector means them, its hips and its head (default: where the labels have them that the network learnt)",
+    )
+    group.add_argument(
         "--camera_pitch",
         type=float,
         metavar="DEGREES",

@@ -6,9 +6,10 @@ Cameras are pinholes with square pixels and the principal point in the middle of
 import math
 
 from common.datasets.anomalies import warn
+from common.datasets.views import FIELD
 from common.errors import DuaError
 
-ASSUMED_FOV = 55.0
+ASSUMED_FOV = FIELD
 """Degrees along the picture's longer side: between a phone's main camera (60 to 80) and a laboratory's (45)."""
 _LEAST_FOV, _MOST_FOV = 5.0, 150.0
 

@@ -87,10 +87,10 @@ def write_clip(path: Path, clip: Clip) -> None:
 
     - npz: poses_3d (T, 16, 3) metres, missing (T, 16), keypoints_2d (T, 16, 2) pixels, exchanged (T, 2) whether left and right of legs
       and arms seemed exchanged in 2D, frames (T,), joints (16,) names, parents (16,), skeleton, image_size, fps; and, where the
-      checkpoint gives them, uncertainty (T, 16) in uncertainty_unit, uncertainty_mm (T, 16); and, of a clip that has them, roots_3d
+      checkpoint gives them, uncertainty (T, 16) in uncertainty_unit, uncertainty_mm and radii_mm (T, 16); and, of a clip that has them, roots_3d
       (T, 3) metres and the focal_length in pixels that they hold for. No pickles.
     - json: the same as lists, places to a thousandth of a millimetre.
-    - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, missing; and root_x, root_y,
+    - csv: a row for each frame and joint: frame, joint, x, y, z in metres, uncertainty, uncertainty_mm, radius_mm, missing; and root_x, root_y,
       root_z of a clip that has roots.
     - bvh, trc: `common.prediction.bvh_writer`, `common.prediction.trc_writer`.
     """
@@ -106,6 +106,7 @@ def _arrays(clip: Clip) -> dict[str, np.ndarray]:
         "uncertainty": prediction.uncertainty,
         "uncertainty_unit": None if clip.uncertainty_unit is None else np.array(clip.uncertainty_unit),
         "uncertainty_mm": prediction.uncertainty_mm,
+        "radii_mm": prediction.radii_mm,
         "missing": prediction.missing,
         "keypoints_2d": prediction.keypoints_2d,
         "exchanged": prediction.exchanged,
@@ -145,12 +146,13 @@ def _write_csv(path: Path, clip: Clip) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     with_roots = () if clip.roots_3d is None else ("root_x", "root_y", "root_z")
-    writer.writerow(["frame", "joint", "x", "y", "z", "uncertainty", "uncertainty_mm", "missing", *with_roots])
+    writer.writerow(["frame", "joint", "x", "y", "z", "uncertainty", "uncertainty_mm", "radius_mm", "missing", *with_roots])
     for i, frame in enumerate(clip.frames):
         root = () if clip.roots_3d is None else tuple(f"{value:.6f}" for value in clip.roots_3d[i])
         for j, joint in enumerate(JOINT_NAMES):
             judged = [
-                "" if values is None else f"{values[i, j]:.6g}" for values in (prediction.uncertainty, prediction.uncertainty_mm)
+                "" if values is None else f"{values[i, j]:.6g}"
+                for values in (prediction.uncertainty, prediction.uncertainty_mm, prediction.radii_mm)
             ]
             place = (f"{value:.6f}" for value in prediction.poses_3d[i, j])
             writer.writerow([frame, joint, *place, *judged, int(prediction.missing[i, j]), *root])

@@ -2,7 +2,7 @@
 
     from common.predictor import Predictor
 
-    predictor = Predictor.load("checkpoint/prob")  # its newest run, or one; any experiment's checkpoint that holds a lifting network
+    predictor = Predictor.load()  # the open weights; or load("checkpoint/prob"): a folder of runs, a run, a checkpoint
     poses = predictor(keypoints_2d, image_size=(1000, 1002))  # (T, J, 2) pixels, or (T, J, 3) with confidence last
     poses.poses_3d, poses.uncertainty, poses.uncertainty_mm, poses.missing
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from common.compute.device import choose_device
 from common.datasets.anomalies import warn
-from common.datasets.views import turn_to_root
+from common.datasets.views import brought_to_size, turn_to_root
 from common.detections.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
 from common.detections.swaps import describe_swaps, exchange_sides, find_swaps
 from common.errors import DuaError
@@ -29,7 +29,9 @@ from common.geometry.skeleton import JOINT_NAMES
 from common.prediction.lens import ASSUMED_FOV, focal_length_of, given_lens, warn_of_assumed_lens
 from common.prediction.lifter import Lifter, load_lifter
 from common.prediction.picture import check_length, check_sides, warn_if_outside
+from common.training.open_weights import NAME as OPEN
 from models.domain_norm import select_domain
+from models.pose_converter import PoseConverter
 
 _LARGEST = 1_000_000
 _ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,8 @@ class Prediction:
         uncertainty: (T, 16) what the estimator expects, in its unit (`Predictor.uncertainty_unit`), or None if the checkpoint has
             no estimator.
         uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
+        radii_mm: (T, 16) distances that hold the true joint in nine cases of ten, as far as the clip is like what they were calibrated
+            on; larger where it is not (`common.evaluation.weighted`). None if the checkpoint has no calibration.
         missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.detections.keypoints`).
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
         exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.detections.swaps`); they
@@ -55,6 +59,7 @@ class Prediction:
     poses_3d: np.ndarray
     uncertainty: np.ndarray | None
     uncertainty_mm: np.ndarray | None
+    radii_mm: np.ndarray | None
     missing: np.ndarray
     keypoints_2d: np.ndarray
     exchanged: np.ndarray
@@ -87,9 +92,9 @@ class Predictor:
         self._lens_was_said = False
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", domain: str = "source") -> Self:
+    def load(cls, path: str | Path = OPEN, device: str = "auto", domain: str = "source") -> Self:
         """The best epoch of a run folder, or of the newest in a folder of runs, or the checkpoint of a file. A relative path may also
-        start at the repository.
+        start at the repository. 'open' and 'open/semgcn' are the weights that come with the project (docs/model_zoo.md).
 
         Args:
             device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
@@ -153,14 +158,16 @@ class Predictor:
         pixels, missing, exchanged = _our_pixels(
             keypoints_2d, size, skeleton, confidences, threshold, fix_swaps, frames=frames, fps=fps
         )
-        poses_3d, uncertainty = self._lift(pixels, size, lens)
-        millimetres = None
+        poses_3d, uncertainty, inputs_2d = self._lift(pixels, size, lens)
+        millimetres = radii = None
         if self.calibration is not None and uncertainty is not None:
             millimetres = self.calibration.millimetres(uncertainty, poses_3d).numpy()
+            radii = self.calibration.radii(uncertainty, poses_3d, inputs_2d).numpy()
         return Prediction(
             poses_3d.numpy(),
             None if uncertainty is None else uncertainty.numpy(),
             millimetres,
+            radii,
             missing,
             pixels.astype(np.float32),
             exchanged,
@@ -168,8 +175,18 @@ class Predictor:
             lens or focal_length_of(ASSUMED_FOV, size),
         )
 
-    def _lift(self, pixels: np.ndarray, size: tuple[int, int], lens: float | None) -> tuple[Tensor, Tensor | None]:
-        """(T, 16, 3) poses in metres, and (T, 16) what the estimator expects, of our joints in pixels (T, 16, 2).
+    @torch.no_grad()
+    def to_detector(self, poses_3d: np.ndarray) -> np.ndarray | None:
+        """Poses (T, 16, 3), as they are predicted, in a detector's definition of the joints; None if the checkpoint has no converter."""
+        converter = self.lifter.networks.get("to_detector")
+        if not isinstance(converter, PoseConverter):
+            return None
+        poses = torch.from_numpy(np.ascontiguousarray(poses_3d, dtype=np.float32)).to(self.lifter.device)
+        return converter.convert(poses).cpu().numpy()
+
+    def _lift(self, pixels: np.ndarray, size: tuple[int, int], lens: float | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """(T, 16, 3) poses in metres, (T, 16) what the estimator expects, and (T, 16, 2) what the network got, of our joints in pixels
+        (T, 16, 2).
 
         Args:
             lens: focal length in pixels, if it is known.
@@ -185,11 +202,13 @@ class Predictor:
             # A pinhole with the principal point in the middle of the picture.
             focal = torch.full((1, 2), 2 * (lens or focal_length_of(ASSUMED_FOV, size)) / size[0])  # in screen units
             inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
+        if self.test_time.scaled:
+            inputs_2d = brought_to_size(inputs_2d)
         warn_if_outside(self.lifter, inputs_2d, None if lens is None else 2 * lens / size[0], "the clip")
         poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
         if rotations is not None:
             poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
-        return poses_3d, uncertainty
+        return poses_3d, uncertainty, inputs_2d
 
 
 def _our_pixels(
