@@ -37,7 +37,7 @@ $(VENV)/.installed_dev: requirements-dev.txt $(VENV)/.installed
 
 # Built anew when what makes it has changed.
 data/demo/dataset.json: data/demo/motion.h5 data/prepare_data_demo.py common/mocap/body.py common/mocap/motion.py \
-		common/mocap/takes.py common/mocap/domain_builder.py \
+		common/mocap/takes.py common/mocap/domain_builder.py common/mocap/detector_errors.py common/geometry/joint_orders.py \
 		common/geometry/camera.py common/geometry/h36m_cameras.py common/geometry/skeleton.py common/preparation/h36m_writer.py \
 		common/preparation/surreal_writer.py | $(VENV)/.installed
 	$(VENV)/bin/python data/prepare_data_demo.py

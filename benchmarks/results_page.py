@@ -1,9 +1,9 @@
-"""docs/results.md and the README's table of headline results, made from the tables that the benchmarks wrote.
+"""docs/results.md, docs/model_zoo.md and the README's table of headline results, made from the tables that the benchmarks wrote.
 
-    python benchmarks/results_page.py             # writes both
+    python benchmarks/results_page.py             # writes them
     python benchmarks/results_page.py --check     # exit code 1 and one line if a page differs from the tables
 
-The page's words are in results_page.md, beside this file. A line in double braces is filled in, paths are of this folder:
+The pages' words are in results_page.md and model_zoo.md, beside this file. A line in double braces is filled in, paths are of this folder:
 
     {{ results_mocap/martinez/table.csv | direction = surreal -> h36m | without direction, network }}
                                         a CSV file as a table, all of it or some rows and columns
@@ -35,6 +35,7 @@ from common.files.writing import write_text
 
 TEMPLATE = "benchmarks/results_page.md"
 PAGE = "docs/results.md"
+ZOO_TEMPLATE, ZOO = "benchmarks/model_zoo.md", "docs/model_zoo.md"
 README = "README.md"
 MAKE = "python benchmarks/results_page.py"
 
@@ -50,6 +51,9 @@ HEADLINE = (
     ("the bound: trained on Human3.6M's labels", f"{SOURCE} -> {TARGET}", BOUND),
 )
 """(what it is, direction, row of the benchmark's table)."""
+
+OPEN, DETECTOR = "open", "the detector's own 3D"
+"""Rows of benchmarks/real_people.py, which is slow to import."""
 
 Table = tuple[list[str], list[list[str]]]
 """Columns and rows."""
@@ -82,13 +86,17 @@ def pages(root: Path) -> dict[str, str]:
             f"{README} lacks the comments <!-- headline --> and <!-- end of headline -->, between which its table goes"
         )
     table = headline(root)
-    return {PAGE: filled(root), README: _HEADLINE.sub(lambda marks: f"{marks[1]}\n\n{table}\n\n{marks[2]}", readme)}
+    return {
+        PAGE: filled(root),
+        ZOO: filled(root, ZOO_TEMPLATE),
+        README: _HEADLINE.sub(lambda marks: f"{marks[1]}\n\n{table}\n\n{marks[2]}", readme),
+    }
 
 
-def filled(root: Path) -> str:
+def filled(root: Path, template: str = TEMPLATE) -> str:
     """The template with its places filled."""
-    lines, shown = [f"<!-- {MAKE} makes this page from {TEMPLATE} and the tables in benchmarks/: change those. -->"], True
-    for number, line in enumerate((root / TEMPLATE).read_text().splitlines(), 1):
+    lines, shown = [f"<!-- {MAKE} makes this page from {template} and the tables in benchmarks/: change those. -->"], True
+    for number, line in enumerate((root / template).read_text().splitlines(), 1):
         place = _PLACE.fullmatch(line)
         if place and place[1] == "end":
             shown = True
@@ -98,7 +106,7 @@ def filled(root: Path) -> str:
             try:
                 lines.append(fill(root, place[1]) if place else line)
             except DuaError as error:
-                raise DuaError(f"{TEMPLATE}, line {number}: {error}") from error
+                raise DuaError(f"{template}, line {number}: {error}") from error
     return "\n".join(lines) + "\n"
 
 
@@ -153,7 +161,21 @@ def headline(root: Path) -> str:
     rows = [
         [what, *(errors(table, direction, row) for table in tables), command(direction, row)] for what, direction, row in HEADLINE
     ]
-    return as_markdown(columns, rows)
+    return as_markdown(columns, [*rows, real_man(root)])
+
+
+def real_man(root: Path) -> list[str]:
+    """The last row of the headline table: the open weights, and what the detector itself gives."""
+    table = read(root / "benchmarks" / "results_real" / "table.csv")
+
+    def cell(*where: str) -> str:
+        columns, rows = chosen(table, list(where))
+        return " / ".join(rows[0][index_of(columns, error)] for error in ("MPJPE", "P-MPJPE"))
+
+    lifted = ("focal length = assumed", "poses = converted")
+    own = cell(f"lifted by = {DETECTOR}")
+    by_network = [cell(f"lifted by = {name}", *lifted) for name in (OPEN, f"{OPEN}/semgcn")]
+    return [f"a real man, lifted by the open weights (by the detector itself: {own})", *by_network, "`train_open.py`"]
 
 
 def errors(table: Table, direction: str, row: str) -> str:

@@ -15,6 +15,10 @@ from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
+from common.mocap.filming import draw_cameras
+
+ANY = "any"
+"""`--augment any`."""
 
 # Fixed before any test was run, and wide: what a body or a tripod can be, not what a target is.
 _STATURE = 0.1
@@ -36,20 +40,21 @@ class Views:
     """How source poses are seen anew.
 
     Attributes:
-        augment: bodies and cameras are drawn.
+        augment: bodies and cameras are drawn; 'any': cameras of every kind (`common.mocap.filming.draw_cameras`), no tripods.
         align: each source pose is put where a target pose stands (`common.datasets.views.align_roots`).
         centred: views have the root on the optical axis (`common.datasets.views.canonical`).
         compare: a loss compares the domains, so inputs_t is handed on.
     """
 
-    augment: bool
+    augment: bool | str
     align: bool
     centred: bool
     compare: bool
 
     def describe(self) -> str:
         """What a log says."""
-        how = [name for name, on in (("drawn", self.augment), ("aligned with the target's", self.align)) if on]
+        drawn = "before any camera" if self.augment == ANY else "drawn"
+        how = [name for name, on in ((drawn, self.augment), ("aligned with the target's", self.align)) if on]
         return f"source poses are seen anew: {' and '.join(how)}"
 
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -63,8 +68,11 @@ class Views:
         if self.augment:
             poses = stretch_limbs(poses, generator)
             poses, up = mirror_some(poses, up, generator)
-            poses = turn(poses, up, generator)
-            roots = move(roots, intrinsics, generator, self.centred)
+            if self.augment == ANY:
+                poses, roots, intrinsics = before_any_camera(poses, up, generator, self.centred)
+            else:
+                poses = turn(poses, up, generator)
+                roots = move(roots, intrinsics, generator, self.centred)
         if self.align:
             inputs_t, intrinsics = target
             roots = align_roots(poses, inputs_t, intrinsics)
@@ -159,6 +167,19 @@ def _about(axis: int, angle: Tensor) -> Tensor:
     rotation[:, first, second] = -sign * torch.sin(angle)
     rotation[:, second, first] = sign * torch.sin(angle)
     return rotation
+
+
+def before_any_camera(poses_3d: Tensor, up: Tensor, generator: torch.Generator, centred: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Poses, roots and intrinsics of (N, 16, 3) poses with verticals (N, 3), before cameras of every kind; with `centred` turned to the
+    root."""
+    cameras = draw_cameras(torch.ones(len(poses_3d)), generator)
+    to_world = rotation_between(up.cpu(), (0.0, 0.0, 1.0))
+    rotations, roots, intrinsics = cameras.rotations @ to_world, cameras.roots_3d, cameras.intrinsics
+    if centred:
+        turned = rotation_between(roots, (0.0, 0.0, 1.0))
+        rotations, roots = turned @ rotations, torch.einsum("nij,nj->ni", turned, roots)
+    poses = torch.einsum("nij,nkj->nki", rotations.to(poses_3d.device), poses_3d)
+    return poses, roots.to(poses_3d.device), intrinsics.to(poses_3d.device)
 
 
 def move(roots_3d: Tensor, intrinsics: Tensor, generator: torch.Generator, centred: bool) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from common.adaptation.augment import SeenAnew, Views
+from common.adaptation.augment import ANY, SeenAnew, Views
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.block_batches import make_batches
 from common.datasets.poses import Poses, UnlabelledPoses
@@ -30,8 +30,13 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--augment",
-        action="store_true",
-        help="source poses are projected anew in every batch: other limbs, headings, mirror images, cameras",
+        nargs="?",
+        const=True,
+        default=False,
+        choices=(True, ANY),
+        metavar=ANY,
+        help="source poses are projected anew in every batch: other limbs, headings, mirror images, cameras on tripods; any: cameras of "
+        "every kind, rolled, from below and above, of other lenses",
     )
     group.add_argument(
         "--discrepancy",
@@ -145,7 +150,7 @@ def _as_filmed(poses: Poses, align: Collection[str]) -> Poses:
 
 def _views(arguments: Mapping[str, Any]) -> Views:
     align = arguments.get("align") or ()
-    return Views(bool(arguments["augment"]), "gpa" in align, "canonical" in align, compare=bool(arguments["domain_on"]))
+    return Views(arguments["augment"], "gpa" in align, "canonical" in align, compare=bool(arguments["domain_on"]))
 
 
 def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ objective is one and stands here once."""
 
 import argparse
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.adaptation.augment import ANY
 from common.adaptation.beyond import adapted_batches, add_adaptation_arguments, needs_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
@@ -23,6 +25,7 @@ from common.evaluation.evaluate import Validation, validate, validation_errors
 from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS, domain_loss
 from common.evaluation.metrics import mpjpe
 from common.geometry.skeleton import NUM_JOINTS
+from common.mocap.filming import FOCAL_SPAN
 from common.training.arguments import Arguments
 from common.training.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 from common.training.experiment import Experiment
@@ -247,7 +250,8 @@ def train_adapted(
     def seen() -> TrainedRange:
         # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
         of_target = next(iter(tests.values())).sequences if needs_target(args) else ()
-        return TrainedRange.of(batches, (*(() if "gpa" in args.align else train.sequences), *of_target))
+        found = TrainedRange.of(batches, (*(() if "gpa" in args.align else train.sequences), *of_target))
+        return replace(found, focal_length=FOCAL_SPAN) if args.augment == ANY and "gpa" not in args.align else found
 
     validate_epoch = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
     run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, target=target, seen=seen, **sizes)

@@ -142,10 +142,10 @@ def _adapted(
         return networks
     # They are of a whole set, so they are taken before the first chunk of one that stays in a file.
     shown = brought_into_memory(poses, "--test_bn") if isinstance(poses, Streamed) else poses
-    return {**networks, "lifter": adapt_batchnorm(networks["lifter"], _inputs(shown, test_time)[0], device)}
+    return {**networks, "lifter": adapt_batchnorm(networks["lifter"], network_inputs(shown, test_time)[0], device)}
 
 
-def _inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple[Tensor, Tensor | None]:
+def network_inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple[Tensor, Tensor | None]:
     """Inputs as the network learnt them, and the rotations of the cameras if those are turned."""
     inputs_2d, rotations = poses.inputs_2d.cpu(), None
     if test_time.canonical:
@@ -156,7 +156,7 @@ def _inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple[Tensor
 def _lift(
     networks: Mapping[str, nn.Module], poses: Poses | UnlabelledPoses, device: torch.device, test_time: TestTime
 ) -> tuple[Tensor, Tensor | None]:
-    inputs_2d, rotations = _inputs(poses, test_time)
+    inputs_2d, rotations = network_inputs(poses, test_time)
     poses_3d, uncertainty = predict(networks, inputs_2d, device, test_time.flip)
     if rotations is not None:
         poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)

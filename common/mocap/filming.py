@@ -35,6 +35,8 @@ _DISTANCE = (2.0, 9.0)
 """Metres to the hip; nearer is more frequent, as sizes in the picture go by its inverse."""
 _ASPECTS = (9 / 16, 3 / 4, 1.0, 4 / 3, 16 / 9)
 """Height over width."""
+FOCAL_SPAN = (1 / math.tan(math.radians(_FIELD[1]) / 2), _ASPECTS[-1] / math.tan(math.radians(_FIELD[0]) / 2))
+"""Focal lengths of 'any', in screen coordinates."""
 _REACH = 0.95
 """Metres from the hip that have to be in the picture's shorter side, if the hip is in its middle."""
 _ROOM = 1.0

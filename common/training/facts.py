@@ -47,5 +47,7 @@ def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> 
 def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     """What results name beside DUA's modules: the options of `common.adaptation.beyond`."""
     names = [*(arguments.get("align") or ())]
+    names += ["one size"] if arguments.get("scale") == "spread" else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
-    return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name)]
+    names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
+    return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name) is True]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.adaptation.augment import SeenAnew, Views, mirror_some, stretch_limbs, turn
+from common.adaptation.augment import SeenAnew, Views, before_any_camera, mirror_some, stretch_limbs, turn
 from common.datasets.batches import DomainBatches, ShuffledBatches
 from common.datasets.surreal import load_surreal
 from common.datasets.views import camera_up, project, screen_intrinsics
@@ -163,3 +163,20 @@ def test_options_of_a_test_come_from_a_run_s_arguments():
     assert TestTime.of({}) == TestTime()
     assert TestTime.of({"align": ["canonical", "gpa"], "tta": True, "test_bn": True}) == TestTime(True, True, True)
     assert TestTime.of({"align": ["gpa"], "tta": False}) == TestTime()
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_before_any_camera_bodies_stay_bodies_and_stand_upright_on_average(centred):
+    generator = torch.Generator().manual_seed(0)
+    poses, up = torch.randn(3000, 16, 3, generator=generator) * 0.3, torch.tensor([[0.1, -0.9, 0.3]]).expand(3000, 3)
+    poses[:, 0] = 0
+    poses[:, 9] = 0.6 * torch.nn.functional.normalize(up, dim=-1)  # the head, straight above the hip
+    seen, roots, intrinsics = before_any_camera(poses, up, torch.Generator().manual_seed(1), centred)
+    torch.testing.assert_close(seen.norm(dim=-1), poses.norm(dim=-1), rtol=1e-4, atol=1e-4)
+    hips = project(torch.zeros(3000, 1, 3), roots, intrinsics)[:, 0]
+    assert float(hips.abs().max()) < (1e-3 if centred else 1.8)
+    head = torch.nn.functional.normalize(seen[:, 9], dim=-1)
+    assert -0.98 < float(head[:, 1].mean()) < -0.7  # up is -y; rolled, and looked down at
+    roll = torch.rad2deg(torch.atan2(head[:, 0], -head[:, 1]))
+    assert float(roll.abs().median()) > 5
+    assert float(roots[:, 2].min()) > 1.9

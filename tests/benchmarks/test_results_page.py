@@ -19,7 +19,7 @@ def copy(tmp_path, monkeypatch):
     """A repository of pages and tables alone, in which the script works."""
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("data", "results", "*.py"))
     (tmp_path / "docs").mkdir()
-    for name in (script.PAGE, script.README):
+    for name in (script.PAGE, script.ZOO, script.README):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setattr(script, "ROOT", tmp_path)
     return tmp_path
