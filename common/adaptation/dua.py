@@ -182,7 +182,7 @@ def decide_dua(args: Arguments) -> bool:
         args.dua = "dua" in folder.lower()
         why = f"neither --dua nor --no_dua was given, and the checkpoint folder '{folder}' {'has' if args.dua else 'lacks'} 'dua' in its name"
     useless = [name for name in _ONLY_IN_DUA if name in args.given]
-    if args.keypoints == DETECTOR and "keypoints" in useless:  # SURREAL's own files can have a detector's 2D
+    if "keypoints" in useless and args.keypoints == DETECTOR:  # SURREAL's own files can have a detector's 2D
         useless.remove("keypoints")
     useless += ["select target"] if args.select == "target" else []
     if not args.dua and useless:

@@ -20,26 +20,26 @@ class TestTime:
 
     Attributes:
         canonical: inputs are turned onto the optical axis, because the network learnt them so (`--align canonical`).
-        scaled: they are brought to one size, for the same reason (`--scale spread`).
         flip: predictions are averaged with those of the mirrored inputs (`--tta`).
         batchnorm: BatchNorm's statistics are taken from the inputs of the test (`--test_bn`).
+        scaled: inputs are brought to one size, because the network learnt them so (`--scale spread`).
     """
 
     __test__ = False  # pytest takes it for a test by its name
 
     canonical: bool = False
-    scaled: bool = False
     flip: bool = False
     batchnorm: bool = False
+    scaled: bool = False
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "TestTime":
         """As the options of a run say; runs of experiments without them have none."""
         return cls(
             canonical="canonical" in (arguments.get("align") or ()),
-            scaled=arguments.get("scale") == "spread",
             flip=bool(arguments.get("tta")),
             batchnorm=bool(arguments.get("test_bn")),
+            scaled=arguments.get("scale") == "spread",
         )
 
 

@@ -58,15 +58,13 @@ def true_poses(clip, camera):
 class StandIn:
     """A predictor that knows the reference: `errs` in metres of every joint's x but the hip's, which `to_detector` takes back."""
 
-    def __init__(self, clip, errs=0.05, radius=None, needs_focal_length=False):
-        self.clip, self.errs, self.radius, self.needs = clip, errs, radius, needs_focal_length
+    def __init__(self, clip, errs=0.05, radius=None):
+        self.clip, self.errs, self.radius = clip, errs, radius
         self.called = []
 
     def __call__(self, keypoints_2d, image_size, focal_length=None, **options):
         camera = next(i for i, k in enumerate(self.clip.keypoints_2d) if np.array_equal(k[:, 0], keypoints_2d[:, 0]))
         self.called.append((camera, image_size, focal_length))
-        if self.needs and focal_length is None:
-            raise DuaError("a focal length is needed")
         print(f"warning: camera {camera}", file=sys.stderr)
         poses = true_poses(self.clip, camera)
         poses[:, 1:, 0] += self.errs
@@ -152,14 +150,11 @@ def test_rows_with_and_without_focal_length_as_they_are_and_converted(clip, caps
     assert capsys.readouterr().err.splitlines() == [f"warning: camera {i}" for i in range(4)]  # once, though it is asked twice
 
 
-def test_a_checkpoint_that_needs_the_focal_length_or_knows_no_way_to_the_detector(clip, capsys):
-    predictor = StandIn(clip, needs_focal_length=True)
+def test_a_checkpoint_that_knows_no_way_to_the_detector(clip):
+    predictor = StandIn(clip)
     predictor.to_detector = lambda poses_3d: None
     rows = real_people.rows_of(clip, "it", predictor)
-    assert [(row.focal_length, row.definition) for row in rows] == [("true", "as they are")]
-    assert "it is not judged without a focal length" in capsys.readouterr().err
-    predictor.to_detector = None
-    assert len(real_people.rows_of(clip, "it", predictor)) == 1
+    assert [(row.focal_length, row.definition) for row in rows] == [("assumed", "as they are"), ("true", "as they are")]
 
 
 def test_goals_say_what_is_reached_and_what_is_missed(clip):
