@@ -15,7 +15,7 @@ from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
-from common.mocap.filming import draw_cameras
+from common.mocap.filming import about, draw_cameras
 
 ANY = "any"
 """`--augment any`."""
@@ -154,19 +154,8 @@ def turn(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> Tensor:
     pitch = torch.deg2rad(_PITCH_DOWN - (_PITCH_DOWN + _PITCH_UP) * torch.rand(count, generator=generator))
     roll = torch.deg2rad(_ROLL * torch.randn(count, generator=generator))
     level = rotation_between(up.cpu(), (0.0, -1.0, 0.0))
-    seen = _about(2, roll) @ _about(0, pitch) @ _about(1, yaw) @ level
+    seen = about(2, roll) @ about(0, pitch) @ about(1, yaw) @ level
     return torch.einsum("nij,nkj->nki", seen.to(device), poses_3d)
-
-
-def _about(axis: int, angle: Tensor) -> Tensor:
-    """(N,) radians to (N, 3, 3) rotations about a coordinate axis."""
-    first, second = [i for i in range(3) if i != axis]
-    rotation = torch.eye(3).repeat(len(angle), 1, 1)
-    sign = -1.0 if axis == 1 else 1.0
-    rotation[:, first, first] = rotation[:, second, second] = torch.cos(angle)
-    rotation[:, first, second] = -sign * torch.sin(angle)
-    rotation[:, second, first] = sign * torch.sin(angle)
-    return rotation
 
 
 def before_any_camera(poses_3d: Tensor, up: Tensor, generator: torch.Generator, centred: bool) -> tuple[Tensor, Tensor, Tensor]:

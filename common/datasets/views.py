@@ -43,15 +43,18 @@ def _h36m_camera(subject: str, name: str) -> Camera:
     return next(camera for camera in h36m_cameras(subject) if camera.name == name)
 
 
+def screen_lens(camera: Camera) -> Tensor:
+    """(4,) fx, fy, cx, cy of a camera in screen coordinates."""
+    width, height = camera.resolution
+    (fx, fy), (cx, cy) = camera.focal_length, camera.center
+    return torch.tensor([2 * fx / width, 2 * fy / width, 2 * cx / width - 1, (2 * cy - height) / width])
+
+
 def screen_intrinsics(sequences: Iterable[Sequence]) -> Tensor:
     """(N, 4) fx, fy, cx, cy in screen coordinates, of each pose of some sequences."""
     rows = []
     for sequence in sequences:
-        camera = camera_of(sequence)
-        width, height = camera.resolution
-        (fx, fy), (cx, cy) = camera.focal_length, camera.center
-        row = torch.tensor([2 * fx / width, 2 * fy / width, 2 * cx / width - 1, (2 * cy - height) / width])
-        rows.append(row.expand(sequence.stop - sequence.start, 4))
+        rows.append(screen_lens(camera_of(sequence)).expand(sequence.stop - sequence.start, 4))
     return torch.cat(rows)
 
 

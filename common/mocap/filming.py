@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from common.datasets.poses import Poses, Sequence
-from common.datasets.views import assumed_focal, project, rotation_between
+from common.datasets.views import assumed_focal, project, rotation_between, screen_lens
 from common.geometry.camera import Camera
 from common.geometry.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
 from common.geometry.joint_orders import ORDERS, rule_matrix
@@ -82,9 +82,9 @@ def draw_cameras(heights: Tensor, generator: torch.Generator, setup: str = "any"
     # Where the hip lies: so that half of the body on either side may hang over the border, but no more.
     room = (halves - 0.5 * _REACH * (focal / depth)[:, None]).clamp_min(0)
     places = room * (2 * torch.rand(count, 2, generator=generator) - 1)
-    rotations = _about(2, torch.deg2rad(uniform(-most_roll, most_roll))) @ _about(0, torch.deg2rad(uniform(*_PITCH)))
+    rotations = about(2, torch.deg2rad(uniform(-most_roll, most_roll))) @ about(0, torch.deg2rad(uniform(*_PITCH)))
     level = rotation_between(torch.tensor([[0.0, 0.0, 1.0]]), (0.0, -1.0, 0.0))
-    heading = _about(1, 2 * math.pi * torch.rand(count, generator=generator))
+    heading = about(1, 2 * math.pi * torch.rand(count, generator=generator))
     roots = torch.cat([places / focal[:, None], torch.ones(count, 1)], dim=1) * depth[:, None]
     intrinsics = torch.cat([focal[:, None].expand(count, 2), torch.zeros(count, 2)], dim=1)
     return CameraDraw(rotations @ heading @ level, roots, intrinsics, aspects)
@@ -99,7 +99,7 @@ def _h36m(heights: Tensor, generator: torch.Generator) -> CameraDraw:
     heading = 2 * math.pi * torch.rand(count, generator=generator)
     places = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle), heights.cpu()], dim=1)
     roots = torch.einsum("nij,nj->ni", rotations[chosen], places - translations[chosen])
-    return CameraDraw(rotations[chosen] @ _about(2, heading), roots, intrinsics[chosen], aspects[chosen])
+    return CameraDraw(rotations[chosen] @ about(2, heading), roots, intrinsics[chosen], aspects[chosen])
 
 
 @cache
@@ -108,16 +108,11 @@ def _calibrated() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     cameras = [camera for subject in CALIBRATED_SUBJECTS for camera in h36m_cameras(subject)]
     rotations = torch.stack([torch.from_numpy(camera.rotation().T.copy()).float() for camera in cameras])
     places = torch.tensor([camera.translation for camera in cameras])
-    rows = []
-    for camera in cameras:
-        width, height = camera.resolution
-        (fx, fy), (cx, cy) = camera.focal_length, camera.center
-        rows.append([2 * fx / width, 2 * fy / width, 2 * cx / width - 1, (2 * cy - height) / width])
     aspects = torch.tensor([camera.resolution[1] / camera.resolution[0] for camera in cameras])
-    return rotations, places, torch.tensor(rows), aspects
+    return rotations, places, torch.stack([screen_lens(camera) for camera in cameras]), aspects
 
 
-def _about(axis: int, angle: Tensor) -> Tensor:
+def about(axis: int, angle: Tensor) -> Tensor:
     """(N,) radians to (N, 3, 3) right-handed rotations about a coordinate axis."""
     first, second = ((1, 2), (2, 0), (0, 1))[axis]
     rotation = torch.eye(3).repeat(len(angle), 1, 1)
