@@ -126,7 +126,7 @@ def main() -> None:
             validate if held is not None else None,
             skeleton=made,
             source=source,
-            settles=args.settled,
+            settles=args.settled if args.start == "least_squares" or args.settled else None,
             train=len(train),
             validation=0 if held is None else len(held),
             left_out=pairs.dropped,

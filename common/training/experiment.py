@@ -113,7 +113,7 @@ class Experiment:
         source: str,
         target: str | None = None,
         seen: Callable[[], TrainedRange] | None = None,
-        settles: float = 0.0,
+        settles: float | None = None,
         **sizes: int,
     ) -> None:
         """Train to the end, then take the best epoch's weights, or without `validate` the last one's.

@@ -48,8 +48,8 @@ class Trainer:
         args: the options of `common.training.arguments.training_parser`.
         folder: the run's folder.
         header: what a checkpoint says of the run beside its training state (`common.training.checkpoint`).
-        settles: the run also ends after an epoch that lowers the least validation error so far (without `validate`: the training
-            loss of the epoch before) by less than this share. The weights that it starts with are judged then as epoch 0. 0: never.
+        settles: of a run that starts with good weights, which are judged as epoch 0. It ends after an epoch that lowers the least
+            validation error so far (without `validate`: the training loss of the epoch before) by less than this share; 0: never.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Trainer:
         device: torch.device,
         folder: Path,
         header: dict[str, Any],
-        settles: float = 0.0,
+        settles: float | None = None,
     ) -> None:
         self.networks = dict(networks)
         self.frozen = dict(frozen)
@@ -91,7 +91,7 @@ class Trainer:
             set_random_state(state["random"], self.device)
             self.epoch, self.batch = state["epoch"], state["batch"]
             self.sums, self.best, self.history = dict(state["sums"]), state["best"], list(state["history"])
-            self.settled = self.settles > 0 and bool(state.get("settled", False))
+            self.settled = bool(self.settles) and bool(state.get("settled", False))
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise DuaError(f"{path} cannot be resumed: its training state is incomplete ({error!r})") from error
         if self.batch > self.steps:
@@ -122,7 +122,7 @@ class Trainer:
             disable=None if is_main() else True,
         )
         with bar, watch_for_stop() as stop_asked:
-            if self.settles and self.validate and self.best == math.inf:
+            if self.settles is not None and self.validate and self.best == math.inf:
                 self._judge_start(bar, self.validate)
             while self.epoch < self.args.epochs and not self.settled:
                 speed = self._train_epoch(bar, stop_asked)
@@ -195,7 +195,8 @@ class Trainer:
         before, now = self.best, errors.get("val_mpjpe_mm", means["loss"])
         if not self.validate:
             before = self.history[-1]["loss"] if self.history else math.inf
-        self.settled = self.settles > 0 and before < math.inf and before - now < self.settles * abs(before)
+        share = self.settles or 0.0
+        self.settled = share > 0 and before < math.inf and before - now < share * abs(before)
         self.best = min(self.best, errors.get("val_mpjpe_mm", math.inf))
         row = {"epoch": self.epoch, "step": self.optimisation.count, "lr": self.optimisation.optimizer.param_groups[0]["lr"]}
         row |= {name: value for name, value in means.items() if name != "mpjpe"}
