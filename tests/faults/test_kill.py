@@ -100,6 +100,7 @@ def leftovers(folder):
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("attempt", attempts(12))
 def test_training(demo, left_alone, hits, tmp_path, attempt):
     """Half of the resumed runs are killed once more."""
@@ -116,6 +117,7 @@ def test_training(demo, left_alone, hits, tmp_path, attempt):
     ends_as_the_whole_run(command, whole, tmp_path)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("attempt", attempts(5))
 def test_training_killed_while_it_writes(demo, left_alone, tmp_path, attempt):
     command = (*TRAININGS["lifter"], "--data_dir", demo, "--checkpoint", "OUT")
@@ -233,6 +235,7 @@ def sources(demo, left_alone, tmp_path_factory):
     }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("kind", "attempt"),
     [(kind, attempt) for kind, usual in (("evaluation", 6), ("preparation", 6), ("rendering", 6)) for attempt in attempts(usual)],
