@@ -306,7 +306,9 @@ def export(args: argparse.Namespace) -> None:
     if predictor.test_time.canonical:
         print("inputs and poses are those of a camera that is turned to the root (--align canonical), which the file does not do")
     if predictor.test_time.scaled:
-        print("inputs are brought to one size (--scale spread, common.datasets.views.brought_to_size), which the file does not do either")
+        print(
+            "inputs are brought to one size (--scale spread, common.datasets.views.brought_to_size), which the file does not do either"
+        )
     if predictor.test_time.flip:
         print("one pass: the mean with the mirrored picture (--tta) is not in the file")
 

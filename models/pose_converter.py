@@ -14,8 +14,9 @@ class PoseConverter(nn.Module):
         residual: y = x + W x + b          (W 45 x 45)
         map: y_c = x_c + W_c x_c + b_c     (W_c 15 x 15, for c = x, y, z)
 
-    W and b start at 0, which says that the two skeletons are the same. A linear map has no symmetric units that random
-    numbers would have to tell apart, and its loss is convex, so nothing is lost by starting at this best first guess.
+    W and b start at 0, which says that the two skeletons are the same, until `become` starts them at a map that is known. A linear
+    map has no symmetric units that random numbers would have to tell apart, and its loss is convex: where training starts decides
+    how long it takes and not where it ends. `randomise` starts as the published code does.
 
     Coordinates of a body depend on each other so strongly that gradients along some combinations are a million times
     smaller than along others. So W is kept as V P, with P a whitening of the inputs that `whiten` measures once: the same
@@ -59,6 +60,22 @@ class PoseConverter(nn.Module):
             deviations = variances.clamp_min(0).sqrt()
             self.mean[axis] = x[:, :, axis].mean(dim=0)
             self.whitening[axis] = (directions / deviations.clamp_min(deviations.max() * 1e-3)).T
+
+    @torch.no_grad()
+    def become(self, other: "PoseConverter") -> None:
+        """Be the same map as another converter of this architecture, written with the mean and whitening that this one has."""
+        v, p, mean = other.weight.cpu().double(), other.whitening.cpu().double(), other.mean.cpu().double()
+        correction = v @ p  # W
+        own_p, own_mean = self.whitening.cpu().double(), self.mean.cpu().double()
+        self.weight.copy_(torch.linalg.solve(own_p.mT, correction.mT).mT)  # V = W P^-1
+        self.bias.copy_(other.bias.cpu().double() + torch.einsum("cji,ci->cj", correction, own_mean - mean))
+
+    @torch.no_grad()
+    def randomise(self) -> None:
+        """W and b as `nn.Linear` draws them, on inputs that are not whitened."""
+        bound = self.weight.shape[-1] ** -0.5
+        self.weight.uniform_(-bound, bound)
+        self.bias.uniform_(-bound, bound)
 
     def forward(self, vectors: Tensor) -> Tensor:
         x = vectors.unflatten(1, (-1, len(self.weight))) - self.mean.T  # (N, 45) -> (N, 45, 1) or (N, 15, 3)

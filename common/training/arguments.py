@@ -25,6 +25,7 @@ _FREE_ON_RESUME = {
     "on_nan",
     "compile",
     "precision",
+    "settled",
 }
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
@@ -52,7 +53,7 @@ _SWITCHES_OFF = {
 _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
     "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
-    "select": "source",
+    "select": "source", "start": "identity", "settled": 0.0,
 }  # fmt: skip
 
 
@@ -203,6 +204,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
 _LEAST = {
     "epochs": 1, "downsample": 1, "lr_decay": 1, "limit_batches": 1, "snapshot": 0, "seed": 0, "hid_dim": 1, "num_layers": 0,
     "uncertainty_weight": 0, "dropout": 0, "domain_weight": 0, "domain_hid_dim": 1, "discrepancy_weight": 0, "grl_alpha": 0, "grl_steps": 1,
+    "settled": 0,
 }  # fmt: skip
 
 

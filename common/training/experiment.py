@@ -113,6 +113,7 @@ class Experiment:
         source: str,
         target: str | None = None,
         seen: Callable[[], TrainedRange] | None = None,
+        settles: float | None = None,
         **sizes: int,
     ) -> None:
         """Train to the end, then take the best epoch's weights, or without `validate` the last one's.
@@ -122,6 +123,7 @@ class Experiment:
             source: data set whose labels are learnt from.
             target: data set that is adapted to, if any.
             seen: what the networks see of the data, of networks that lift; a run that goes on keeps what it began with.
+            settles: as `common.training.loop.Trainer`.
             sizes: numbers of poses, for the log and `config.json`.
         """
         check_shares(self.args.batch_size)
@@ -149,7 +151,7 @@ class Experiment:
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments", "trained_range")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
-        trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header)
+        trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles)
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
         place = str(self.device) if world_size() == 1 else f"{self.device.type} in {world_size()} processes"
         with self._lock:

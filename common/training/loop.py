@@ -48,6 +48,8 @@ class Trainer:
         args: the options of `common.training.arguments.training_parser`.
         folder: the run's folder.
         header: what a checkpoint says of the run beside its training state (`common.training.checkpoint`).
+        settles: of a run that starts with good weights, which are judged as epoch 0. It ends after an epoch that lowers the least
+            validation error so far (without `validate`: the training loss of the epoch before) by less than this share; 0: never.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Trainer:
         device: torch.device,
         folder: Path,
         header: dict[str, Any],
+        settles: float | None = None,
     ) -> None:
         self.networks = dict(networks)
         self.frozen = dict(frozen)
@@ -70,12 +73,14 @@ class Trainer:
         self.device = device
         self.folder = folder
         self.header = header
+        self.settles = settles
         self.steps = min(batches.steps, args.limit_batches or batches.steps)
         self.optimisation = Optimisation(networks, loss, args, device, total_steps=args.epochs * self.steps)
         self.epoch = 0  # epochs done
         self.batch = 0  # batches done of the epoch after them
         self.sums: dict[str, float] = {}  # of the losses of those batches, weighted alike
         self.best = math.inf
+        self.settled = False
         self.history: list[dict[str, Any]] = []
 
     def resume(self, checkpoint: dict[str, Any], path: str | Path) -> None:
@@ -90,6 +95,7 @@ class Trainer:
             set_random_state(state["random"], self.device)
             self.epoch, self.batch = state["epoch"], state["batch"]
             self.sums, self.best, self.history = dict(state["sums"]), state["best"], list(state["history"])
+            self.settled = bool(self.settles) and bool(state.get("settled", False))
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise DuaError(f"{path} cannot be resumed: its training state is incomplete ({error!r})") from error
         if self.batch > self.steps:
@@ -98,13 +104,17 @@ class Trainer:
             )
         # A run that was killed after its last epoch and before its report has that left to do.
         reported = any((self.folder / name).exists() for name in ("results.json", "conversion.json"))
+        if self.settled and reported:
+            raise DuaError(
+                f"{path} has settled after {self.epoch} epochs; go on all the same with --settled 0, or use --evaluate"
+            )
         if self.epoch > self.args.epochs or (self.epoch == self.args.epochs and reported):
             raise DuaError(
                 f"{path} has done {self.epoch} epochs of {self.args.epochs}; ask for more with --epochs, or use --evaluate"
             )
 
     def fit(self) -> None:
-        """Train until `--epochs` are done. Ctrl-C (or SIGTERM) saves after the current step, says how to go on, exits 130."""
+        """Train until `--epochs` are done, or it has settled. Ctrl-C (or SIGTERM) saves after the current step, says how to go on, exits 130."""
         poses_per_epoch = self.steps * self.batches.batch_size
         bar = tqdm(
             total=self.args.epochs * poses_per_epoch,
@@ -116,9 +126,15 @@ class Trainer:
             disable=None if is_main() else True,
         )
         with bar, watch_for_stop() as stop_asked:
-            while self.epoch < self.args.epochs:
+            if self.settles is not None and self.validate and self.best == math.inf:
+                self._judge_start(bar, self.validate)
+            while self.epoch < self.args.epochs and not self.settled:
                 speed = self._train_epoch(bar, stop_asked)
                 self._finish_epoch(bar, speed)
+        if self.settled:
+            print(
+                f"settled: epoch {self.epoch} lowered the error by less than {self.settles:.1%}; --settled 0 trains all {self.args.epochs}"
+            )
         write_log(self.folder, self.history)  # once more: the run may have been killed after its last checkpoint
         plot_curves(self.folder, self.history)
 
@@ -158,6 +174,15 @@ class Trainer:
         count = self.batch - self.optimisation.skipped
         return {name: value / count for name, value in self.sums.items()}
 
+    def _judge_start(self, bar: Any, validate: Callable[[], Validation]) -> None:
+        """Keep the networks as they are before the first step: what training makes of them has to be better."""
+        for network in self.networks.values():
+            network.eval()
+        validation = validate()
+        self.best = validation.errors["val_mpjpe_mm"]
+        self._save(self.folder / BEST, validation)
+        bar.write(f"epoch   0  as it starts  validation {self.best:6.1f} mm", file=sys.stdout)
+
     def _finish_epoch(self, bar: Any, speed: float) -> None:
         for network in self.networks.values():
             network.eval()
@@ -171,6 +196,11 @@ class Trainer:
         means, skipped, self.optimisation.skipped = self._means(), self.optimisation.skipped, 0
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, {}
         is_best = not self.validate or errors["val_mpjpe_mm"] < self.best
+        before, now = self.best, errors.get("val_mpjpe_mm", means["loss"])
+        if not self.validate:
+            before = self.history[-1]["loss"] if self.history else math.inf
+        share = self.settles or 0.0
+        self.settled = share > 0 and before < math.inf and before - now < share * abs(before)
         self.best = min(self.best, errors.get("val_mpjpe_mm", math.inf))
         row = {"epoch": self.epoch, "step": self.optimisation.count, "lr": self.optimisation.optimizer.param_groups[0]["lr"]}
         row |= {name: value for name, value in means.items() if name != "mpjpe"}
@@ -208,6 +238,7 @@ class Trainer:
                     "batch": self.batch,
                     "sums": self.sums,
                     "best": self.best,
+                    "settled": self.settled,
                     "history": self.history,
                     "random": random_state(self.device),
                     **self.optimisation.state(),

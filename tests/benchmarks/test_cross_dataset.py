@@ -11,7 +11,7 @@ from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
 from benchmarks.rows import BEST, BOUND, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SHORT
 from tests.conftest import ROOT, run_script
-from tests.helpers.script_tools import assert_one_line, start, wait_for
+from tests.helpers.script_tools import assert_one_line, run_here, start, wait_for
 
 SCRIPT = "benchmarks/cross_dataset.py"
 
@@ -66,7 +66,7 @@ def test_a_short_table_of_one_seed_and_its_plot(tmp_path):
 
 
 def test_rows_name_options_that_the_scripts_have():
-    helps = {script: run_script(script, "--help").stdout for script in ("train_surreal.py", "train_h36m_dan.py")}
+    helps = {script: run_here(script, "--help").stdout for script in ("train_surreal.py", "train_h36m_dan.py")}
     for row in ROWS.values():
         for option in (*row.switches(), *row.options):
             if option.startswith("--"):
@@ -102,6 +102,7 @@ def run_small(demo, out, *arguments):
     )
 
 
+@pytest.mark.campaign
 def test_it_makes_table_plot_and_report(finished, demo):
     out, process = finished
     assert process.returncode == 0, process.stderr
@@ -116,6 +117,7 @@ def test_it_makes_table_plot_and_report(finished, demo):
     assert facts["data"] == demo.name and len(facts["hash"]) == 64 and facts["preset"] == "quick"  # noqa: PT018
 
 
+@pytest.mark.campaign
 def test_rows_that_are_done_are_left(finished, demo):
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")}
@@ -124,6 +126,7 @@ def test_rows_that_are_done_are_left(finished, demo):
     assert {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")} == before
 
 
+@pytest.mark.campaign
 def test_a_killed_one_goes_on(finished, demo, tmp_path):
     out, _ = finished
     process = start(
@@ -139,6 +142,7 @@ def test_a_killed_one_goes_on(finished, demo, tmp_path):
     assert (tmp_path / "out" / "table.csv").read_text() == (out / "table.csv").read_text()
 
 
+@pytest.mark.campaign
 def test_results_of_something_else_are_refused(finished, demo, tmp_path):
     out, _ = finished
     copy = tmp_path / "copy"
@@ -151,7 +155,7 @@ def test_results_of_something_else_are_refused(finished, demo, tmp_path):
 
 def test_bad_input(demo, tmp_path):
     def refused(*arguments):
-        return run_script(SCRIPT, "--out", tmp_path / "out", *arguments)
+        return run_here(SCRIPT, "--out", tmp_path / "out", *arguments)
 
     assert_one_line(refused("--data_dir", demo, "--seeds", 1, 1), "--seeds 1 1", "twice")
     assert_one_line(refused("--data_dir", demo, "--jobs", 0), "--jobs 0")

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from benchmarks.published_training import COLUMNS, Recipe, loss, new_networks, row
-from tests.helpers.script_tools import assert_one_line, run_script
+from tests.conftest import run_script
+from tests.helpers.script_tools import assert_one_line, run_here
 
 WIDTH = ["--hid_dim", "32"]
 
@@ -85,6 +86,7 @@ def test_each_recipe_changes_one_thing():
     assert new_networks("semgcn", WIDTH, Recipe(hidden_scale=None))[1].hidden_scale < 1
 
 
+@pytest.mark.campaign
 def test_it_runs_and_leaves_what_is_done(demo, tmp_path):
     command = ("benchmarks/published_training.py", "--data_dir", demo, "--networks", "martinez", "--seeds", 0, "--hid_dim", 8)
     command += ("--out", tmp_path / "out", "--epochs")
@@ -95,6 +97,6 @@ def test_it_runs_and_leaves_what_is_done(demo, tmp_path):
     assert list(rows) == ["ours", "published"]
     assert all(100 < error < 3000 for error in rows.values())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("**/*.json")}
-    assert run_script(*command, 1).returncode == 0
+    assert run_here(*command, 1).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("**/*.json")} == before
-    assert_one_line(run_script(*command, 2), "is of 1 epochs, not of 2", "--out")
+    assert_one_line(run_here(*command, 2), "is of 1 epochs, not of 2", "--out")

@@ -20,7 +20,7 @@ from common.geometry.h36m_cameras import h36m_cameras
 from common.geometry.skeleton import H36M_32_TO_16, MIRROR, PARENTS, SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness
 from common.mocap.body import JOINT_TABLES, draw_shape, pose_body
 from common.mocap.motion import PARTS, load_deepmimic_clips, mirror, mix, resample
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT
 from tests.helpers.script_tools import assert_one_line, run_here
 
 MOTION = ROOT / "data" / "demo" / "motion.h5"
@@ -74,8 +74,8 @@ def test_no_clip_stands_on_two_sides_of_a_split(demo):
 
 
 def test_one_seed_one_result(demo, tmp_path):
-    again = run_script("data/prepare_data_demo.py", "--out", tmp_path / "again", "--takes", 1)
-    other = run_script("data/prepare_data_demo.py", "--out", tmp_path / "other", "--takes", 1, "--seed", 1)
+    again = run_here("data/prepare_data_demo.py", "--out", tmp_path / "again", "--takes", 1)
+    other = run_here("data/prepare_data_demo.py", "--out", tmp_path / "other", "--takes", 1, "--seed", 1)
     assert again.returncode == other.returncode == 0
     for name in ("data_3d_h36m.npz", "data_3d_h36m_smpl.npz", "data_2d_h36m_gt.npz", "dataset.json"):
         assert (tmp_path / "again" / name).read_bytes() == (demo / name).read_bytes()
@@ -299,7 +299,7 @@ def test_a_walker_in_all_four_views(clips, shape):
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, message):
-    process = run_script("data/prepare_data_demo.py", "--out", tmp_path, *arguments)
+    process = run_here("data/prepare_data_demo.py", "--out", tmp_path, *arguments)
     assert process.returncode == 2
     assert message in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1
@@ -308,7 +308,7 @@ def test_bad_input_is_one_line(tmp_path, arguments, message):
 
 def test_an_unwritable_folder_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    process = run_script("data/prepare_data_demo.py", "--out", tmp_path / "file", "--takes", 1)
+    process = run_here("data/prepare_data_demo.py", "--out", tmp_path / "file", "--takes", 1)
     assert process.returncode == 2
     assert "cannot write" in process.stderr.strip().splitlines()[-1]
     assert "Traceback" not in process.stderr

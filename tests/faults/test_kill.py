@@ -100,6 +100,7 @@ def leftovers(folder):
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("attempt", attempts(12))
 def test_training(demo, left_alone, hits, tmp_path, attempt):
     """Half of the resumed runs are killed once more."""
@@ -116,6 +117,7 @@ def test_training(demo, left_alone, hits, tmp_path, attempt):
     ends_as_the_whole_run(command, whole, tmp_path)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("attempt", attempts(5))
 def test_training_killed_while_it_writes(demo, left_alone, tmp_path, attempt):
     command = (*TRAININGS["lifter"], "--data_dir", demo, "--checkpoint", "OUT")
@@ -179,8 +181,8 @@ def ends_as_the_whole_run(command, whole, tmp_path):
         process = run(tmp_path / "log", *filled(command, tmp_path / "anew"))
         folder = only_run(tmp_path / "anew")
     elif process.returncode == 2:
-        assert "has done 3 epochs of 3" in process.stderr
-    assert process.returncode == 0 or "has done" in process.stderr, process.stderr
+        assert "has done 3 epochs of 3" in process.stderr or "has settled" in process.stderr
+    assert process.returncode in (0, 2), process.stderr
     reference = only_run(whole.folder)
     names = set(visible(reference))
     assert set(visible(folder)) == names
@@ -233,6 +235,7 @@ def sources(demo, left_alone, tmp_path_factory):
     }
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("kind", "attempt"),
     [(kind, attempt) for kind, usual in (("evaluation", 6), ("preparation", 6), ("rendering", 6)) for attempt in attempts(usual)],

@@ -42,6 +42,7 @@ def finite(value: Any) -> bool:
     return not isinstance(value, list | tuple) or all(map(finite, value))
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged(tmp_path: Path, kind: str) -> None:
     if kind == "h36m cdf":

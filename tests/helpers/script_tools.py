@@ -15,7 +15,7 @@ import torch
 
 from common.files.arrays import load_arrays
 from common.training.checkpoint import load_checkpoint
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, run_script  # noqa: F401 (some tests take it from here)
 
 SMALL = ("--hid_dim", 32, "--device", "cpu", "--batch_size", 128)
 QUICK = ("--hid_dim", 16, "--device", "cpu", "--batch_size", 64, "--epochs", 1, "--limit_batches", 3, "--downsample", 3)
@@ -101,7 +101,7 @@ def assert_resumes_to_the_same_bits(script, run, snapshot, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     shutil.copy(run / snapshot, copy / "snapshot.pth.tar")
-    process = run_script(script, "--resume", copy / "snapshot.pth.tar")
+    process = run_here(script, "--resume", copy / "snapshot.pth.tar")
     assert process.returncode == 0, process.stderr
     assert_same_bits(run / "ckpt_last.pth.tar", copy / "ckpt_last.pth.tar")
     return process

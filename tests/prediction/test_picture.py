@@ -15,9 +15,8 @@ from tests.helpers.script_tools import QUICK, assert_same_bits, run_here, traine
 
 
 @pytest.fixture(scope="module")
-def run(demo, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prob")
-    return trained(folder, run_here("main_prob.py", "--data_dir", demo, "--checkpoint", folder, *QUICK))[0]
+def run(quick_run):
+    return quick_run
 
 
 @pytest.fixture(scope="module")

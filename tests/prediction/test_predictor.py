@@ -27,10 +27,9 @@ from tests.helpers.script_tools import QUICK, run_here, trained
 
 
 @pytest.fixture(scope="module")
-def run(demo, tmp_path_factory):
+def run(quick_run):
     """The run folder of a short training of `main_prob.py`."""
-    folder = tmp_path_factory.mktemp("prob")
-    return trained(folder, run_here("main_prob.py", "--data_dir", demo, "--checkpoint", folder, *QUICK))[0]
+    return quick_run
 
 
 @pytest.fixture(scope="module")

@@ -49,9 +49,9 @@ def train(folder, *arguments, run=run_here):
 
 @pytest.fixture(scope="module")
 def finished(demo, tmp_path_factory):
-    """(run folder, process) of a run with the options as they are, but for the format, the architecture and snapshots."""
+    """(run folder, process) of a run that trains all its epochs, from no correction at all."""
     folder = tmp_path_factory.mktemp("conversion")
-    options = ("--format", "smpl", "--architecture", "map", "--snapshot", 5, "--device", "cpu")
+    options = ("--format", "smpl", "--architecture", "map", "--snapshot", 5, "--device", "cpu", "--start", "identity")
     return train(folder, "--data_dir", demo, *options, run=run_script)
 
 
@@ -122,13 +122,107 @@ def test_the_defaults_suffice_even_for_the_small_demo_with_the_map(finished):
 
 
 def test_too_little_training_is_said(demo, tmp_path):
-    run, process = train(tmp_path, "--data_dir", demo, *SHORT)
+    run, process = train(tmp_path, "--data_dir", demo, *SHORT, "--start", "identity")
     assert against_least_squares(run) > 0.05
     verdict = load_checkpoint(run / "ckpt_best.pth.tar")[CHECK]
     assert verdict == json.loads((run / "conversion.json").read_text())["trained_against_least_squares"]
     assert verdict["held_out"] == pytest.approx(against_least_squares(run))
     assert failed_check(verdict)
     assert "more than 5%: training did not reach the best converter; train longer, --epochs" in process.stdout
+
+
+# --- where training starts, and when it has settled ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("made", FORMATS)
+def test_from_the_closed_form_training_settles_at_once_and_is_no_worse(demo, tmp_path, made, architecture):
+    run, process = train(tmp_path, "--data_dir", demo, "--format", made, "--architecture", architecture, "--device", "cpu")
+    checkpoint = load_checkpoint(run / "ckpt_last.pth.tar")
+    assert -0.05 < against_least_squares(run) < 1e-4
+    epochs, errors = checkpoint["training"]["epoch"], [row["val_mpjpe_mm"] for row in checkpoint["training"]["history"]]
+    assert 1 <= epochs < 10
+    assert checkpoint["training"]["settled"]
+    assert f"settled: epoch {epochs} lowered the error by less than 0.1%; --settled 0 trains all 10" in process.stdout
+    # Every epoch but the last lowered the least error so far, of which the closed form's is the first, by a thousandth.
+    closed_form = json.loads((run / "conversion.json").read_text())["mean"][2]
+    steps = [after / before for before, after in zip([closed_form, *errors[:-1]], errors, strict=True)]
+    assert all(step <= 0.999 for step in steps[:-1])
+    assert steps[-1] > 0.999
+    best = load_checkpoint(run / "ckpt_best.pth.tar")
+    assert best["training"]["best"] == pytest.approx(min([closed_form, *errors]), rel=1e-4)
+    assert (checkpoint["arguments"]["batch_size"], checkpoint["arguments"]["lr"]) == (1024, 3e-5)
+
+
+def test_the_start_is_the_closed_form_itself(pairs):
+    """Weights in whitened coordinates are others, the map is the same."""
+    for architecture in ARCHITECTURES:
+        solved, started = least_squares(pairs.smpl, pairs.h36m, architecture), PoseConverter(architecture=architecture)
+        started.whiten(pairs.smpl[:, 1:].flatten(1))
+        started.become(solved)
+        poses = pairs.smpl[::50]
+        with torch.no_grad():
+            torch.testing.assert_close(started.convert(poses), solved.convert(poses), atol=2e-6, rtol=0)
+        again = PoseConverter(architecture=architecture)
+        again.become(started)
+        with torch.no_grad():
+            torch.testing.assert_close(again.convert(poses), solved.convert(poses), atol=2e-6, rtol=0)
+
+
+def test_a_settled_run_goes_on_only_when_asked_and_to_the_same_bits(demo, tmp_path):
+    """Whole epochs by `--settled 0`; from a snapshot of one of them, the same run; and where the rule ends it, resuming ends there too."""
+    options = ("--data_dir", demo, "--device", "cpu", "--epochs", 3)
+    whole, process = train(tmp_path / "whole", *options, "--settled", 0, "--snapshot", 1)
+    assert len(load_checkpoint(whole / "ckpt_last.pth.tar")["training"]["history"]) == 3
+    assert "settled: " not in process.stdout
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(whole / "snapshot_epoch_1.pth.tar", copy)
+    assert run_here("conversion.py", "--resume", copy / "snapshot_epoch_1.pth.tar").returncode == 0
+    assert_same_bits(whole / "ckpt_last.pth.tar", copy / "ckpt_last.pth.tar")
+
+    short, _ = train(tmp_path / "short", *options, "--settled", 0.5, "--snapshot", 1)
+    assert load_checkpoint(short / "ckpt_last.pth.tar")["training"]["epoch"] == 1
+    assert_one_line(run_here("conversion.py", "--resume", short), "has settled after 1 epochs", "--settled 0")
+    (short / "conversion.json").unlink()  # killed before its report, which is all that is left to do
+    process = run_here("conversion.py", "--resume", short)
+    assert process.returncode == 0, process.stderr
+    assert load_checkpoint(short / "ckpt_last.pth.tar")["training"]["epoch"] == 1
+    assert (short / "conversion.json").exists()
+    process = run_here("conversion.py", "--resume", short, "--settled", 0)
+    assert process.returncode == 0, process.stderr
+    assert_same_bits(whole / "ckpt_last.pth.tar", short / "ckpt_last.pth.tar")
+
+
+def test_without_held_out_pairs_the_training_loss_settles_it(demo, tmp_path):
+    run, process = train(tmp_path, "--data_dir", demo, "--device", "cpu", "--select", "last", "--settled", 0.5)
+    history = load_checkpoint(run / "ckpt_last.pth.tar")["training"]["history"]
+    assert len(history) == 2
+    assert history[1]["loss"] > 0.5 * history[0]["loss"]
+    assert "settled: epoch 2" in process.stdout
+    assert "epoch   0" not in process.stdout
+
+
+def test_the_published_start_is_random_numbers_of_the_seed(demo, tmp_path):
+    runs = {
+        name: train(tmp_path / name, "--data_dir", demo, *SHORT, "--start", "random", "--lr", 1e-9, "--seed", seed)[0]
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    }
+    first, same, other = (load_checkpoint(runs[name] / "ckpt_last.pth.tar")["weights"]["converter"] for name in "abc")
+    assert torch.equal(first["weight"], same["weight"])
+    assert not torch.allclose(first["weight"], other["weight"], atol=1e-3)
+    assert torch.equal(first["whitening"], torch.eye(45)[None])
+    assert not first["mean"].any()
+    assert first["weight"].abs().max() <= 45**-0.5 + 1e-6
+    assert first["weight"].std() == pytest.approx((45 * 3) ** -0.5, rel=0.05)  # of the uniform distribution
+
+
+def test_few_pairs_make_smaller_batches(demo, tmp_path):
+    run, _ = train(tmp_path, "--data_dir", demo, "--device", "cpu", "--downsample", 40, "--epochs", 1)
+    config = json.loads((run / "config.json").read_text())
+    size, poses = config["arguments"]["batch_size"], config["poses"]["train"]
+    assert size <= poses < 2 * size
+    assert poses < 1024
 
 
 def test_resuming_a_snapshot_ends_in_the_same_bits(finished, tmp_path):

@@ -17,7 +17,7 @@ def runs(demo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     common = ("--data_dir", demo, "--seed", 3)
     found = {}
-    process = run_script("conversion.py", *common, "--checkpoint", folder / "conversion", "--epochs", 1, "--device", "cpu")
+    process = run_here("conversion.py", *common, "--checkpoint", folder / "conversion", "--epochs", 1, "--device", "cpu")
     found["conversion"], _ = trained(folder / "conversion", process)
     converter = ("--converter", found["conversion"])
     commands = {
@@ -27,7 +27,7 @@ def runs(demo, tmp_path_factory):
         "h36m": ("train_h36m_dan.py", *converter, "--no_domain"),
     }
     for name, command in commands.items():
-        found[name], _ = trained(folder / name, run_script(*command, *common, *QUICK, "--checkpoint", folder / name))
+        found[name], _ = trained(folder / name, run_here(*command, *common, *QUICK, "--checkpoint", folder / name))
     return found
 
 
@@ -91,10 +91,10 @@ def test_a_folder_of_runs_and_the_runs_own_data(runs, demo, tmp_path):
 def test_bad_input_is_one_line(runs, demo, tmp_path):
     data = ("--data_dir", demo)
     assert_one_line(run_script("evaluate.py", tmp_path / "no.pth.tar", *data), "no.pth.tar does not exist")
-    assert_one_line(run_script("evaluate.py", runs["conversion"], *data), "no lifting network", "conversion")
-    assert_one_line(run_script("evaluate.py", runs["plain"], *data, "-k", "cpn"), "data_2d_h36m_cpn.npz")
-    assert_one_line(run_script("evaluate.py", runs["plain"], "--data_dir", tmp_path, "--on", "surreal"), "surreal_test.h5")
-    assert_one_line(run_script("evaluate.py", tmp_path, *data), "no ckpt_best.pth.tar")
+    assert_one_line(run_here("evaluate.py", runs["conversion"], *data), "no lifting network", "conversion")
+    assert_one_line(run_here("evaluate.py", runs["plain"], *data, "-k", "cpn"), "data_2d_h36m_cpn.npz")
+    assert_one_line(run_here("evaluate.py", runs["plain"], "--data_dir", tmp_path, "--on", "surreal"), "surreal_test.h5")
+    assert_one_line(run_here("evaluate.py", tmp_path, *data), "no ckpt_best.pth.tar")
     torch.save({"format": "other"}, tmp_path / "other.pth.tar")
-    assert_one_line(run_script("evaluate.py", tmp_path / "other.pth.tar", *data), "other.pth.tar")
+    assert_one_line(run_here("evaluate.py", tmp_path / "other.pth.tar", *data), "other.pth.tar")
     assert load_checkpoint(only_run(runs["plain"].parent) / "ckpt_best.pth.tar")["target"] == "h36m"

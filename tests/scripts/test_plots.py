@@ -14,7 +14,7 @@ from common.plotting.finished_runs import names_of, read_log, read_run, read_spr
 from common.plotting.run_figures import action_errors, joint_errors, training_curves, uncertainty_spread
 from common.training.checkpoint import BEST
 from common.uncertainty.scores import SPREAD
-from tests.helpers.script_tools import QUICK, assert_one_line, run_here, trained
+from tests.helpers.script_tools import assert_one_line, run_here
 
 SCRIPT = "plots.py"
 JOINTS = 15
@@ -22,10 +22,9 @@ HOSTILE = ["_$x^{\\frac", "a\nb\t" + "long" * 60, "été 日本 \udcff", ""]
 
 
 @pytest.fixture(scope="module")
-def run(demo, tmp_path_factory):
+def run(quick_run):
     """A run with an estimator, tested on the demo's S9 and S11."""
-    out = tmp_path_factory.mktemp("prob")
-    return trained(out, run_here("main_prob.py", "--data_dir", demo, "--checkpoint", out, *QUICK))[0]
+    return quick_run
 
 
 @pytest.fixture

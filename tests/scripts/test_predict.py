@@ -22,16 +22,15 @@ from common.rendering.prediction_scene import prediction_scene
 from common.rendering.scene import upright
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers import keypoint_text
-from tests.helpers.script_tools import QUICK, assert_one_line, run_here, trained
+from tests.helpers.script_tools import assert_one_line, run_here
 from tests.helpers.trc_files import read_trc
 
 SIZE = ("--image_size", 1000, 1002)
 
 
 @pytest.fixture(scope="module")
-def run(demo, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prob")
-    return trained(folder, run_here("main_prob.py", "--data_dir", demo, "--checkpoint", folder, *QUICK))[0]
+def run(quick_run):
+    return quick_run
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from common.geometry.skeleton import handedness
 from common.mocap.motion import load_deepmimic_clips
 from tests.conftest import ROOT, run_script
 from tests.helpers.bvh_text import Style, write_bvh
+from tests.helpers.script_tools import run_here
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_surreal_pixels_are_projections(built):
 
 
 def test_one_seed_one_result(built, recordings, tmp_path):
-    again = run_script("data/prepare_data_bvh.py", recordings, "--out", tmp_path, "--surreal_takes", 1)
+    again = run_here("data/prepare_data_bvh.py", recordings, "--out", tmp_path, "--surreal_takes", 1)
     assert again.returncode == 0, again.stderr
     for name in ("data_3d_h36m.npz", "data_2d_h36m_gt.npz", "data_3d_h36m_smpl.npz", "dataset.json"):
         left, right = (tmp_path / name).read_bytes(), (built[0] / name).read_bytes()
@@ -111,7 +112,7 @@ def test_bad_input_is_one_line(recordings, tmp_path, case):
         words = ["Quux"]
     else:
         sources, options, words = [recordings], ["--takes", 0], ["--takes 0"]
-    process = run_script("data/prepare_data_bvh.py", *sources, "--out", tmp_path / "out", *options)
+    process = run_here("data/prepare_data_bvh.py", *sources, "--out", tmp_path / "out", *options)
     assert process.returncode == 2, process.stdout + process.stderr
     lines = process.stderr.strip().splitlines()
     assert "Traceback" not in process.stderr

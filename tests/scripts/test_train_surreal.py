@@ -52,7 +52,7 @@ def finished(demo, converter, tmp_path_factory):
 def in_domain(demo, tmp_path_factory):
     """(run folder, process) of two epochs in domain."""
     folder = tmp_path_factory.mktemp("surreal")
-    return trained(folder, run_script(SCRIPT, "--data_dir", demo, "--checkpoint", folder, *QUICK, "--epochs", 2, "--snapshot", 1))
+    return trained(folder, run_here(SCRIPT, "--data_dir", demo, "--checkpoint", folder, *QUICK, "--epochs", 2, "--snapshot", 1))
 
 
 def assert_same_calibration(a, b):

@@ -231,6 +231,7 @@ def test_a_killed_rendering_leaves_nothing(runs, demo, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.campaign
 def test_the_benchmark_runs_and_is_won(demo):
     process = run_script("benchmarks/render_speed.py", "--data_dir", demo, "--frames", 20)
     assert process.returncode == 0, process.stderr
