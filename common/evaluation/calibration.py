@@ -116,15 +116,15 @@ class Calibration:
     def radii(self, uncertainty: Tensor, poses_3d: Tensor, inputs_2d: Tensor, level: float = 0.9) -> Tensor:
         """(N, 16) millimetres around each predicted joint that hold the true one with probability `level`, 0 for the hip.
 
-        They are larger where poses are unlike those of the calibration (`common.evaluation.weighted`), never smaller.
+        Calibration scores count by how much the poses they are of are like these, which are to be of one clip (`common.evaluation.weighted`):
+        radii grow where these are unlike all of them.
 
         Shape:
             uncertainty (N, 16), poses_3d (N, 16, 3), inputs_2d (N, 16, 2) as the network gets them.
         """
         factors = torch.full((len(poses_3d), 1), self.quantile(level))
         if self.shift is not None and len(poses_3d):
-            weighted = self.shift.quantiles(inputs_2d.detach().cpu().numpy(), level)
-            factors = factors.maximum(torch.from_numpy(weighted).float()[:, None])
+            factors = torch.from_numpy(self.shift.quantiles(inputs_2d.detach().cpu().numpy(), level)).float()[:, None]
         return self.millimetres(uncertainty, poses_3d) * factors.to(poses_3d.device)
 
     def to_dict(self) -> dict[str, Any]:

@@ -121,3 +121,30 @@ def test_older_checkpoints_have_none():
     assert stored_calibration({"calibration": None}, "x") is None
     with pytest.raises(DuaError, match="damaged"):
         stored_calibration({"calibration": [1]}, "x")
+
+
+def test_radii_are_the_calibrations_where_poses_are_like_its_own_and_grow_where_they_are_not():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(2000, 16, 2, generator=generator)
+    predicted = 0.3 * torch.randn(2000, 16, 3, generator=generator)
+    predicted[:, 0] = 0
+    # Errors of poses far along one direction of the inputs are three times as large, which the estimator does not know.
+    inputs[:, 1, 0] *= 3
+    worse = 1 + 2 * (inputs[:, 1, :1] > 3)
+    targets = predicted + 0.02 * worse[..., None] * torch.randn(2000, 16, 3, generator=generator)
+    targets[:, 0] = 0
+    uncertainty = torch.full((2000, 16), 0.1)
+    calibration = Calibration.fit(uncertainty, predicted, targets, "relative", inputs)
+    again = Calibration.from_dict(calibration.to_dict())
+    assert again.to_dict() == calibration.to_dict()
+    radii = calibration.radii(uncertainty, predicted, inputs)
+    plain = calibration.millimetres(uncertainty, predicted) * calibration.quantile(0.9)
+    ratio = (radii / plain)[:, 1:]
+    assert 0.9 < float(ratio.median()) < 1.1
+    assert float(radii[:, 0].abs().max()) == 0
+    far = inputs[:, 1, 0] > 3
+    grown = calibration.radii(uncertainty[far], predicted[far], inputs[far])
+    assert float((grown / plain[far])[:, 1:].median()) > 1.3
+    errors = (predicted - targets).norm(dim=-1)[far, 1:] * 1000
+    assert float((errors <= plain[far, 1:]).float().mean()) < 0.75
+    assert 0.85 < float((errors <= grown[:, 1:]).float().mean()) < 0.97
