@@ -220,7 +220,7 @@ def _read(
     expected = (len(file["joints_2d"]), count, axes)
     if dataset.shape != expected:
         raise DuaError(
-            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: {count} joints a pose; "
+            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the {count} joints of {'SMPL' if count == _JOINTS else 'ours'}; "
             f"prepare it anew with: {MAKE}"
         )
     if rows[-1] >= len(dataset):

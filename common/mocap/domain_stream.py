@@ -104,7 +104,14 @@ class _Studio:
 
 
 def build_surreal_stream(
-    motions: Mapping[str, Motion], clips: Clips, poses: int, test_takes: int, seed: int, out: Path, workers: int, noise: float
+    motions: Mapping[str, Motion],
+    clips: Clips,
+    poses: int,
+    test_takes: int,
+    seed: int,
+    out: Path,
+    workers: int,
+    noise: float = NOISE,
 ) -> dict:
     """Write `surreal_train.h5`, `poses` long, and `surreal_test.h5`, `test_takes` performances of each of its clips.
 

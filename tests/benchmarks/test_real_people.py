@@ -190,7 +190,7 @@ def test_the_script_writes_what_it_prints(finished, run):
     assert len(joints) == len(rows)
     assert joints[0]["Hip"] == "0"
     assert 50 < float(joints[0]["LWrist"]) < 300
-    assert len(re.findall(r"lifting 10 s of video at 30 Hz and writing BVH takes \d+\.\d\d s", process.stdout)) == 2
+    assert len(re.findall(r"lifting 10 s of video at 30 Hz, smoothing and writing BVH: \d+\.\d\d s", process.stdout)) == 2
     for name in names:
         for ending, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
             assert (out / f"poses_{name.replace('/', '_')}{ending}").read_bytes()[:4] == start

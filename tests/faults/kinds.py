@@ -12,7 +12,7 @@ import numpy as np
 import scipy.io
 import torch
 
-from common.datasets.clips import _fps
+from common.datasets.clips import frame_rate
 from common.datasets.h36m import load_h36m
 from common.datasets.poses import read_splits
 from common.datasets.surreal import load_surreal
@@ -309,7 +309,7 @@ KINDS = {
     "surreal npy": Kind("train.npy", _npy, _load_clips(read_npy), False),
     "pose2mesh json": Kind("train.json", _pose2mesh, _load_clips(read_pose2mesh), False),
     "dataset json": Kind(
-        "dataset.json", _dataset, lambda path: (read_splits(path.parent, "h36m"), _fps(path.parent, "h36m")), False
+        "dataset.json", _dataset, lambda path: (read_splits(path.parent, "h36m"), frame_rate(path.parent, "h36m")), False
     ),
     "results json": Kind("results.json", _results, read_run, False),
     "log csv": Kind("log.csv", _log, lambda path: read_log(read_run(path.parent)), False),

@@ -360,7 +360,14 @@ def test_without_a_converter_one_is_trained_first_and_then_found(demo, tmp_path)
     made = only_run(repository / "checkpoint" / "conversion")
     newest = f"converter: checkpoint/conversion/{made.name}/ckpt_best.pth.tar, the newest in checkpoint/, trained on {data}"
     assert newest in lines
-    # On so few poses its training came nowhere near least squares, and nobody has named it.
+    assert process.returncode == 0, process.stderr  # the closed form is good on however few poses
+    shutil.rmtree(tmp_path / "runs")
+
+    # One that came nowhere near least squares, and that nobody has named, is not taken.
+    failed = {"held_out": 0.2, "training_pairs": 0.2}
+    save_checkpoint(made / "ckpt_best.pth.tar", load_checkpoint(made / "ckpt_best.pth.tar") | {CHECK: failed})
+    with mock.patch("common.adaptation.converter._ROOT", repository):
+        process = run_here(SCRIPT, *options)
     assert process.returncode == 2
     assert process.stderr.splitlines()[-1].startswith(f"error: {made / 'ckpt_best.pth.tar'} failed its own check")
     assert not (tmp_path / "runs").exists()
@@ -409,7 +416,7 @@ def test_missing_surreal_names_the_command_that_makes_it(demo, converter, tmp_pa
 
 
 def test_a_missing_target_names_the_command_that_makes_it(demo, converter, tmp_path):
-    data = copy_data(demo, tmp_path / "data", "data_2d_h36m_gt.npz", "data_3d_h36m.npz")
+    data = copy_data(demo, tmp_path / "data", "data_2d_h36m_gt.npz", "data_2d_h36m_detector.npz", "data_3d_h36m.npz")
     process = attempt(tmp_path, SCRIPT, "--dua", "--data_dir", data, "--converter", converter)
     assert_one_line(process, "data_2d_h36m_gt.npz does not exist", "data/prepare_data_h36m.py")
 
