@@ -219,8 +219,9 @@ def _read(
     dataset = file[name]
     expected = (len(file["joints_2d"]), count, axes)
     if dataset.shape != expected:
+        whose = "SMPL" if count == _JOINTS else "ours"
         raise DuaError(
-            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the {count} joints of {'SMPL' if count == _JOINTS else 'ours'}; "
+            f"{file.filename}: '{name}' has shape {dataset.shape}, {expected} was expected: the {count} joints of {whose}; "
             f"prepare it anew with: {MAKE}"
         )
     if rows[-1] >= len(dataset):
