@@ -124,7 +124,7 @@ def judged(network: str, lifter: Lifter) -> tuple[list[Sequence[str]], list[Sequ
     joints: list[Sequence[str]] = []
     tested = {"held out (chose the epoch)": load_people(PEOPLE).select(("validation",))}
     if path_people(TESTED).exists():
-        tested["test, never chosen by"] = load_people(TESTED)
+        tested["others, never trained on"] = load_people(TESTED)
     calibration, device = lifter.calibration, choose_device("cpu")
     assert calibration is not None, "train_open.py calibrates"
     for name, people in tested.items():
