@@ -26,12 +26,13 @@ import torch
 from torch import nn
 
 from common.adaptation.converter import labels_for
-from common.compute.device import choose_device
+from common.compute.device import PRECISIONS, choose_device, choose_precision
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.test_sets import load_test, open_test
 from common.errors import DuaError
 from common.evaluation.evaluate import evaluate
+from common.evaluation.precision import difference_from_float32
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
@@ -78,6 +79,12 @@ def main() -> None:
         "--smpl_shoulders", choices=("shoulder", "collar"), default="shoulder", help="SMPL joints that count as shoulders"
     )
     parser.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="float32",
+        help="of the matrix products; auto: bfloat16 where the processor has it (default: %(default)s)",
+    )
     parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
     parser.add_argument("--uncertainty", action="store_true", help="judge the checkpoints' uncertainty, not their errors")
     parser.add_argument(
@@ -96,6 +103,9 @@ def main() -> None:
     if args.downsample < 1:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
     device = choose_device(args.device)
+    precision = choose_precision(args.precision, device)
+    if args.uncertainty and precision != "float32":
+        raise DuaError(f"--precision {precision}: with --uncertainty there is float32 alone; leave one of them out")
     lifters = [load_lifter(path, device) for path in args.checkpoints]
     data_dir = args.data_dir or own_data(lifters)
     if not args.data_dir:
@@ -118,7 +128,7 @@ def main() -> None:
         if args.uncertainty:
             judged += judge(file, checkpoint, networks, list(tests.values()), device, data_dir, args.downsample, args.mc_dropout)
         else:
-            rows += error_rows(checkpoint, networks, list(tests.values()), device)
+            rows += error_rows(checkpoint, networks, list(tests.values()), device, precision)
     if args.uncertainty:
         report_uncertainty(judged, args.out)
     else:
@@ -130,16 +140,20 @@ def error_rows(
     networks: dict[str, nn.Module],
     tests: list[tuple[Poses | Streamed[Poses], str]],
     device: torch.device,
+    precision: str = "float32",
 ) -> list[tuple[str, ...]]:
-    """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from."""
+    """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from. Of a test in fewer bits than float32's it is
+    printed what they change."""
     facts = describe(checkpoint)
     rows = []
     for poses, keypoints in tests:
         domain = domain_of(checkpoint, poses)
-        test_time = TestTime.of(checkpoint["arguments"])
+        test_time = TestTime.of(checkpoint["arguments"], precision)
         raw = evaluate(networks, poses, device, domain, test_time).average
         labels = labels_for(checkpoint, networks, poses)
         converted = evaluate(networks, labels, device, domain, test_time).average if labels is not None else None
+        if precision != "float32":
+            print(f"{poses.name}: {difference_from_float32(networks, poses, device, domain, test_time)}")
         rows.append(
             (
                 facts["source"],
@@ -149,7 +163,7 @@ def error_rows(
                 facts["selection"],
                 str(facts["seed"]),
                 keypoints,
-                poses.name,
+                poses.name if precision == "float32" else f"{poses.name}, {precision}",
                 *(f"{raw[key]:.1f}" for key in ("mpjpe", "p_mpjpe")),
                 *(f"{converted[key]:.1f}" if converted else "-" for key in ("mpjpe", "p_mpjpe")),
             )

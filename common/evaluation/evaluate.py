@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.compute.device import autocast, tf32_products
 from common.compute.distributed import map_rows
 from common.datasets.poses import Poses, UnlabelledPoses
 from common.datasets.streamed import Streamed, brought_into_memory
@@ -87,7 +88,11 @@ class Evaluation:
 
 @torch.no_grad()
 def predict(
-    networks: Mapping[str, nn.Module], inputs_2d: Tensor, device: torch.device | str, flip: bool = False
+    networks: Mapping[str, nn.Module],
+    inputs_2d: Tensor,
+    device: torch.device | str,
+    flip: bool = False,
+    precision: str = "float32",
 ) -> tuple[Tensor, Tensor | None]:
     """Lift poses with the networks of a checkpoint, in evaluation mode.
 
@@ -97,8 +102,8 @@ def predict(
         mirror images.
     """
     if flip:
-        poses_3d, uncertainty = predict(networks, inputs_2d, device)
-        flipped, uncertainty_flipped = predict(networks, mirrored(inputs_2d), device)
+        poses_3d, uncertainty = predict(networks, inputs_2d, device, precision=precision)
+        flipped, uncertainty_flipped = predict(networks, mirrored(inputs_2d), device, precision=precision)
         mean = (poses_3d + mirrored(flipped)) / 2
         if uncertainty is None or uncertainty_flipped is None:
             return mean, None
@@ -108,10 +113,12 @@ def predict(
     def lifted(inputs_2d: Tensor) -> dict[str, Tensor]:
         poses, uncertainties = [], []
         for chunk in inputs_2d.split(_CHUNK_ON_CPU if torch.device(device).type == "cpu" else _CHUNK):
-            poses_3d, features = networks["lifter"](chunk.to(device))
-            poses.append(poses_3d.cpu())
-            if estimator is not None:
-                uncertainties.append(estimator(features).cpu())
+            with tf32_products(precision), autocast(torch.device(device), precision):
+                poses_3d, features = networks["lifter"](chunk.to(device))
+                uncertainty = estimator(features) if estimator is not None else None
+            poses.append(poses_3d.float().cpu())
+            if uncertainty is not None:
+                uncertainties.append(uncertainty.float().cpu())
         return {"poses_3d": torch.cat(poses)} | ({"uncertainty": torch.cat(uncertainties)} if uncertainties else {})
 
     everything = map_rows(lifted, inputs_2d)
@@ -157,7 +164,7 @@ def _lift(
     networks: Mapping[str, nn.Module], poses: Poses | UnlabelledPoses, device: torch.device, test_time: TestTime
 ) -> tuple[Tensor, Tensor | None]:
     inputs_2d, rotations = network_inputs(poses, test_time)
-    poses_3d, uncertainty = predict(networks, inputs_2d, device, test_time.flip)
+    poses_3d, uncertainty = predict(networks, inputs_2d, device, test_time.flip, test_time.precision)
     if rotations is not None:
         poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
     return poses_3d, uncertainty

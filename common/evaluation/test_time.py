@@ -23,6 +23,7 @@ class TestTime:
         flip: predictions are averaged with those of the mirrored inputs (`--tta`).
         batchnorm: BatchNorm's statistics are taken from the inputs of the test (`--test_bn`).
         scaled: inputs are brought to one size, because the network learnt them so (`--scale spread`).
+        precision: of the matrix products, one of `common.compute.device.PRECISIONS`; not how the network was trained.
     """
 
     __test__ = False  # pytest takes it for a test by its name
@@ -31,15 +32,17 @@ class TestTime:
     flip: bool = False
     batchnorm: bool = False
     scaled: bool = False
+    precision: str = "float32"
 
     @classmethod
-    def of(cls, arguments: Mapping[str, Any]) -> "TestTime":
+    def of(cls, arguments: Mapping[str, Any], precision: str = "float32") -> "TestTime":
         """As the options of a run say; runs of experiments without them have none."""
         return cls(
             canonical="canonical" in (arguments.get("align") or ()),
             flip=bool(arguments.get("tta")),
             batchnorm=bool(arguments.get("test_bn")),
             scaled=arguments.get("scale") == "spread",
+            precision=precision,
         )
 
 

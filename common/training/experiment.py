@@ -16,6 +16,7 @@ from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.errors import DuaError
 from common.evaluation.evaluate import Evaluation, Validation, evaluate
+from common.evaluation.precision import difference_from_float32
 from common.evaluation.test_time import TestTime
 from common.mocap.demo import build_demo_if_missing
 from common.training.arguments import Arguments, adopt_arguments, recorded_arguments
@@ -211,7 +212,11 @@ class Experiment:
             "checkpoint": str(self._file),
             "keypoints": self.args.keypoints,
         }
-        path = self.report_file("results", self.args.keypoints, *(name for name in ("tta", "test_bn") if name in self.args.given))
+        # Tests are in float32 whatever the training was in, unless they are asked for in less.
+        precision = self.args.precision if self.args.evaluate and "precision" in self.args.given else "float32"
+        test_time = TestTime.of(vars(self.args), precision)
+        asked = [name for name in ("tta", "test_bn") if name in self.args.given] + [precision] * (precision != "float32")
+        path = self.report_file("results", self.args.keypoints, *asked)
         modules = "".join(f" + {module}" for module in facts["modules"])
         arrow = f" -> {facts['target']}" if facts["target"] else ""
         print(
@@ -220,11 +225,15 @@ class Experiment:
         )
         results: dict[str, Evaluation] = {}
         for name, poses in tests.items():
-            results[name] = evaluate(networks, poses, self.device, domain_of(checkpoint, poses), TestTime.of(vars(self.args)))
+            domain = domain_of(checkpoint, poses)
+            results[name] = evaluate(networks, poses, self.device, domain, test_time)
             print(f"\ntest: {name}\n{results[name].table()}" if len(results) == 1 else f"test: {name}\n{results[name].line()}")
+            if precision != "float32":
+                print(difference_from_float32(networks, poses, self.device, domain, test_time))
         first, *others = results
         written = facts | {"test": first, **results[first].to_dict()}
         written["also"] = {name: results[name].to_dict() for name in others}
+        written |= {"precision": precision} if precision != "float32" else {}
         written |= self.tested_on | {"actions": list(results[first].per_action)}
         try:
             write_results(path, written)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 import torch
@@ -98,3 +99,48 @@ def test_bad_input_is_one_line(runs, demo, tmp_path):
     torch.save({"format": "other"}, tmp_path / "other.pth.tar")
     assert_one_line(run_here("evaluate.py", tmp_path / "other.pth.tar", *data), "other.pth.tar")
     assert load_checkpoint(only_run(runs["plain"].parent) / "ckpt_best.pth.tar")["target"] == "h36m"
+
+
+def test_bfloat16_is_asked_for_marked_and_held_against_float32(runs, demo, tmp_path):
+    folder = demo
+    both = {}
+    for precision in ("float32", "bfloat16"):
+        process = run_here(
+            "evaluate.py",
+            runs["plain"],
+            "--data_dir",
+            folder,
+            "--on",
+            "h36m",
+            "--precision",
+            precision,
+            "--out",
+            tmp_path / precision,
+        )
+        assert process.returncode == 0, process.stderr
+        (both[precision],) = rows_of(tmp_path / f"{precision}.csv")
+        assert ("against float32" in process.stdout) == (precision == "bfloat16")
+    assert (both["float32"]["test"], both["bfloat16"]["test"]) == ("h36m", "h36m, bfloat16")
+    change, whole, moved = re.search(
+        r"bfloat16 against float32, [\d,]+ poses: MPJPE ([+-][\d.]+) mm \(([\d.]+) in float32\), joints elsewhere by ([\d.]+) mm",
+        process.stdout,
+    ).groups()
+    assert 0 < float(moved) < 20  # eight bits of a number, through a few layers, are some hundredths of a metre's body
+    assert abs(float(change)) <= float(moved)
+    assert float(whole) == pytest.approx(float(both["float32"]["MPJPE raw"]), rel=0.2)  # of a part of the test
+
+    refused = run_here("evaluate.py", runs["plain"], "--data_dir", folder, "--uncertainty", "--precision", "bfloat16")
+    assert_one_line(refused, "--precision bfloat16")
+
+
+def test_a_training_script_tests_in_bfloat16_beside_its_own_results(runs, demo):
+    own = json.loads((runs["plain"] / "results.json").read_text())
+    process = run_here("train_surreal.py", "--evaluate", runs["plain"], "--data_dir", demo, "--precision", "bfloat16")
+    assert process.returncode == 0, process.stderr
+    assert "bfloat16 against float32" in process.stdout
+    (path,) = runs["plain"].glob("results_*bfloat16*.json")
+    found = json.loads(path.read_text())
+    assert found["precision"] == "bfloat16"
+    assert "precision" not in own
+    assert json.loads((runs["plain"] / "results.json").read_text()) == own
+    assert found["average"]["mpjpe"] == pytest.approx(own["average"]["mpjpe"], abs=20)
