@@ -1,13 +1,11 @@
-"""3D poses from the 2D joints that a detector found in a video.
+"""3D poses from a video, or from the 2D joints that a detector found in one.
 
-    python predict.py detections.json --checkpoint checkpoint/prob --image_size 1920 1080 --out poses.npz    # its newest run
-    python predict.py video.mp4.npz --checkpoint checkpoint/prob/<run> --out poses.bvh --fps 25 --camera_pitch 10
-    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --person 2 --out a.csv --render a.gif
-    python predict.py walk.mp4 --checkpoint checkpoint/prob/<run> --out walk.bvh --render walk.html
-    python predict.py openpose_folder --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --out poses.npz
-    python predict.py detections.json --checkpoint checkpoint/prob/<run> --image_size 1920 1080 --all_people --trajectory --smooth \
-        --fov 70 --out poses.bvh --out poses.trc --render poses.html
-    python predict.py --checkpoint checkpoint/prob/<run> --export model.onnx
+    python predict.py walk.mp4 --out walk.bvh --render walk.html                       # a detector is needed (docs/predict.md)
+    python predict.py detections.json --image_size 1920 1080 --out poses.npz           # by the open weights
+    python predict.py detections.json --checkpoint checkpoint/prob --image_size 1920 1080 --person 2 --out a.csv --render a.gif
+    python predict.py video.mp4.npz --out poses.bvh --fps 25 --camera_pitch 10
+    python predict.py openpose_folder --image_size 1920 1080 --all_people --trajectory --smooth --fov 70 --out poses.trc
+    python predict.py --export model.onnx
 
 Reads what Detectron2 (through VideoPose3D's scripts), MMPose, AlphaPose, Ultralytics, OpenPose (its folder, too) and MediaPipe
 write, COCO annotations, and plain .npy and .npz; which of them is known by the content. Of a video the 2D joints are detected first,
