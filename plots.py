@@ -4,6 +4,7 @@
     python plots.py checkpoint/prob/*/ --kind joints actions --labels Martinez SemGCN --width page --out figures/in_domain
     python plots.py checkpoint/prob/<run> --kind uncertainty --data_dir data/demo --dataset surreal --out figures/across
     python plots.py tables/prob_uncertainty.json --out figures/dropout
+    python plots.py checkpoint/plain/<run> checkpoint/dua/<run> --kind features --labels before after --out figures/aligned
 
 A RUN is a run folder, a folder of runs for its newest, a results_*.json in one, or a JSON file of `evaluate.py --uncertainty
 --out`. Each kind becomes a PDF and a PNG (300 dpi), in the width of a column (3.3 in) or of a page (7 in): print them without
@@ -11,24 +12,30 @@ scaling. Runs that were tested on different data are drawn in panels of their ow
 
 `uncertainty` lets a run's checkpoint predict test data again, without options of the test such as --tta, and shows the true
 errors of joints over the expected ones, in millimetres by the calibration on the source's validation split.
+
+`features` shows each run's checkpoint the test poses of both data sets (no label is read), and draws what reaches its last layer on
+the two axes along which it varies most, with the A-distance of the domains: 0 if a linear classifier cannot tell them apart on
+clips that it has not seen, 2 if it always can.
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 
 from common.compute.device import choose_device
+from common.datasets.poses import Poses
 from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.figures import PAPER, WIDTHS, save
 from common.mocap.demo import build_demo_if_missing
 from common.plotting import run_figures
+from common.plotting.feature_figure import FeaturePlane, draw_feature_planes, feature_plane
 from common.plotting.finished_runs import (
     Run,
     Spread,
@@ -40,10 +47,10 @@ from common.plotting.finished_runs import (
     spread_of,
     with_oracle,
 )
-from common.prediction.lifter import load_lifter, own_data
+from common.prediction.lifter import Lifter, load_lifter, own_data
 from common.uncertainty.report import CONSTANT, judge
 
-KINDS = ("joints", "actions", "curves", "uncertainty")
+KINDS = ("joints", "actions", "curves", "uncertainty", "features")
 
 
 def main() -> None:
@@ -57,10 +64,10 @@ def main() -> None:
     parser.add_argument(
         "--out", metavar="NAME", required=True, help="a folder (NAME/, or one that is there), or how the files' names begin"
     )
-    parser.add_argument("--kind", nargs="+", choices=KINDS, help="what to draw (default: all that the runs have)")
+    parser.add_argument("--kind", nargs="+", choices=KINDS, help="what to draw (default: all that the runs have, but features)")
     parser.add_argument("--labels", nargs="+", metavar="NAME", help="a name for each RUN (default: what the results say of it)")
     parser.add_argument("--width", choices=list(WIDTHS), default="column", help="3.3 or 7 inches (default: %(default)s)")
-    data = parser.add_argument_group("test data, for uncertainty")
+    data = parser.add_argument_group("test data, for uncertainty and features")
     data.add_argument("--data_dir", help="folder with the prepared data sets (default: the one that the run was trained from)")
     data.add_argument("--dataset", choices=("h36m", "surreal"), help="(default: the run's target, or its source if it has none)")
     data.add_argument("-dv", "--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
@@ -88,8 +95,11 @@ def main() -> None:
     figures: dict[str, Any] = {}
     inches = WIDTHS[args.width]
     with matplotlib.rc_context(PAPER):
-        for kind in dict.fromkeys(args.kind or KINDS):
-            if kind == "uncertainty":
+        for kind in dict.fromkeys(args.kind or KINDS[:-1]):
+            if kind == "features":
+                planes = [feature_plane_of(run, args) for run in runs]
+                figures[kind] = draw_feature_planes(planes, names, inches)
+            elif kind == "uncertainty":
                 drawn = uncertainties(given, labels, args)
                 if drawn:
                     figures[kind] = run_figures.uncertainty_spread(*drawn, inches)
@@ -170,17 +180,34 @@ def uncertainties(
 
 def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
     """The estimator of a run's checkpoint on test data, read as the run read them."""
-    device = choose_device(args.device)
-    lifter = load_lifter(run.checkpoint, device)
+    lifter = load_lifter(run.checkpoint, choose_device(args.device))
     checkpoint = lifter.checkpoint
-    recorded = checkpoint["arguments"]
+    data_dir, read = tests_of(run, lifter, args)
+    test = read(args.dataset or checkpoint["target"] or checkpoint["source"])
+    rows = judge(lifter.file, checkpoint, lifter.networks, [test], lifter.device, data_dir, checkpoint["arguments"]["downsample"])
+    return [spread_of(row.to_dict()) for row in rows if row.method != CONSTANT]
+
+
+def feature_plane_of(run: Run, args: argparse.Namespace) -> FeaturePlane:
+    """Both domains' test poses as a run's network sees them; of a run without a target the other data set is the target."""
+    lifter = load_lifter(run.checkpoint, choose_device(args.device))
+    _, read = tests_of(run, lifter, args)
+    source = lifter.checkpoint["source"]
+    (target,) = {"h36m", "surreal"} - {source}
+    return feature_plane(lifter.networks, read(source)[0], read(target)[0], lifter.test_time)
+
+
+def tests_of(run: Run, lifter: Lifter, args: argparse.Namespace) -> tuple[str, Callable[[str], tuple[Poses, str]]]:
+    """The folder of the test data, and what reads a data set's as the run read them."""
+    recorded = lifter.checkpoint["arguments"]
     data_dir = args.data_dir or own_data([lifter])
     build_demo_if_missing(data_dir)
-    name = args.dataset or checkpoint["target"] or checkpoint["source"]
-    shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]
-    test = load_test(name, data_dir, run.facts["keypoints"], shoulders, downsample)
-    rows = judge(lifter.file, checkpoint, lifter.networks, [test], device, data_dir, downsample)
-    return [spread_of(row.to_dict()) for row in rows if row.method != CONSTANT]
+
+    def read(name: str) -> tuple[Poses, str]:
+        shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]
+        return load_test(name, data_dir, run.facts["keypoints"], shoulders, downsample)
+
+    return data_dir, read
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from common.datasets.poses import Poses
 from common.datasets.smpl import PosePairs
@@ -16,6 +17,7 @@ from models.pose_converter import PoseConverter
 
 _LIMBS = {"thigh": (1, 2), "shin": (2, 3), "upper arm": (13, 14), "forearm": (14, 15), "hip to hip": (1, 4)}
 _SAMPLE = 1000
+_RIDGE = 1e-3
 _CHUNK = 8192
 
 
@@ -75,6 +77,61 @@ def distance(a: Tensor, b: Tensor) -> float:
     one kind it is about 0.
     """
     return 1000 * float(mkmmd(sampled(a).flatten(1), sampled(b).flatten(1)))
+
+
+def a_distance(a: Tensor, b: Tensor, clips_a: Tensor, clips_b: Tensor) -> float:
+    """Proxy A-distance of (N, F) and (M, F), 2 (1 - 2 e) in [0, 2] (Ben-David et al. 2007): e is how often a linear classifier, which
+    learnt on half of the clips of each domain, mistakes the domain of the others'. 0: it cannot tell; 2: it always can.
+
+    Neighbouring frames are nearly alike, so that frames of one clip on both sides would be recognised, and not their domain.
+    Features are brought to mean 0 and standard deviation 1 of the learnt half; both domains weigh the same, whatever their sizes.
+
+    Args:
+        clips_a, clips_b: (N,) and (M,) number of the clip of each row.
+
+    Raises:
+        ValueError: a domain has but one clip.
+    """
+    halves = [_half_of_clips(clips) for clips in (clips_a, clips_b)]
+    learnt = [rows[half].double() for rows, half in zip((a, b), halves, strict=True)]
+    judged = [rows[~half].double() for rows, half in zip((a, b), halves, strict=True)]
+    mean, spread = torch.cat(learnt).mean(0), torch.cat(learnt).std(0).clamp(min=1e-6)
+    weight = torch.zeros(a.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+
+    def scores(rows: Tensor) -> Tensor:
+        return (rows - mean) / spread @ weight + bias
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = sum(F.softplus(-sign * scores(rows)).mean() for sign, rows in zip((1, -1), learnt, strict=True))
+        value = value + _RIDGE * weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    with torch.no_grad():
+        wrong = sum(float((sign * scores(rows) <= 0).double().mean()) for sign, rows in zip((1, -1), judged, strict=True)) / 2
+    return max(0.0, 2 * (1 - 2 * wrong))
+
+
+def _half_of_clips(clips: Tensor) -> Tensor:
+    """Whether each row is of a clip of the half that is learnt from, drawn by a fixed seed."""
+    names, numbers = clips.unique(return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("an A-distance needs two clips of each domain, one to learn from and one to be judged on")
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0))
+    return (order < len(names) // 2)[numbers]
+
+
+def clip_numbers(poses: Poses) -> Tensor:
+    """(N,) of each pose the number of its clip, the same for all cameras that saw it."""
+    numbers = {clip: number for number, clip in enumerate(dict.fromkeys(sequence.clip for sequence in poses.sequences))}
+    found = torch.zeros(len(poses), dtype=torch.long)
+    for sequence in poses.sequences:
+        found[sequence.start : sequence.stop] = numbers[sequence.clip]
+    return found
 
 
 def principal_plane(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, float]:

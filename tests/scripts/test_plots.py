@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.datasets.test_sets import load_test
 from common.figures import PAPER, WIDTHS, cut, printable, save
+from common.plotting.feature_figure import draw_feature_planes, feature_plane
 from common.plotting.finished_runs import names_of, read_log, read_run, read_spreads, with_oracle
 from common.plotting.run_figures import action_errors, joint_errors, training_curves, uncertainty_spread
+from common.prediction.lifter import load_lifter
 from common.training.checkpoint import BEST
 from common.uncertainty.scores import SPREAD
 from tests.helpers.script_tools import assert_one_line, run_here
@@ -262,3 +265,23 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     assert_one_line(refused(old, out=f"{tmp_path}/new/"), "old.json")
     assert not (tmp_path / "new").exists()
     assert not list(tmp_path.glob("x_*"))
+
+
+def test_features_of_both_domains_with_their_a_distance(run, demo, tmp_path):
+    process = run_here(
+        SCRIPT, run, run, "--kind", "features", "--labels", "before", "after", "--data_dir", demo, "--out", tmp_path / "f"
+    )
+    assert process.returncode == 0, process.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f_features.pdf", "f_features.png"]
+
+    lifter = load_lifter(run, "cpu")
+    source, target = (load_test(name, str(demo), "gt", "shoulder", 1)[0] for name in ("h36m", "surreal"))
+    plane = feature_plane(lifter.networks, source, target, lifter.test_time)
+    alike = feature_plane(lifter.networks, source, source, lifter.test_time)
+    assert alike.of_features < 0.3 < 1.0 < plane.of_features <= 2.0  # other cameras and another skeleton are told apart
+    assert plane.names == ("h36m", "surreal")
+    assert plane.source.shape == plane.target.shape == (600, 2)
+    figure = draw_feature_planes([plane, alike], ["before", "after"], WIDTHS["column"])
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles[0] == f"before\nA-distance {plane.of_features:.2f}, of poses {plane.of_poses:.2f}"
+    assert titles[1].startswith("after\nA-distance 0.")
