@@ -48,8 +48,8 @@ def feature_plane(networks: Mapping[str, nn.Module], source: Poses, target: Pose
         features.append(lifted_features)
         clips.append(clip_numbers(of)[rows])
     plane_a, plane_b, share = principal_plane(*(of[:_DOTS] for of in features))
-    distances = [a_distance(*both, *clips) for both in (features, poses)]
-    return FeaturePlane(plane_a, plane_b, share, *distances, (source.name, target.name))
+    of_features, of_poses = (a_distance(both[0], both[1], clips[0], clips[1]) for both in (features, poses))
+    return FeaturePlane(plane_a, plane_b, share, of_features, of_poses, (source.name, target.name))
 
 
 def draw_feature_planes(planes: Sequence[FeaturePlane], names: Sequence[str], inches: float) -> Any:
