@@ -58,11 +58,12 @@ class Setting(NamedTuple):
         return of_poses + UNCERTAINTY_WEIGHT * uncertainty_loss(estimated, poses_3d, targets_3d)
 
 
-def arguments(network: str, batch_size: int, *options: str) -> Arguments:
-    """The options of a training script, most at their defaults."""
+def arguments(network: str, batch_size: int | None, *options: str) -> Arguments:
+    """The options of a training script, most at their defaults; `batch_size` None leaves that to the options, too."""
     parser = training_parser(None, checkpoint="", epochs=1)
     add_network_arguments(parser, network)
-    return parse_arguments(parser, ["--batch_size", str(batch_size), *NETWORKS[network], *options])
+    batch = [] if batch_size is None else ["--batch_size", str(batch_size)]
+    return parse_arguments(parser, [*batch, *NETWORKS[network], *options])
 
 
 def new_networks(network: str, device: torch.device, *options: str) -> dict[str, nn.Module]:

@@ -2,12 +2,17 @@
 
     python benchmarks/time_to_accuracy.py --data_dir data/demo --epochs 10
     python benchmarks/time_to_accuracy.py --data_dir data/bvh --networks martinez semgcn --jobs 2 --out benchmarks/results_time
+    python benchmarks/time_to_accuracy.py --data_dir data/bvh --published benchmarks/results_time/table.csv --out benchmarks/results_new
 
 Each seed trains the published schedule for `--epochs`, and then the fast one for its share of them, with `main_prob.py` or
-`main_gcn_prob.py --non_local`, one thread a run. The goal is the published run's validation MPJPE, in its last epoch and in its best.
-What is counted is the time that the epochs' batches take at the run's median speed, from `log.csv`, so that a moment in which the
-machine was busy is not; starting, validating and testing are not in it. Runs that are done are left as they are, so a long comparison
-can be made in several sittings; but time them on a machine that does little else.
+`main_gcn_prob.py --non_local`, one thread a run. The goal is the published run's validation MPJPE, in its last epoch and in its best;
+network, data, validation and test are the same. With `--published TABLE` the errors of published runs are those of a table that this
+program made before, of the same data and epochs, and none is trained again.
+
+Time is a step's times the steps. A step of either schedule is timed by turns in one process, on the processor's own clock and on one
+thread, so that what else the machine does counts for neither: read the ratio. Starting, validating and testing are not in
+it. Runs that are done are left as they are, so a long comparison can be made in several sittings. What was tried on the way to the
+fast schedule, and what it was worth: benchmarks/records.md.
 """
 
 import argparse
@@ -15,29 +20,46 @@ import csv
 import json
 import statistics
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common` is found from the repository root
 
 from common.start import run_script  # isort: skip  (before all else: see there)
 
+import torch
+
 from benchmarks.runs import one_run
-from common.errors import DuaError
+from benchmarks.speed_ways import Setting, arguments, new_networks, ours
+from common.datasets.h36m import load_h36m
+from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_text
 from common.figures import COLOURS, PAPER, WIDTHS, save, subplots
 from common.files.writing import write_text
 from common.mocap.demo import build_demo_if_missing
 from common.training.schedule import SCHEDULES, fast_options
 
+_STEPS = 20
+"""That are timed at once."""
 SCRIPTS = {"martinez": ("main_prob.py",), "semgcn": ("main_gcn_prob.py", "--non_local")}
 COLUMNS = (
-    "network", "seed", "published s", "its last mm", "its best mm", "fast s", "fast mm", "share of the time", "s to last", "s to best",
-    "test mm published", "test mm fast",
+    "network", "seed", "published s", "its last mm", "its best mm", "fast s", "fast mm", "share of the time", "share to last",
+    "share to best", "test mm published", "test mm fast",
 )  # fmt: skip
+NEVER = "never"
 
 Curve = list[tuple[float, float]]
 """(seconds of training, validation MPJPE in mm) after each epoch."""
+
+
+class Published(NamedTuple):
+    """What a published run came to, in mm: validation errors of its last epoch and its best, and the test's."""
+
+    last: float
+    best: float
+    test: float
 
 
 def main() -> None:
@@ -50,25 +72,48 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results_time"), help="for runs and tables (default: %(default)s)"
     )
+    parser.add_argument(
+        "--published", type=Path, metavar="TABLE", help="a table.csv of this program, whose published runs are not made again"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="turns of each schedule when steps are timed (default: %(default)s)"
+    )
     parser.add_argument("options", nargs="*", help="after --, options for both trainings, such as --hid_dim 256")
     args = parser.parse_args()
     if min(args.epochs, args.jobs) < 1:
         raise DuaError("--epochs and --jobs are at least 1")
     build_demo_if_missing(args.data_dir)
 
+    known = published_errors(args.published) if args.published else {}
+    again = not known
+    tasks = [(network, seed) for network in args.networks for seed in args.seeds]
+    missing = [f"{network} {seed}" for network, seed in tasks if not again and (network, seed) not in known]
+    if missing:
+        raise DuaError(f"{args.published} has no row of {', '.join(missing)}; leave --published out, or name other seeds")
+
     def work(task: tuple[str, int]) -> dict[str, Path]:
         network, seed = task
-        return {schedule: train(args, network, seed, schedule) for schedule in SCHEDULES}
+        return {schedule: train(args, network, seed, schedule) for schedule in SCHEDULES if schedule == "fast" or again}
 
-    tasks = [(network, seed) for network in args.networks for seed in args.seeds]
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = dict(zip(tasks, pool.map(work, tasks)))
-    rows = [row(network, seed, folders) for (network, seed), folders in runs.items()]
+    steps = {network: seconds_per_step(network, args) for network in args.networks}
+    courses = {
+        task: {schedule: curve(folder, steps[task[0]][schedule]) for schedule, folder in folders.items()}
+        for task, folders in runs.items()
+    }
+    rows = []
+    for (network, seed), folders in runs.items():
+        if again:
+            errors = [error for _, error in courses[network, seed]["published"]]
+            known[network, seed] = Published(errors[-1], min(errors), test_error(folders["published"]))
+        whole = published_steps(args, network, folders["fast"]) * steps[network]["published"]
+        rows.append(row(network, seed, known[network, seed], whole, courses[network, seed]["fast"], test_error(folders["fast"])))
     rows += [mean(network, [row for row in rows if row[0] == network]) for network in args.networks if len(args.seeds) > 1]
     text = f"{Path(args.data_dir).name}; published schedule for {args.epochs} epochs\n\n{as_text(COLUMNS, rows)}\n"
     write_text(args.out / "table.txt", text)
     write_text(args.out / "table.csv", as_csv(COLUMNS, rows))
-    plot({task: {name: curve(folder) for name, folder in folders.items()} for task, folders in runs.items()}, args.out)
+    plot(courses, args.out)
     print(f"{text}\n{args.out / 'table.txt'}")
 
 
@@ -88,33 +133,78 @@ def train(args: argparse.Namespace, network: str, seed: int, schedule: str) -> P
     return one_run([*command, "--seed", str(seed), *args.options], folder, "results.json")
 
 
-def curve(run: Path) -> Curve:
-    batch_size = json.loads((run / "config.json").read_text())["arguments"]["batch_size"]
-    epochs = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
-    poses_per_s = statistics.median(float(epoch["poses_per_s"]) for epoch in epochs)
-    return [(int(epoch["step"]) * batch_size / poses_per_s, float(epoch["val_mpjpe_mm"])) for epoch in epochs]
+def published_errors(table: Path) -> dict[tuple[str, int], Published]:
+    """{(network, seed): errors} of a table that this program wrote."""
+    names = ("its last mm", "its best mm", "test mm published")
+    try:
+        rows = [of for of in csv.DictReader(table.read_text().splitlines()) if of["seed"] != "mean"]
+        return {(of["network"], int(of["seed"])): Published(*(float(of[name]) for name in names)) for of in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DuaError(f"{table} is no table.csv of this program ({short_reason(error)}); give one to --published") from error
 
 
-def row(network: str, seed: int, runs: dict[str, Path]) -> list[str]:
-    published, fast = (curve(runs[schedule]) for schedule in SCHEDULES)
-    last, best = published[-1][1], min(error for _, error in published)
-    tests = [json.loads((runs[schedule] / "results.json").read_text())["average"]["mpjpe"] for schedule in SCHEDULES]
-    share = fast[-1][0] / published[-1][0]
-    reached = [next((f"{seconds:.0f}" for seconds, error in fast if error <= goal), "never") for goal in (last, best)]
-    figures = [
-        f"{published[-1][0]:.0f}",
-        f"{last:.2f}",
-        f"{best:.2f}",
+def test_error(run: Path) -> float:
+    return float(json.loads((run / "results.json").read_text())["average"]["mpjpe"])
+
+
+def published_steps(args: argparse.Namespace, network: str, run: Path) -> int:
+    """Of the whole published schedule, on as many poses as a run was trained on."""
+    poses = json.loads((run / "config.json").read_text())["poses"]["train"]
+    return args.epochs * (poses // arguments(network, None, *args.options).batch_size)
+
+
+def seconds_per_step(network: str, args: argparse.Namespace) -> dict[str, float]:
+    """{schedule: seconds}: medians of the processor's time, on one thread, by turns."""
+    poses = load_h36m(args.data_dir)
+    torch.set_flush_denormal(True)  # as training has it
+    torch.set_num_threads(1)
+    ways = {}
+    for schedule in SCHEDULES:
+        options = ("--schedule", schedule, "--epochs", str(args.epochs), *args.options)
+        given = arguments(network, None, *options)
+        networks = new_networks(network, torch.device("cpu"), *args.options)
+        ways[schedule] = ours(Setting(network, networks, poses, poses, given.batch_size, torch.device("cpu"), options))
+    found: dict[str, list[float]] = {schedule: [] for schedule in SCHEDULES}
+    for turn in range(args.rounds + 1):
+        for schedule, way in ways.items():
+            started = time.process_time()
+            way.train(_STEPS)
+            if turn:  # the first brings everything into memory
+                found[schedule].append((time.process_time() - started) / _STEPS)
+    return {schedule: statistics.median(seconds) for schedule, seconds in found.items()}
+
+
+def curve(run: Path, seconds_a_step: float) -> Curve:
+    epochs = csv.DictReader((run / "log.csv").read_text().splitlines())
+    return [(int(epoch["step"]) * seconds_a_step, float(epoch["val_mpjpe_mm"])) for epoch in epochs]
+
+
+def row(network: str, seed: int, published: Published, whole: float, fast: Curve, test: float) -> list[str]:
+    """A row of `COLUMNS`.
+
+    Args:
+        whole: seconds of the published run.
+    """
+    goals = (published.last, published.best)
+    reached = [next((f"{seconds / whole:.3f}" for seconds, error in fast if error <= goal), NEVER) for goal in goals]
+    return [
+        network,
+        str(seed),
+        f"{whole:.0f}",
+        f"{published.last:.2f}",
+        f"{published.best:.2f}",
         f"{fast[-1][0]:.0f}",
-        f"{min(e for _, e in fast):.2f}",
-        f"{share:.3f}",
+        f"{min(error for _, error in fast):.2f}",
+        f"{fast[-1][0] / whole:.3f}",
+        *reached,
+        f"{published.test:.2f}",
+        f"{test:.2f}",
     ]
-    return [network, str(seed), *figures, *reached, *(f"{test:.2f}" for test in tests)]
 
 
 def mean(network: str, rows: list[list[str]]) -> list[str]:
     columns = list(zip(*rows))[2:]
-    return [network, "mean", *("-" if "never" in column else f"{statistics.mean(map(float, column)):.3f}" for column in columns)]
+    return [network, "mean", *("-" if NEVER in column else f"{statistics.mean(map(float, column)):.3f}" for column in columns)]
 
 
 def plot(curves: dict[tuple[str, int], dict[str, Curve]], out: Path) -> None:
@@ -128,7 +218,7 @@ def plot(curves: dict[tuple[str, int], dict[str, Curve]], out: Path) -> None:
         for axis, network in zip(axes, networks, strict=True):
             for (name, seed), runs in curves.items():
                 for schedule, colour, line in zip(SCHEDULES, COLOURS, ("-", "--"), strict=False):
-                    if name == network:
+                    if name == network and schedule in runs:
                         seconds, errors = zip(*runs[schedule], strict=True)
                         label = schedule if seed == min(s for n, s in curves if n == network) else None
                         axis.plot(seconds, errors, line, color=colour, label=label, alpha=0.8)

@@ -53,7 +53,7 @@ _SWITCHES_OFF = {
 _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
     "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
-    "select": "source", "start": "identity", "settled": 0.0,
+    "select": "source", "start": "identity", "settled": 0.0, "initial": "published",
 }  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     if args.schedule == "fast":
         network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
         for name, value in fast_options(network, args.epochs).items():
-            if name not in given:
+            if name not in given and name in vars(args):
                 setattr(args, name, value)
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from common.compute.device import choose_device, choose_precision, seed_everything
 from common.compute.distributed import check_shares, from_main, remember, remembered, wait_for_all, world_size
@@ -35,6 +36,10 @@ from common.training.run_lock import run_lock
 from common.training.run_log import forget_results, new_run_folder, other_test, write_config, write_results
 from common.training.trained_range import TrainedRange
 from models import build
+from models.initial import start_from_data
+
+_SHOWN = 8192
+"""Poses that are enough to tell the mean pose and the covariance of 32 coordinates."""
 
 
 class Experiment:
@@ -152,6 +157,8 @@ class Experiment:
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments", "trained_range")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
+        if not self._checkpoint and vars(self.args).get("initial") == "data":
+            start_from_data(self._trained["lifter"], *_some_of(batches))
         trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles)
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
         place = str(self.device) if world_size() == 1 else f"{self.device.type} in {world_size()} processes"
@@ -243,3 +250,15 @@ class Experiment:
                 raise
             # A checkpoint in a read-only folder can still be evaluated.
             print(f"\nresults were not kept: {error}", file=sys.stderr)
+
+
+def _some_of(batches: Batches) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of the source in the first batches of a run, as training sees them."""
+    found, poses = [], 0
+    for batch in batches.epoch(0):
+        found.append(batch[:2])
+        poses += len(batch[0])
+        if poses >= _SHOWN:
+            break
+    inputs_2d, targets_3d = (torch.cat(column) for column in zip(*found, strict=True))
+    return inputs_2d, targets_3d

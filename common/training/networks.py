@@ -47,6 +47,13 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
         default="relative",
         help="what the estimator learns: relative errors, as in the paper, or a Gaussian's spread, by its likelihood (default: relative)",
     )
+    group.add_argument(
+        "--initial",
+        choices=("published", "data"),
+        default="published",
+        help="weights to begin with. data: the inputs whitened (Martinez), the first poses near the mean one (default: %(default)s, with "
+        "--schedule fast data)",
+    )
     if network in (None, "semgcn"):
         group.add_argument("--non_local", action="store_true", help="SemGCN with non-local layers, as its paper's best")
 
