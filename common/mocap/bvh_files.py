@@ -82,7 +82,9 @@ class BvhSource:
 def _opened(path: Path) -> zipfile.ZipFile:
     """An archive that was looked at; the last one stays open, as looking at all members for each of them takes its time."""
     state = path.stat()
-    return _looked_at(path, (os.getpid(), state.st_ino, state.st_mtime_ns, state.st_size))  # a forked process would share its place
+    return _looked_at(
+        path, (os.getpid(), state.st_ino, state.st_mtime_ns, state.st_size)
+    )  # a forked process would share its place
 
 
 @lru_cache(maxsize=1)

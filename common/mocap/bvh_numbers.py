@@ -91,11 +91,15 @@ def euler_matrices(order: str, angles: Sequence[np.ndarray]) -> np.ndarray:
         turn = [0.0, 0.0, 0.0, np.cos(half)]
         turn["XYZ".index(axis)] = np.sin(half)
         a, b, c, d = turn
-        x, y, z, w = (a, b, c, d) if number == 0 else (
-            w * a + d * x + (y * c - z * b),
-            w * b + d * y + (z * a - x * c),
-            w * c + d * z + (x * b - y * a),
-            w * d - x * a - y * b - z * c,
+        x, y, z, w = (
+            (a, b, c, d)
+            if number == 0
+            else (
+                w * a + d * x + (y * c - z * b),
+                w * b + d * y + (z * a - x * c),
+                w * c + d * z + (x * b - y * a),
+                w * d - x * a - y * b - z * c,
+            )
         )
     xx, yy, zz, ww = x * x, y * y, z * z, w * w
     xy, xz, yz, xw, yw, zw = x * y, x * z, y * z, x * w, y * w, z * w

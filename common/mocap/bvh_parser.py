@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+
 from common.errors import DuaError
 from common.mocap.bvh_numbers import euler_matrices, read_numbers
 
