@@ -54,7 +54,7 @@ def load_bvh(source: BvhSource, fps: float, extra_conventions: str | Path | None
         [parts[part] if parent is None else parts[parent].swapaxes(1, 2) @ parts[part] for part, parent in PART_PARENTS.items()],
         axis=1,
     )
-    if not (np.linalg.det(local) > 0.9).all():
+    if not (np.sum(np.cross(local[..., 0], local[..., 1]) * local[..., 2], axis=-1) > 0.9).all():  # the determinants
         raise DuaError(f"{label}: the bones do not make up a body; the file is damaged, or joints are named wrongly")
     rotations = _quaternions(local[1:])
     cut = _rest_frames(rotations, _quaternions(local[:1]), skeleton.places["hips"][1:] / leg_length)
