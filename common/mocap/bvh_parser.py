@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from common.errors import DuaError
-from common.mocap.bvh_numbers import euler_matrices, read_numbers
+from common.files.numbers import read_numbers
+from common.geometry.euler import euler_matrices
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from common.errors import DuaError
+from common.files.numbers import read_numbers
+from common.geometry.euler import euler_matrices
 from common.mocap import bvh_parser
-from common.mocap.bvh_numbers import euler_matrices, read_numbers
 from common.mocap.bvh_parser import parse_bvh
 from tests.helpers.bvh_text import SMALL
 
