@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def write_files(folder: Path, poses: int, seed: int = 0) -> list[Path]:
-    """Both files, of random walks: they deflate to about three quarters, as recordings do."""
+    """Both files, of random walks: they deflate to some nine tenths. How far real recordings do was not looked at."""
     rng = np.random.default_rng(seed)
     world: dict[str, dict[str, np.ndarray]] = {}
     pixels: dict[str, dict[str, list[np.ndarray]]] = {}
