@@ -21,11 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `comm
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 import numpy as np
-from tqdm import tqdm
 
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.errors import DuaError
-from common.mocap.bvh import load_bvh
+from common.mocap.bvh import load_all_bvh
 from common.mocap.bvh_files import find_bvh
 from common.mocap.domain_builder import add_size_arguments, build_domains, summarise
 from common.mocap.takes import FPS, Clips
@@ -58,8 +57,7 @@ def main() -> None:
     sources = find_bvh(args.sources)
     if len(sources) < _LEAST_CLIPS:
         raise DuaError(f"{len(sources)} clips were found, {_LEAST_CLIPS} are needed to fill both domains and their tests")
-    bar = tqdm(sources, desc="reading", unit="clip", disable=None)
-    motions = {source.name: load_bvh(source, FPS, args.conventions) for source in bar}
+    motions = load_all_bvh(sources, FPS, args.conventions, args.workers)
     h36m, surreal = assign(sorted(motions), np.random.default_rng([args.seed, 2]))
     names = ", ".join(path.name for path in args.sources)
     source = f"BVH: {names}"

@@ -17,10 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that `comm
 
 from common.start import run_script  # isort: skip  (before all else: see there)
 
-from tqdm import tqdm
-
+from common.compute.processes import add_workers_argument
 from common.errors import DuaError
-from common.mocap.bvh import load_bvh
+from common.mocap.bvh import load_all_bvh
 from common.mocap.bvh_files import find_bvh
 from common.mocap.motion import Motion, load_deepmimic_clips
 from common.mocap.people import FPS, build_people, path_people
@@ -47,6 +46,7 @@ def main() -> None:
         help="that perform each clip, from the third on with the upper body of another (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same file (default: %(default)s)")
+    add_workers_argument(parser)
     args = parser.parse_args()
     if args.bodies < 1:
         raise DuaError(f"--bodies {args.bodies}: at least 1 is needed")
@@ -58,10 +58,11 @@ def main() -> None:
         motions |= clips
         person_of |= dict.fromkeys(clips, "demo")
     files = [path for path in args.sources if path.suffix != ".h5"]
-    for source in tqdm(find_bvh(files) if files else [], desc="reading", unit="clip", disable=None):
-        motions[source.name] = load_bvh(source, FPS, args.conventions)
-        person_of[source.name] = re.split(r"[_ ]", source.stem)[0]
-    for split, sizes in build_people(motions, person_of, args.held_out, args.bodies, args.seed, args.out).items():
+    sources = find_bvh(files) if files else []
+    motions |= load_all_bvh(sources, FPS, args.conventions, args.workers)
+    person_of |= {source.name: re.split(r"[_ ]", source.stem)[0] for source in sources}
+    sums = build_people(motions, person_of, args.held_out, args.bodies, args.seed, args.out, args.workers)
+    for split, sizes in sums.items():
         print(f"{split:<10} {sizes['people']:3d} people {sizes['clips']:5d} clips {sizes['frames']:9,d} frames")
     print(f"wrote {path_people(args.out)}")
 

@@ -59,8 +59,9 @@ def project_to_2d(points: np.ndarray, camera: Camera) -> np.ndarray:
     normalised = points[..., :2] / points[..., 2:]
     # Human3.6M's toolbox bounds the normalised coordinates, so that points beside the camera do not explode.
     normalised = np.clip(normalised, -1, 1)
-    r2 = np.sum(normalised**2, axis=-1, keepdims=True)
-    scale = 1 + r2 * (radial[0] + r2 * (radial[1] + r2 * radial[2])) + np.sum(tangential * normalised, axis=-1, keepdims=True)
+    x, y = normalised[..., :1], normalised[..., 1:]  # sums over an axis of two are slow
+    r2 = x * x + y * y
+    scale = 1 + r2 * (radial[0] + r2 * (radial[1] + r2 * radial[2])) + (tangential[0] * x + tangential[1] * y)
     distorted = normalised * scale + tangential * r2
     return distorted * np.asarray(camera.focal_length) + np.asarray(camera.center)
 

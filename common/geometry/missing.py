@@ -36,7 +36,7 @@ def confidences_of(points: np.ndarray) -> np.ndarray | None:
 
 def interpolate_in_time(joints: np.ndarray, measured: np.ndarray) -> None:
     """Fill joints (T, J, 2) in place where they were not measured (T, J): see `fill_in_time`."""
-    for joint in range(joints.shape[1]):
+    for joint in np.flatnonzero(~measured.all(axis=0)):
         fill_in_time(joints[:, joint], measured[:, joint])
 
 

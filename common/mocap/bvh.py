@@ -6,11 +6,14 @@ part's axes are found from there (`common.mocap.bvh_parts`). Nor are the file's 
 show how the rig stands at rest are left out.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+from tqdm import tqdm
 
+from common.compute.processes import Processes
 from common.datasets.anomalies import warn
 from common.errors import DuaError
 from common.mocap.bvh_conventions import load_conventions, match_roles
@@ -51,7 +54,7 @@ def load_bvh(source: BvhSource, fps: float, extra_conventions: str | Path | None
         [parts[part] if parent is None else parts[parent].swapaxes(1, 2) @ parts[part] for part, parent in PART_PARENTS.items()],
         axis=1,
     )
-    if not (np.linalg.det(local) > 0.9).all():
+    if not (np.sum(np.cross(local[..., 0], local[..., 1]) * local[..., 2], axis=-1) > 0.9).all():  # the determinants
         raise DuaError(f"{label}: the bones do not make up a body; the file is damaged, or joints are named wrongly")
     rotations = _quaternions(local[1:])
     cut = _rest_frames(rotations, _quaternions(local[:1]), skeleton.places["hips"][1:] / leg_length)
@@ -61,6 +64,24 @@ def load_bvh(source: BvhSource, fps: float, extra_conventions: str | Path | None
     rate = 1 / file.frame_time
     rate = round(rate) if abs(rate - round(rate)) < 1e-4 * rate else rate
     return resample(Motion(source.name, (source.name,), root, rotations, rate, source.action), fps)
+
+
+def load_all_bvh(
+    sources: Sequence[BvhSource], fps: float, extra_conventions: str | Path | None = None, workers: int = 1
+) -> dict[str, Motion]:
+    """Read files as `load_bvh` does, in `workers` processes: {name: motion}, in the order of `sources`.
+
+    Raises:
+        DuaError: that of the first file that cannot be read, or a process died.
+    """
+    with Processes(workers, (fps, extra_conventions), "read motions") as processes:
+        motions = processes.in_order(_load, sources)
+        bar = tqdm(motions, desc="reading", total=len(sources), unit="clip", disable=None)
+        return {motion.name: motion for motion in bar}
+
+
+def _load(options: tuple[float, str | Path | None], source: BvhSource) -> Motion:
+    return load_bvh(source, *options)
 
 
 _STILL, _LEAP = np.radians([0.1, 5])

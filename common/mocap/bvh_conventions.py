@@ -6,6 +6,7 @@ A joint's role is what it is to a body, whatever it is called: `l_lower_leg` is 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from common.errors import DuaError
@@ -72,10 +73,27 @@ def match_roles(
     Raises:
         DuaError: no convention fits; the message lists the joints and what the nearest convention lacks.
     """
+    known = tuple((title, tuple(convention.items())) for title, convention in conventions.items())
+    best, found = _best_match(tuple(names), known, None if parents is None else tuple(parents))
+    if missing := [role for role in REQUIRED_ROLES if role not in found]:
+        raise DuaError(
+            f"{label}: unknown skeleton with the joints {', '.join(names)}; the nearest convention, {best}, lacks "
+            f"{', '.join(f'{role} ({conventions[best][role]})' for role in missing)}. "
+            "Name the joints in a JSON file that has the form of common/mocap/bvh_conventions.json"
+        )
+    return dict(found)
+
+
+@lru_cache(maxsize=64)  # the clips of an archive share a rig or two
+def _best_match(
+    names: tuple[str, ...], conventions: tuple[tuple[str, tuple[tuple[str, str], ...]], ...], parents: tuple[int, ...] | None
+) -> tuple[str, Mapping[str, int]]:
+    """The convention that fits best, and the roles that it finds: {role: index of the joint}."""
     plain, *others = _spellings(names)
     indices = [_index(spelt, plain) for spelt in (plain, *others)]
     matches = {}
-    for title, convention in conventions.items():
+    for title, joints_of in conventions:
+        convention = dict(joints_of)
         own = _spellings(list(convention.values()))
         found = [
             {role: joints[name] for role, name in zip(convention, spelt, strict=True) if name in joints}
@@ -84,13 +102,7 @@ def match_roles(
         ]
         matches[title] = max(found, key=_fit)
     best = max(matches, key=lambda title: (_fit(matches[title])[0], _in_place(matches[title], parents), len(matches[title])))
-    if missing := [role for role in REQUIRED_ROLES if role not in matches[best]]:
-        raise DuaError(
-            f"{label}: unknown skeleton with the joints {', '.join(names)}; the nearest convention, {best}, lacks "
-            f"{', '.join(f'{role} ({conventions[best][role]})' for role in missing)}. "
-            "Name the joints in a JSON file that has the form of common/mocap/bvh_conventions.json"
-        )
-    return matches[best]
+    return best, matches[best]
 
 
 def _fit(roles: Mapping[str, int]) -> tuple[int, int]:

@@ -5,11 +5,13 @@ reports call its action follows from the name of the file or its folder.
 """
 
 import itertools
+import os
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from common.errors import DuaError
@@ -66,16 +68,34 @@ class BvhSource:
                 size = self.path.stat().st_size
                 data = b"" if size > _MAX_BYTES else self.path.read_bytes()
             else:
-                with zipfile.ZipFile(self.path) as archive:
-                    check_zip(archive, self.path)
-                    size = archive.getinfo(self.member).file_size
-                    data = b"" if size > _MAX_BYTES else read_member(archive, self.member)
+                archive = _opened(self.path)
+                size = archive.getinfo(self.member).file_size
+                data = b"" if size > _MAX_BYTES else read_member(archive, self.member)
         # RuntimeError: a member that wants a password.
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, NotImplementedError) as error:
             raise DuaError(f"cannot read {self}: {error}") from error
         if size > _MAX_BYTES:
             raise DuaError(f"{self} says it is {size / 2**20:,.0f} MiB large; a BVH file has at most {_MAX_BYTES >> 20} MiB")
         return data.decode("utf-8-sig", errors="replace")
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    """An archive that was looked at; the last one stays open, as looking at all members for each of them takes its time."""
+    state = path.stat()
+    return _looked_at(
+        path, (os.getpid(), state.st_ino, state.st_mtime_ns, state.st_size)
+    )  # a forked process would share its place
+
+
+@lru_cache(maxsize=1)
+def _looked_at(path: Path, _: tuple[int, ...]) -> zipfile.ZipFile:
+    archive = zipfile.ZipFile(path)
+    try:
+        check_zip(archive, path)
+    except BaseException:
+        archive.close()
+        raise
+    return archive
 
 
 def find_bvh(paths: Sequence[str | Path]) -> list[BvhSource]:

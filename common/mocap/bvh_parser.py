@@ -6,13 +6,14 @@ numbers.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from common.errors import DuaError
+from common.files.numbers import read_numbers
+from common.geometry.euler import euler_matrices
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,22 @@ def _parse_motion(lines: Sequence[str], start: int, columns: int, label: str) ->
         number, line = min(rows, key=lambda row: len(row[1].split()))
         raise DuaError(f"{label}, line {number}: {len(line.split())} numbers, the hierarchy has {columns} channels")
     frames = np.empty((len(rows), columns))
+    for first in range(0, len(rows), _BLOCK):
+        block = rows[first : first + _BLOCK]
+        values = read_numbers([line for _, line in block], columns)
+        if values is None or not (np.abs(values) < _LARGEST).all():
+            values = _read_by_line(block, columns, label)
+        frames[first : first + _BLOCK] = values
+    return frames, frame_time
+
+
+_BLOCK = 256
+"""Lines that are read at once: as much text as a processor keeps near."""
+
+
+def _read_by_line(rows: Sequence[tuple[int, str]], columns: int, label: str) -> np.ndarray:
+    """The numbers (lines, columns) of the lines of a file; an error names the line, and what it holds instead."""
+    frames = np.empty((len(rows), columns))
     for frame, (number, line) in zip(frames, rows):
         words = line.split()
         if len(words) != columns:
@@ -197,7 +214,7 @@ def _parse_motion(lines: Sequence[str], start: int, columns: int, label: str) ->
             raise DuaError(
                 f"{label}, line {number}: {word!r} is no place and no angle; leave the frame out or download the file again"
             )
-    return frames, frame_time
+    return frames
 
 
 def _header(rows: Sequence[tuple[int, str]], form: re.Pattern[str], expected: str, before: int, label: str) -> tuple[int, str]:
@@ -241,32 +258,43 @@ def move_skeleton(file: BvhFile, roles: Mapping[str, int]) -> BvhSkeleton:
         roles: {role: index of the joint}, from `common.mocap.bvh_conventions.match_roles`; 'l_foot' and 'r_foot' are needed.
     """
     count = len(file.frames) + 1
-    places: list[np.ndarray] = []
-    rotations: list[np.ndarray] = []
+    needed = _ancestors(file.joints, roles.values())
+    places: dict[int, np.ndarray] = {}
+    rotations: dict[int, np.ndarray] = {}
     column = 0
-    for joint in file.joints:
-        values = dict(zip(joint.channels, file.frames[:, column : column + len(joint.channels)].T))
-        column += len(joint.channels)
+    for i, joint in enumerate(file.joints):
+        first, column = column, column + len(joint.channels)
+        if i not in needed:
+            continue
+        values = dict(zip(joint.channels, file.frames[:, first:column].T))
         shift = np.tile(joint.offset, (count, 1))
         positions = {channel: row for channel, row in values.items() if channel.endswith("position")}
         # A position stands in for the offset. Some writers fill the channels of all joints with zeros and mean the offset.
         if joint.parent < 0 or any(row.any() for row in positions.values()):
             for channel, row in positions.items():
                 shift[1:, "XYZ".index(channel[0])] = row
-        turn = np.tile(np.eye(3), (count, 1, 1))
         order = "".join(channel[0] for channel in joint.channels if channel.endswith("rotation"))
-        if order:
-            angles = np.stack([values[f"{axis}rotation"] for axis in order], axis=-1)  # (T, 1 to 3)
-            turn[1:] = Rotation.from_euler(order, angles, degrees=True).as_matrix()  # capitals: about the turned axes
+        turn = np.empty((count, 3, 3))
+        turn[0] = np.eye(3)
+        turn[1:] = euler_matrices(order, [values[f"{axis}rotation"] for axis in order])
         if joint.parent < 0:
-            places.append(shift)
-            rotations.append(turn)
+            places[i], rotations[i] = shift, turn
         else:
-            places.append(places[joint.parent] + np.einsum("fij,fj->fi", rotations[joint.parent], shift))
-            rotations.append(rotations[joint.parent] @ turn)
+            places[i] = places[joint.parent] + np.einsum("fij,fj->fi", rotations[joint.parent], shift)
+            rotations[i] = rotations[joint.parent] @ turn
     skeleton = BvhSkeleton({role: places[i] for role, i in roles.items()}, {role: rotations[i] for role, i in roles.items()})
     for side in "lr":
         end = file.joints[roles[f"{side}_foot"]].end_site
         if f"{side}_toe" not in roles and end is not None:
             skeleton.places[f"{side}_toe"] = skeleton.places[f"{side}_foot"] + skeleton.rotations[f"{side}_foot"] @ end
     return skeleton
+
+
+def _ancestors(joints: Sequence[BvhJoint], wanted: Iterable[int]) -> set[int]:
+    """The joints and all that they hang on: fingers and faces need not be moved."""
+    found: set[int] = set()
+    for joint in wanted:
+        while joint >= 0 and joint not in found:
+            found.add(joint)
+            joint = joints[joint].parent
+    return found

@@ -5,6 +5,7 @@ heavier than a Gaussian's; that errors last for several frames; that far limbs a
 joints are lost for a while, with little confidence; and that left and right are exchanged for runs of frames, with much of it.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,15 @@ def _lasting(noise: Tensor) -> Tensor:
     """(S, T, ...) independent Gaussians to a stationary autoregression along T, of variance 1 as well."""
     if noise.shape[1] == 1:
         return noise
-    rows = [noise[:, 0]]
-    for row in noise[:, 1:].unbind(1):
-        rows.append(_LASTS * rows[-1] + (1 - _LASTS**2) ** 0.5 * row)
-    return torch.stack(rows, dim=1)
+    frames = (1 - _LASTS**2) ** 0.5 * noise.transpose(0, 1).contiguous()  # (T, S, ...)
+    frames[0] = noise[:, 0]
+    for last, row in pairwise(frames.numpy() if frames[0].numel() < _FEW else frames):
+        row += _LASTS * last
+    return frames.transpose(0, 1).contiguous()
+
+
+_FEW = 4096
+"""Numbers with which numpy is quicker than torch, as it takes a tenth of the time to start."""
 
 
 _UNSURE = 0.3

@@ -7,10 +7,7 @@ they stay on one side of a split and `dataset.json` has a line for each motion, 
 """
 
 import shutil
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, count, islice
@@ -19,21 +16,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.compute.signals import end_with_parent, watch_for_stop
+from common.compute.processes import Processes
 from common.datasets.surreal_file import path_surreal
 from common.errors import DuaError
 from common.geometry.skeleton import NUM_JOINTS, SMPL_JOINT_NAMES
 from common.mocap.detector_errors import NOISE
 from common.mocap.motion import Motion
-from common.mocap.takes import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, draw_take, film_take, numbered
+from common.mocap.takes import FPS, SURREAL_FACTS, SURREAL_SOURCE, Clips, film_take, numbered, plan_film, plan_take
 from common.preparation.surreal_writer import SurrealWriter
 
 _BYTES = len(SMPL_JOINT_NAMES) * (2 + 3) * 4 + NUM_JOINTS * 2 * 4 + 4
 """Of a pose in the file: joints in 2D and 3D, a detector's, and the number of its clip."""
-_GROUP = 16
+GROUP = 16
 """Takes that a process makes at once: about 2,000 poses, a megabyte."""
-_AHEAD = 3
-"""Groups for each process that may be under way or wait for the writer."""
 
 
 def check_disk(poses: int, out: Path) -> None:
@@ -91,7 +86,8 @@ class _Studio:
         first = sum(self.motions[other].action == action for other in self.before)
         action = numbered(action, first + alike.index(name) + (number * len(alike) if self.apart else 0))
         rng = np.random.default_rng([*self.seed, number, place])
-        made = draw_take(rng, self.motions, name, self.splits[split], number, action, split)
+        made = plan_take(rng, name, self.splits[split], number, action, split).perform(self.motions)
+        plan = plan_film(rng, len(made.motion))
         return [
             _Film(
                 action,
@@ -99,7 +95,7 @@ class _Studio:
                 made.motion.clips,
                 *(joints.astype(np.float32) for joints in (film.joints_2d, film.joints_3d, film.detector_2d)),
             )
-            for film in film_take(rng, made, self.noise)
+            for film in film_take(plan, made, self.noise)
         ]
 
 
@@ -133,16 +129,16 @@ def build_surreal_stream(
 def _write(studio: _Studio, workers: int, takes: Iterable[int], out: Path, file: str, poses: int | None = None) -> list[dict]:
     """One file; the last film is cut where `poses` are full. Returns {"subject", "action", "split", ...} of each action."""
     entries: dict[str, dict] = {}
+    takes = iter(takes)
+    groups = iter(lambda: list(islice(takes, GROUP)), [])
     # The processes start with the first result, before HDF5's file is open: they must not inherit it.
-    with closing(_results(studio, workers, iter(takes))) as results, watch_for_stop() as stop_asked:
+    with Processes(workers, studio, "made poses") as processes, closing(processes.in_order(_perform, groups)) as results:
         first = next(results)
         with (
             SurrealWriter(path_surreal(out, file), SURREAL_SOURCE, hold=True, detector=True) as writer,
             tqdm(desc=f"SURREAL domain, {file}", total=poses, unit="pose", unit_scale=True, disable=None) as bar,
         ):
             for films in chain([first], results):
-                if stop_asked():  # asked between takes: an exception within HDF5's or the pool's own code can get lost there
-                    raise KeyboardInterrupt
                 for film in films:
                     frames = len(film.joints_2d) if poses is None else min(len(film.joints_2d), poses - writer.frames)
                     if not frames:
@@ -167,34 +163,5 @@ def _count(entries: dict[str, dict], film: _Film, frames: int) -> None:
     entry["films"] += 1
 
 
-def _results(studio: _Studio, workers: int, takes: Iterator[int]) -> Generator[list[_Film], None, None]:
-    """The films of takes, a group at a time and in order, made by `workers` processes that never run far ahead."""
-    groups = iter(lambda: list(islice(takes, _GROUP)), [])
-    if workers == 1:
-        yield from ([film for take in group for film in studio.perform(take)] for group in groups)
-        return
-    pool = ProcessPoolExecutor(workers, initializer=_enter, initargs=(studio,))
-    try:
-        waiting = deque(pool.submit(_perform, group) for group in islice(groups, _AHEAD * workers))
-        while waiting:
-            films = waiting.popleft().result()
-            waiting.extend(pool.submit(_perform, group) for group in islice(groups, 1))
-            yield films
-    except BrokenProcessPool as error:
-        raise DuaError("a process that made poses died, perhaps for want of memory; try fewer --workers") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_studio: _Studio
-"""Of this process, where it is one of the pool's."""
-
-
-def _enter(studio: _Studio) -> None:
-    global _studio
-    _studio = studio
-    end_with_parent()
-
-
-def _perform(takes: list[int]) -> list[_Film]:
-    return [film for take in takes for film in _studio.perform(take)]
+def _perform(studio: _Studio, takes: list[int]) -> list[_Film]:
+    return [film for take in takes for film in studio.perform(take)]

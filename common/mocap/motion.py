@@ -122,6 +122,11 @@ def resample(motion: Motion, fps: float, speed: float = 1.0) -> Motion:
     return replace(sampled, action=motion.action)
 
 
+def frames_at(motion: Motion, fps: float, speed: float = 1.0) -> int:
+    """How many frames `resample` gives."""
+    return len(_wanted((len(motion) - 1) / motion.fps, fps, speed))
+
+
 def mirror(motion: Motion) -> Motion:
     """Left and right exchanged: the movement seen in a mirror (reflection of z, the person's right)."""
     # S R S with S = diag(1, 1, -1) turns the rotation (w, x, y, z) into (w, -x, -y, z).
@@ -142,11 +147,16 @@ def _sample(
     name: str, clips: tuple[str, ...], times: np.ndarray, root: np.ndarray, rotations: np.ndarray, fps: float, speed: float
 ) -> Motion:
     """Sample the key frames at `times` (seconds, increasing) every 1 / fps seconds of a playback at `speed`."""
-    wanted = np.arange(0, times[-1] / speed + 1e-9, 1 / fps) * speed
+    wanted = _wanted(times[-1], fps, speed)
     before = np.clip(np.searchsorted(times, wanted, side="right") - 1, 0, len(times) - 2)
     weight = ((wanted - times[before]) / (times[before + 1] - times[before]))[:, None]  # (T', 1)
     sampled_root = root[before] * (1 - weight) + root[before + 1] * weight
     return Motion(name, clips, sampled_root, _slerp(rotations[before], rotations[before + 1], weight[:, :, None]), fps)
+
+
+def _wanted(duration: float, fps: float, speed: float) -> np.ndarray:
+    """When frames are taken, in seconds of the recording."""
+    return np.arange(0, duration / speed + 1e-9, 1 / fps) * speed
 
 
 def _slerp(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from common.compute.processes import Processes
 from common.errors import DuaError
 from common.files.arrays import load_arrays
 from common.files.writing import atomic_write
 from common.geometry.skeleton import H36M_32_TO_16
-from common.mocap.body import draw_shape, pose_body
+from common.mocap.body import BodyShape, draw_shape, pose_body
 from common.mocap.motion import Motion, mix, resample
 
 FPS = 25
@@ -75,7 +76,13 @@ def path_people(data_dir: str | Path) -> Path:
 
 
 def build_people(
-    motions: Mapping[str, Motion], person_of: Mapping[str, str], held_out: Sequence[str], bodies: int, seed: int, out: Path
+    motions: Mapping[str, Motion],
+    person_of: Mapping[str, str],
+    held_out: Sequence[str],
+    bodies: int,
+    seed: int,
+    out: Path,
+    workers: int = 1,
 ) -> dict[str, dict[str, int]]:
     """Write `people.npz`: each motion by `bodies` bodies, men and women by turns, from the third on with the trunk and the arms of
     another motion of the same split.
@@ -99,20 +106,18 @@ def build_people(
     validation = {name for name in clips if person_of[name] in held_out} if held_out else set(drawn)
     if len(validation) == len(clips):
         raise DuaError("nobody is left to train on; give more clips, or hold out fewer people")
-    joints, points, table = [], [], []
-    for name in tqdm(clips, desc="people", unit="clip", disable=None):
-        split = "validation" if name in validation else "train"
-        plain = resample(motions[name], FPS)
+    tasks, owners = [], []
+    for name in clips:
         others = [other for other in clips if (other in validation) == (name in validation) and other != name]
         for body in range(bodies):
-            motion = plain
-            if body >= 2 and others:  # the trunk and the arms of another clip
-                motion = mix(plain, resample(motions[others[rng.integers(len(others))]], FPS))
+            upper = others[rng.integers(len(others))] if body >= 2 and others else None  # the trunk and the arms of another clip
             shape = draw_shape(rng, ("female", "male")[body % 2], spread=1.25)
-            posed = pose_body(motion, shape, float(rng.uniform(0, 2 * np.pi)), (0.0, 0.0), ("h36m", "smpl", "coco"))
-            joints.append(posed["h36m"][:, list(H36M_32_TO_16)].astype(np.float32))
-            points.append(posed["coco"].astype(np.float32))
-            table.append((person_of[name], motions[name].action, split, len(motion)))
+            tasks.append((name, upper, shape, float(rng.uniform(0, 2 * np.pi))))
+            owners.append((person_of[name], motions[name].action, "validation" if name in validation else "train"))
+    with Processes(workers, motions, "posed bodies") as processes:
+        bar = tqdm(processes.in_order(_pose, tasks), desc="people", total=len(tasks), unit="body", disable=None)
+        joints, points = zip(*bar, strict=True)
+    table = [(*owner, len(posed)) for owner, posed in zip(owners, joints, strict=True)]
     people, actions, splits, frames = zip(*table, strict=True)
     with atomic_write(path_people(out)) as file:
         np.savez_compressed(
@@ -130,6 +135,16 @@ def build_people(
         rows = [row for row in table if row[2] == split]
         sums[split] = {"people": len({row[0] for row in rows}), "clips": len(rows), "frames": sum(row[3] for row in rows)}
     return sums
+
+
+def _pose(motions: Mapping[str, Motion], task: tuple[str, str | None, BodyShape, float]) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 16, 3) joints and (T, 17, 3) COCO's keypoints of a body that performs a clip."""
+    name, upper, shape, heading = task
+    motion = resample(motions[name], FPS)
+    if upper is not None:
+        motion = mix(motion, resample(motions[upper], FPS))
+    posed = pose_body(motion, shape, heading, (0.0, 0.0), ("h36m", "smpl", "coco"))
+    return posed["h36m"][:, list(H36M_32_TO_16)].astype(np.float32), posed["coco"].astype(np.float32)
 
 
 def load_people(data_dir: str | Path) -> People:

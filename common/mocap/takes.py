@@ -9,9 +9,9 @@ import torch
 
 from common.datasets.surreal_file import SURREAL_CAMERA
 from common.geometry.camera import project_to_2d
-from common.mocap.body import draw_shape, pose_body
+from common.mocap.body import BodyShape, draw_shape, pose_body
 from common.mocap.detector_errors import NOISE, found_joints
-from common.mocap.motion import Motion, mirror, mix, resample
+from common.mocap.motion import Motion, frames_at, mirror, mix, resample
 
 FPS = 50
 """Human3.6M's frame rate."""
@@ -57,7 +57,36 @@ class Take:
         }
 
 
-def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int) -> Iterator[Take]:
+@dataclass(frozen=True)
+class TakePlan:
+    """How a clip is to be performed: what of a take is drawn. Whoever has the motions makes the take of it, in any process.
+
+    Attributes:
+        name: the clip.
+        upper: the clip whose trunk and arms it gets, if any.
+    """
+
+    name: str
+    upper: str | None
+    action: str
+    split: str
+    mirrored: bool
+    speed: float
+    heading: float
+    place: tuple[float, float]
+
+    def frames(self, motions: Mapping[str, Motion]) -> int:
+        return frames_at(motions[self.name], FPS, self.speed)
+
+    def perform(self, motions: Mapping[str, Motion]) -> Take:
+        motion = resample(motions[self.name], FPS, self.speed)
+        if self.upper is not None:
+            motion = mix(motion, motions[self.upper])
+        motion = mirror(motion) if self.mirrored else motion
+        return Take(self.action, self.split, motion, self.mirrored, self.speed, self.heading, self.place)
+
+
+def plan_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: Clips, takes: int) -> Iterator[TakePlan]:
     """Performances of each clip, in order: plain and mirrored by turns, and from the third on with the upper body of another
     clip of the same split, where there is one. Clips that share an action ('walk_1', 'walk_2') are numbered through."""
     numbers: dict[str, int] = {}
@@ -66,7 +95,7 @@ def draw_takes(rng: np.random.Generator, motions: Mapping[str, Motion], clips: C
             for number in range(takes):
                 action = motions[name].action
                 count = numbers[action] = numbers.get(action, -1) + 1
-                yield draw_take(rng, motions, name, names, number, numbered(action, count), split)
+                yield plan_take(rng, name, names, number, numbered(action, count), split)
 
 
 def numbered(action: str, count: int) -> str:
@@ -74,27 +103,16 @@ def numbered(action: str, count: int) -> str:
     return f"{action} {count}" if count else action
 
 
-def draw_take(
-    rng: np.random.Generator,
-    motions: Mapping[str, Motion],
-    name: str,
-    names: tuple[str, ...],
-    number: int,
-    action: str,
-    split: str,
-) -> Take:
-    """The performance `number` of clip `name`, as `draw_takes` says; `names` are all clips of the split."""
+def plan_take(rng: np.random.Generator, name: str, names: tuple[str, ...], number: int, action: str, split: str) -> TakePlan:
+    """The performance `number` of clip `name`, as `plan_takes` says; `names` are all clips of the split."""
     others = [other for other in names if other != name]
     speed = float(rng.uniform(0.8, 1.25))
-    motion = resample(motions[name], FPS, speed)
-    if number >= 2 and others:
-        motion = mix(motion, motions[others[rng.integers(len(others))]])
-    mirrored = number % 2 == 1
-    return Take(
+    return TakePlan(
+        name=name,
+        upper=others[rng.integers(len(others))] if number >= 2 and others else None,
         action=action,
         split=split,
-        motion=mirror(motion) if mirrored else motion,
-        mirrored=mirrored,
+        mirrored=number % 2 == 1,
         speed=speed,
         heading=float(rng.uniform(0, 2 * np.pi)),
         # Human3.6M's subjects stay within the middle of the room, where all four cameras see them.
@@ -125,17 +143,29 @@ class Film:
     described: dict
 
 
-def film_take(rng: np.random.Generator, take: Take, noise: float = NOISE) -> Iterator[Film]:
+@dataclass(frozen=True)
+class FilmPlan:
+    """The body that performs a take before SURREAL's camera, and metres to the camera in each of the clips that it is cut into."""
+
+    shape: BodyShape
+    distances: tuple[float, ...]
+
+
+def plan_film(rng: np.random.Generator, frames: int) -> FilmPlan:
+    """What is drawn for a take of so many frames."""
+    shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
+    return FilmPlan(shape, tuple(float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5)) for _ in range(0, frames, _CLIP)))
+
+
+def film_take(plan: FilmPlan, take: Take, noise: float = NOISE) -> Iterator[Film]:
     """A take before SURREAL's camera, by a body of its own, in clips that are at most as long as SURREAL's.
 
     Args:
         noise: of the detector (`common.mocap.detector_errors`); its errors are drawn from a generator of their own.
     """
     errors = torch.Generator().manual_seed(zlib.crc32(repr(take.describe("surreal")).encode()))
-    shape = draw_shape(rng, ("female", "male")[rng.integers(2)], _SURREAL_SPREAD)
-    posed = pose_body(take.motion, shape, take.heading, (0.0, 0.0), ("smpl", "coco"))
-    for first in range(0, len(posed["smpl"]), _CLIP):
-        distance = float(np.clip(rng.normal(*_DISTANCE), 4.5, 9.5))
+    posed = pose_body(take.motion, plan.shape, take.heading, (0.0, 0.0), ("smpl", "coco"))
+    for first, distance in zip(range(0, len(posed["smpl"]), _CLIP), plan.distances, strict=True):
         joints, points = (posed[definition][first : first + _CLIP] for definition in ("smpl", "coco"))
         origin = joints[0, 0]
         in_camera = _before_camera(joints - origin, distance)
@@ -143,7 +173,7 @@ def film_take(rng: np.random.Generator, take: Take, noise: float = NOISE) -> Ite
         found = _before_camera(points - origin, distance)
         visible = _visible(in_camera, pixels)
         if (frames := int(visible.sum())) >= LEAST_FRAMES:
-            described = {"frames": frames, "distance_m": round(distance, 3), "body": shape.describe()}
+            described = {"frames": frames, "distance_m": round(distance, 3), "body": plan.shape.describe()}
             detected = found_joints(found, project_to_2d(found, SURREAL_CAMERA), errors, noise)
             yield Film(pixels[visible], in_camera[visible], detected[visible], described)
 

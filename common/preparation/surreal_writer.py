@@ -50,6 +50,8 @@ class SurrealWriter:
         self._hold = hold
         self._detector = detector
         self._held: dict[str, h5py.Dataset] = {}
+        self._waiting: list[dict[str, np.ndarray]] = []  # clips that are not in the file yet
+        self._written = 0
         self._starts: dict[str, int] = {}
         self._handedness = 0.0
 
@@ -96,21 +98,31 @@ class SurrealWriter:
         check_finite(joints_3d, f"3D of clip {clip}")
         if not clip or clip in self._starts:
             raise DuaError(f"clip '{clip}' comes twice or has no name; every clip needs a name of its own")
-        columns: dict[str, Any] = {"joints_2d": joints_2d, "joints_3d": joints_3d}
+        columns = {"joints_2d": joints_2d.astype(np.float32), "joints_3d": joints_3d.astype(np.float32)}
         if self._detector:
-            columns["joints_2d_detector"] = _checked_detections(detector_2d, frames, clip)
-        for name, values in (columns | {"clip": len(self._starts)}).items():
-            dataset = self._held.get(name) or self._file[name]
-            try:
-                dataset.resize(self.frames + frames, axis=0)
-                dataset[self.frames :] = values
-            except OSError:
-                self._disk.check()  # HDF5 complains of what it could not read back of a file that has failed already
-                raise
-        self._disk.check()
+            columns["joints_2d_detector"] = _checked_detections(detector_2d, frames, clip).astype(np.float32)
+        self._waiting.append(columns | {"clip": np.full(frames, len(self._starts), np.int32)})
         self._handedness += float(np.sum(handedness(joints_3d[:, list(SMPL_24_TO_16)])))
         self._starts[clip] = self.frames
         self.frames += frames
+        if self.frames - self._written >= _CHUNK:
+            self._write(self.frames - self.frames % _CHUNK)
+
+    def _write(self, stop: int) -> None:
+        """The waiting frames up to `stop` into the file: whole chunks, each of which HDF5 would else read, sum and write for every clip."""
+        columns = {name: np.concatenate([clip[name] for clip in self._waiting]) for name in self._waiting[0]}
+        while self._written < stop:
+            first, self._written = self._written, min(self._written + _CHUNK, stop)
+            for name, values in columns.items():
+                dataset = self._held.get(name) or self._file[name]
+                try:
+                    dataset.resize(self._written, axis=0)
+                    dataset[first:], columns[name] = np.split(values, [self._written - first])
+                except OSError:
+                    self._disk.check()  # HDF5 complains of what it could not read back of a file that has failed already
+                    raise
+        self._waiting = [columns]
+        self._disk.check()
 
     @property
     def clips(self) -> int:
@@ -132,6 +144,8 @@ class SurrealWriter:
         if not self.frames:
             raise DuaError(f"{self.path} was not written: there is no usable frame to put into it")
         check_not_mirrored(self._handedness / self.frames, self.path, "look at what its clips were made of")
+        if self._written < self.frames:
+            self._write(self.frames)
         starts = np.array(list(self._starts.values()), dtype=np.int64)
         # Of fixed length: HDF5 keeps strings of varying length where no check sum guards them.
         names = np.array([name.encode() for name in self._starts])

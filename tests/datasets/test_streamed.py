@@ -102,7 +102,7 @@ def test_a_worker_that_dies_is_said(tmp_path):
     assert not list(tmp_path.glob("*surreal*"))
 
 
-def _die(takes):
+def _die(*_):
     os._exit(1)
 
 

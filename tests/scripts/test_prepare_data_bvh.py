@@ -1,6 +1,8 @@
 """`data/prepare_data_bvh.py`: both domains from BVH files, each clip in one part of one of them."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from common.geometry.skeleton import handedness
 from common.mocap.motion import load_deepmimic_clips
 from tests.conftest import ROOT, run_script
 from tests.helpers.bvh_text import Style, write_bvh
-from tests.helpers.script_tools import run_here
+from tests.helpers.script_tools import assert_one_line, run_here
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def recordings(tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(recordings, tmp_path_factory):
     out = tmp_path_factory.mktemp("built")
-    process = run_script("data/prepare_data_bvh.py", recordings, "--out", out, "--surreal_takes", 1)
+    process = run_script("data/prepare_data_bvh.py", recordings, "--out", out, "--surreal_takes", 1, "--workers", 2)
     assert process.returncode == 0, process.stderr
     return out, process
 
@@ -82,15 +84,26 @@ def test_surreal_pixels_are_projections(built):
     assert np.array_equal(pixels, np.round(pixels))
 
 
-def test_one_seed_one_result(built, recordings, tmp_path):
-    again = run_here("data/prepare_data_bvh.py", recordings, "--out", tmp_path, "--surreal_takes", 1)
+def test_one_seed_one_result_in_any_number_of_processes(built, recordings, tmp_path):
+    again = run_here("data/prepare_data_bvh.py", recordings, "--out", tmp_path, "--surreal_takes", 1, "--workers", 1)
     assert again.returncode == 0, again.stderr
-    for name in ("data_3d_h36m.npz", "data_2d_h36m_gt.npz", "data_3d_h36m_smpl.npz", "dataset.json"):
-        left, right = (tmp_path / name).read_bytes(), (built[0] / name).read_bytes()
-        assert left == right, name
-    one, two = load_surreal(tmp_path), load_surreal(built[0])
-    assert one.inputs_2d.equal(two.inputs_2d)
-    assert one.sequences == two.sequences
+    assert again.stdout.replace(str(tmp_path), "OUT") == built[1].stdout.replace(str(built[0]), "OUT")
+    assert sorted(os.listdir(tmp_path)) == sorted(os.listdir(built[0]))
+    assert len(os.listdir(tmp_path)) == 7
+    for name in os.listdir(tmp_path):
+        assert (tmp_path / name).read_bytes() == (built[0] / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_first_of_the_damaged_clips_is_told(recordings, tmp_path, workers):
+    shutil.copytree(recordings, tmp_path / "in")
+    paths = sorted((tmp_path / "in").iterdir())
+    for i in (20, 9, 14):
+        lines = paths[i].read_text().splitlines()
+        paths[i].write_text("\n".join([*lines[:-1], lines[-1].replace(" ", " x", 1)]))
+    process = run_here("data/prepare_data_bvh.py", tmp_path / "in", "--out", tmp_path / "out", "--workers", workers)
+    assert_one_line(process, f"{paths[9]}, line ", "is no place and no angle")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("case", ["empty", "few", "missing", "stranger", "takes"])
