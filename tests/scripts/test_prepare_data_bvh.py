@@ -15,6 +15,7 @@ from common.datasets.surreal_file import SURREAL_CAMERA
 from common.geometry.camera import project_to_2d
 from common.geometry.skeleton import handedness
 from common.mocap.motion import load_deepmimic_clips
+from data.prepare_data_bvh import person_of, split_by_person
 from tests.conftest import ROOT, run_script
 from tests.helpers.bvh_text import Style, write_bvh
 from tests.helpers.script_tools import assert_one_line, run_here
@@ -131,4 +132,61 @@ def test_bad_input_is_one_line(recordings, tmp_path, case):
     assert "Traceback" not in process.stderr
     for word in words:
         assert word in lines[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_of_two_captures_each_moves_one_domain_and_whole_people_test(recordings, tmp_path):
+    paths = sorted(recordings.iterdir())
+    for folder, some in (("named", paths[::2]), ("other", paths[1::2])):
+        (tmp_path / folder).mkdir()
+        for i, path in enumerate(some):
+            name = f"{1 + i % 4:02d}_{i:02d}.bvh" if folder == "named" else path.name
+            shutil.copy(path, tmp_path / folder / name)
+    out = tmp_path / "out"
+    process = run_here(
+        "data/prepare_data_bvh.py", "--surreal_bvh", tmp_path / "named", "--h36m_bvh", tmp_path / "other", "--out", out,
+        "--surreal_takes", 1, "--workers", 2,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    description = json.loads((out / "dataset.json").read_text())
+    assert description["source"] == "BVH: surreal: named; h36m: other"
+    clips = {domain: {} for domain in ("surreal", "h36m")}
+    for domain, of_split in clips.items():
+        for sequence in description[domain]["sequences"]:
+            of_split.setdefault(sequence["split"], set()).update(sequence["clips"])
+        assert set(of_split) == {"train", "validation", "test"}
+        assert not of_split["test"] & (of_split["train"] | of_split["validation"])
+    everything = {domain: set().union(*of_split.values()) for domain, of_split in clips.items()}
+    assert all(name[:2].isdecimal() for name in everything["surreal"])
+    assert not any(name[:2].isdecimal() for name in everything["h36m"])
+    people = {split: {name[:2] for name in names} for split, names in clips["surreal"].items()}
+    assert len(people["test"]) == 1
+    assert not people["test"] & (people["train"] | people["validation"])
+
+
+def test_people_test_until_a_sixth_is_reached_and_one_remains():
+    named = {f"{person}_{i}": str(person) for person in range(6) for i in range(10)}
+    clips = split_by_person(named, np.random.default_rng(0))
+    assert len({name[0] for name in clips.test}) == 1  # ten of sixty
+    assert len(clips.test) == 10
+    assert (len(clips.validation), len(clips.train)) == (5, 45)
+    two = split_by_person({name: person for name, person in named.items() if person in "01"}, np.random.default_rng(0))
+    assert {name[0] for name in two.test} != {name[0] for name in two.train} == {name[0] for name in two.train + two.validation}
+    nobody = split_by_person(dict.fromkeys(named), np.random.default_rng(0))
+    assert (len(nobody.test), len({name[0] for name in nobody.test}) > 1) == (10, True)
+    assert [person_of(stem) for stem in ("09_12", "127_03", "dataset-1_bow", "walk1_subject1")] == ["09", "127", None, None]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--surreal_bvh", "IN"), ("--h36m_bvh",)),
+        (("IN", "--surreal_bvh", "IN", "--h36m_bvh", "IN"), ("in place of",)),
+        ((), ("FOLDER_OR_ZIP is needed",)),
+        (("--surreal_bvh", "IN", "--h36m_bvh", "IN"), ("belongs to one domain",)),
+    ],
+)
+def test_two_captures_are_two(recordings, tmp_path, options, words):
+    given = [recordings if word == "IN" else word for word in options]
+    assert_one_line(run_here("data/prepare_data_bvh.py", *given, "--out", tmp_path / "out"), *words)
     assert not (tmp_path / "out").exists()
