@@ -1,7 +1,8 @@
 """The open cross-dataset benchmark: both directions, DUA's modules one by one, and what goes beyond them, over several seeds.
 
     python benchmarks/cross_dataset.py                                            # demo clips, preset quick
-    python benchmarks/cross_dataset.py --bvh ARCHIVE.zip FOLDER ... --jobs 2      # any motion capture in BVH
+    python benchmarks/cross_dataset.py --surreal_bvh CMU.zip --h36m_bvh BANDAI.zip ... --preset standard --jobs 2
+    python benchmarks/cross_dataset.py --bvh ARCHIVE.zip FOLDER ... --jobs 2      # both domains move as one capture does
     python benchmarks/cross_dataset.py --data_dir data/bvh --networks martinez semgcn
 
 Builds the data if it is not there, prints how far its two domains are apart (`benchmarks/domain_gap.py`), runs `conversion.py` once
@@ -40,8 +41,9 @@ from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh
 from common.mocap.demo import DATASET_FORMAT, build_demo_if_missing
 
-VERSION = 2
-"""Of the benchmark: results of another are not mixed with these. 2: SURREAL's camera follows the pelvis, more rows."""
+VERSION = 3
+"""Of the benchmark, and part of its hash: results of another are not mixed with these. 2: SURREAL's camera follows the pelvis, more rows. 3: a
+capture for each domain, people apart."""
 
 _BYTES_PER_CLIP = 4_000_000
 """What a BVH clip of some seconds becomes in both domains, with the default takes; room for runs comes on top."""
@@ -53,8 +55,10 @@ def main() -> None:
     data = parser.add_mutually_exclusive_group()
     data.add_argument("--data_dir", default="data/demo", help="folder with both domains (default: %(default)s)")
     data.add_argument("--bvh", nargs="+", metavar="PATH", help="BVH folders, files or archives to build both domains from")
+    data.add_argument("--surreal_bvh", nargs="+", metavar="PATH", help="the same for SURREAL's domain alone; with --h36m_bvh")
+    parser.add_argument("--h36m_bvh", nargs="+", metavar="PATH", help="for Human3.6M's domain alone; with --surreal_bvh")
     parser.add_argument(
-        "--build_seed", type=int, default=0, help="of --bvh: which clips test, which bodies (default: %(default)s)"
+        "--build_seed", type=int, default=0, help="of BVH files: which clips test, which bodies (default: %(default)s)"
     )
     parser.add_argument(
         "--out", type=Path, help="folder for runs and tables (default: benchmarks/results/<data>_<preset>_<networks>)"
@@ -75,7 +79,12 @@ def main() -> None:
         raise DuaError(f"--jobs {args.jobs}: at least 1 is needed")
 
     started = time.time()
-    data_dir = build(args.bvh, args.build_seed) if args.bvh else Path(args.data_dir)
+    if bool(args.surreal_bvh) != bool(args.h36m_bvh):
+        raise DuaError(
+            "--surreal_bvh and --h36m_bvh belong together: a capture for each domain; give both, or --bvh for one capture"
+        )
+    captures = {"surreal": args.surreal_bvh, "h36m": args.h36m_bvh} if args.surreal_bvh else {"": args.bvh} if args.bvh else {}
+    data_dir = build(captures, args.build_seed) if captures else Path(args.data_dir)
     build_demo_if_missing(data_dir)
     data_dir = data_dir.resolve()  # the scripts run in the repository's root, wherever this one does
     out = (
@@ -170,22 +179,26 @@ def training_sizes(data_dir: Path, preset: str, networks: list[str]) -> dict[str
     return {network: PRESETS[preset, network].command(poses) for network in networks}
 
 
-def build(bvh: list[str], seed: int) -> Path:
-    """The folder with both domains of some BVH files, built if it is not there."""
-    sources = find_bvh([Path(path) for path in bvh])
-    names = "\n".join(sorted(f"{source.name} {source.path.stat().st_size}" for source in sources))
+def build(captures: Mapping[str, list[str]], seed: int) -> Path:
+    """The folder with both domains of some BVH files, built if it is not there.
+
+    Args:
+        captures: paths by the domain that they are for, '' for both.
+    """
+    sources = {domain: find_bvh([Path(path) for path in paths]) for domain, paths in captures.items()}
+    names = "\n".join(
+        line
+        for domain, found in sources.items()
+        for line in sorted(f"{domain}{of.name} {of.path.stat().st_size}" for of in found)
+    )
     digest = hashlib.sha256(f"{DATASET_FORMAT}\n{names}".encode()).hexdigest()[:8]
-    folder = ROOT / "benchmarks" / "data" / f"bvh_{digest}_{seed}"
+    folder = ROOT / "benchmarks" / "data" / f"{'bvh' if '' in captures else 'two'}_{digest}_{seed}"
     if not (folder / "dataset.json").exists():
-        check_disk(folder, _BYTES_PER_CLIP * len(sources), "the data")
-        words = [
-            "data/prepare_data_bvh.py",
-            *(str(Path(path).resolve()) for path in bvh),
-            "--out",
-            str(folder),
-            "--seed",
-            str(seed),
-        ]
+        check_disk(folder, _BYTES_PER_CLIP * sum(map(len, sources.values())), "the data")
+        words = ["data/prepare_data_bvh.py"]
+        for domain, paths in captures.items():
+            words += [f"--{domain}_bvh"] * bool(domain) + [str(Path(path).resolve()) for path in paths]
+        words += ["--out", str(folder), "--seed", str(seed)]
         if subprocess.run([sys.executable, *words], cwd=ROOT).returncode:
             raise DuaError("building the data failed, see above")
     return folder
@@ -218,8 +231,9 @@ def claim(out: Path, data_dir: Path, preset: str) -> None:
 
 
 def data_hash(data_dir: Path) -> str:
-    """SHA-256 of `dataset.json`: the builder's format and seed, and of every sequence its clips, split, body and camera."""
-    return hashlib.sha256((data_dir / "dataset.json").read_bytes()).hexdigest()
+    """SHA-256 of the benchmark's version and of `dataset.json`: the builder's format and seed, and of every sequence its clips, split, body
+    and camera."""
+    return hashlib.sha256(f"{VERSION}\n".encode() + (data_dir / "dataset.json").read_bytes()).hexdigest()
 
 
 def commit() -> str:

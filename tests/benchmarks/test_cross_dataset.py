@@ -203,10 +203,13 @@ def test_bvh_is_built_once_for_each_choice_of_clips_and_seed(tmp_path, monkeypat
 
     monkeypatch.setattr(script, "ROOT", tmp_path / "repository")
     monkeypatch.setattr(script.subprocess, "run", build)
-    first = script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 0)
-    assert script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 0) == first
+    a, b = str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")
+    first = script.build({"": [a, b]}, 0)
+    assert script.build({"": [a, b]}, 0) == first
     assert len(started) == 1
     assert started[0][-2:] == ["--seed", "0"]
-    others = {script.build([str(tmp_path / "a.bvh"), str(tmp_path / "b.bvh")], 1), script.build([str(tmp_path)], 0)}
-    assert len(started) == 3
-    assert len({first, *others}) == 3
+    others = {script.build({"": [a, b]}, 1), script.build({"": [str(tmp_path)]}, 0)}
+    others |= {script.build({"surreal": [a], "h36m": [b]}, 0), script.build({"surreal": [b], "h36m": [a]}, 0)}
+    assert len(started) == 5
+    assert started[-1][1:8] == ["data/prepare_data_bvh.py", "--surreal_bvh", b, "--h36m_bvh", a, "--out", started[-1][7]]
+    assert len({first, *others}) == 5
