@@ -11,20 +11,30 @@ from common.datasets.smpl import PosePairs
 from common.datasets.views import camera_up
 from common.evaluation.losses import mkmmd
 from common.evaluation.metrics import joint_errors
-from common.geometry.skeleton import ROOT
+from common.geometry.skeleton import JOINT_NAMES, ROOT
 from models.domain_norm import select_domain
 from models.pose_converter import PoseConverter
 
+THORAX = JOINT_NAMES.index("Thorax")
 _LIMBS = {"thigh": (1, 2), "shin": (2, 3), "upper arm": (13, 14), "forearm": (14, 15), "hip to hip": (1, 4)}
+_BENDS = {
+    "knee bent": ((1, 2, 3), (4, 5, 6)),
+    "hip bent": ((THORAX, 1, 2), (THORAX, 4, 5)),
+    "elbow bent": ((13, 14, 15), (10, 11, 12)),
+}
+_WRISTS = [12, 15]
+_UPRIGHT = 45.0
 _SAMPLE = 1000
 _RIDGE = 1e-3
 _CHUNK = 8192
 
 
 def quantities(poses: Poses) -> dict[str, Tensor]:
-    """{name and unit: (N,)} of what differs between domains: where and how large bodies are seen, cameras, limbs.
+    """{name and unit: (N,)} of what differs between domains: where and how large bodies are seen, cameras, limbs, and how people move.
 
-    2D is in screen coordinates, half a picture's width being 1. All but the first four need labels.
+    2D is in screen coordinates, half a picture's width being 1. All but the first four need labels. A joint that is straight is bent
+    by 0 degrees; of two sides the more bent one counts. Reach is how far the farther wrist is from the thorax. Somebody is upright
+    whose trunk leans by less than 45 degrees.
     """
     assert poses.roots_3d is not None
     boxes = poses.inputs_2d.amax(1) - poses.inputs_2d.amin(1)
@@ -39,7 +49,23 @@ def quantities(poses: Poses) -> dict[str, Tensor]:
     }
     for name, (a, b) in _LIMBS.items():
         values[f"{name}, mm"] = 1000 * (poses.targets_3d[:, a] - poses.targets_3d[:, b]).norm(dim=-1)
+    for name, sides in _BENDS.items():
+        values[f"{name}, deg"] = torch.stack([_bend(*(poses.targets_3d[:, joint] for joint in side)) for side in sides]).amax(0)
+    values["reach, mm"] = 1000 * (poses.targets_3d[:, _WRISTS] - poses.targets_3d[:, [THORAX]]).norm(dim=-1).amax(1)
+    lean = torch.rad2deg(_angle(poses.targets_3d[:, THORAX], up))
+    values["lean of the trunk, deg"] = lean
+    values["not upright, %"] = 100 * (lean >= _UPRIGHT).float()
     return values
+
+
+def _bend(before: Tensor, joint: Tensor, after: Tensor) -> Tensor:
+    """(N,) degrees by which a limb through three (N, 3) joints is bent at the middle one."""
+    return torch.rad2deg(_angle(joint - before, after - joint))
+
+
+def _angle(a: Tensor, b: Tensor) -> Tensor:
+    """(N,) radians between (N, 3) and (N, 3)."""
+    return torch.atan2(torch.linalg.cross(a, b).norm(dim=-1), (a * b).sum(-1))
 
 
 @torch.no_grad()
