@@ -65,7 +65,7 @@ class Optimisation:
         self.parameters = list(self.objective.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=args.lr, fused=True)
         self.total_steps = total_steps
-        self.average = Average(self.objective) if args.schedule == "fast" else None
+        self.average = Average(self.objective, total_steps) if args.schedule == "fast" else None
         self.count = 0
         """Steps done."""
         self.skipped = 0
@@ -155,19 +155,22 @@ def check_compiler(device: torch.device) -> None:
 class Average:
     """Exponential moving average of weights and BatchNorm's statistics (Polyak & Juditsky 1992, in its usual form).
 
-    Early on it forgets faster, so that nothing of the first weights is left: min(decay, (1 + steps) / (10 + steps)).
+    Early on it forgets faster, so that nothing of the first weights is left: min(decay, (1 + steps) / (10 + steps)). In a short run it
+    forgets faster to the end, so that it holds no weights of when the learning rate was high: within a fiftieth of the run's steps.
     """
 
     DECAY = 0.998
+    _RUN_OVER_MEMORY = 50
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, total_steps: int) -> None:
+        self.decay = max(0.0, min(self.DECAY, 1 - self._RUN_OVER_MEMORY / total_steps))
         self._live = [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
         self._average = [tensor.detach().clone() for tensor in self._live]
         self._swapped = False
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        decay = min(self.DECAY, (1 + steps) / (10 + steps))
+        decay = min(self.decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(self._average, [tensor.detach() for tensor in self._live], 1 - decay)
 
     @contextmanager

@@ -138,15 +138,16 @@ def test_clipping_is_torchs_own():
     assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items()), "to the bit"
 
 
-def test_the_average_is_the_mean_of_the_weights_that_it_saw():
+@pytest.mark.parametrize(("total", "slowest"), [(100_000, 0.998), (1000, 0.95), (40, 0.0)])
+def test_the_average_is_the_mean_of_the_weights_that_it_saw(total, slowest):
     network = nn.Linear(1, 1, bias=False)
-    average = Average(network)
+    average = Average(network, total)
     seen = [float(network.weight.detach())]
     for step in range(1, 40):
         with torch.no_grad():
             network.weight += 1
         average.update(step)
-        decay = min(Average.DECAY, (1 + step) / (10 + step))
+        decay = min(slowest, (1 + step) / (10 + step))
         seen.append(decay * seen[-1] + (1 - decay) * float(network.weight.detach()))
     live = float(network.weight.detach())
     with pytest.raises(RuntimeError):
