@@ -6,7 +6,7 @@
 Builds `data/people` (and `data/people_test`, other people, who are tested on alone), trains both networks by `train_open.py`, packs
 their best epochs as `checkpoint/open/NETWORK.safetensors`, and judges what was packed: on the people who were held out, who chose the
 epoch and calibrated the uncertainty, on the test's people, and on the real man of `benchmarks/real_people.py`. NETWORK.json beside the
-weights is their card; `benchmarks/results_open/` has the tables. What is done is left, what was cut off goes on. Half a day of one core.
+weights is their card; `benchmarks/results_open/` has the tables. What is done is left, what was cut off goes on. Some three hours of one core.
 """
 
 import argparse
