@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from common.errors import DuaError
 
@@ -242,6 +241,8 @@ def move_skeleton(file: BvhFile, roles: Mapping[str, int]) -> BvhSkeleton:
     """
     count = len(file.frames) + 1
     places: list[np.ndarray] = []
+    from scipy.spatial.transform import Rotation  # here, not above: scripts that do without it need not wait
+
     rotations: list[np.ndarray] = []
     column = 0
     for joint in file.joints:

@@ -11,7 +11,6 @@ import numpy as np
 
 from common.errors import DuaError
 from common.files.arrays import require_file
-from common.files.hdf5 import open_h5
 
 PART_PARENTS = {
     "pelvis": None,
@@ -83,6 +82,8 @@ def load_deepmimic_clips(path: str | Path, fps: float) -> dict[str, Motion]:
     Raises:
         DuaError: the file is missing or damaged, or a clip has another number of columns.
     """
+    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
+
     path = Path(path)
     require_file(path, "git checkout data/demo/motion.h5")
     try:
