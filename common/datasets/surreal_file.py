@@ -47,12 +47,12 @@ def path_surreal(data_dir: str | Path, split: str) -> Path:
 @contextmanager
 def open_split(data_dir: str | Path, split: str) -> Iterator["h5py.File"]:
     """The file of a split, once it is known to be whole and of this format."""
-    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
-
     if split not in SPLITS:
         raise DuaError(f"SURREAL has no split '{split}'; it has: {', '.join(SPLITS)}")
     path = path_surreal(data_dir, split)
     require_file(path, MAKE)
+    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
+
     try:
         with open_h5(path, str(path)) as file:
             _check_header(file, path)

@@ -82,10 +82,10 @@ def load_deepmimic_clips(path: str | Path, fps: float) -> dict[str, Motion]:
     Raises:
         DuaError: the file is missing or damaged, or a clip has another number of columns.
     """
-    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
-
     path = Path(path)
     require_file(path, "git checkout data/demo/motion.h5")
+    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
+
     try:
         with open_h5(path, str(path)) as file:
             tables = {name: dataset[()].astype(np.float64) for name, dataset in file.items()}
