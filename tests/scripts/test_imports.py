@@ -32,17 +32,14 @@ def told_of(calls, folder):
     return json.loads(process.stdout.splitlines()[-1])
 
 
-def test_help_imports_nothing_that_only_work_takes(tmp_path):
-    told = told_of([(script, ["--help"]) for script in BAD_INPUTS], tmp_path)
-    for script, (code, output, imported) in zip(BAD_INPUTS, told, strict=True):
+def test_help_and_bad_input_import_nothing_that_only_work_takes(tmp_path):
+    helps = [(script, ["--help"]) for script in BAD_INPUTS]
+    told = told_of([*helps, *BAD_INPUTS.items()], tmp_path)
+    for script, (code, output, imported) in zip(BAD_INPUTS, told[: len(helps)], strict=True):
         assert code == 0, output
         assert "usage: " in output
         assert imported == ["torch"], script
-
-
-def test_nor_does_saying_that_an_input_is_not_there(tmp_path):
-    told = told_of(list(BAD_INPUTS.items()), tmp_path)
-    for script, (code, output, imported) in zip(BAD_INPUTS, told, strict=True):
+    for script, (code, output, imported) in zip(BAD_INPUTS, told[len(helps) :], strict=True):
         assert code == 2, (script, output)
         (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
         assert "not/there" in line, (script, line)
@@ -56,7 +53,5 @@ def test_nor_does_the_import_that_notebooks_begin_with(tmp_path):
 
 
 def test_it_would_be_seen(tmp_path):
-    (tmp_path / "heavy.py").write_text("import h5py, matplotlib, scipy, torch._dynamo\n")
-    ((code, _, imported),) = told_of([(os.path.relpath(tmp_path / "heavy.py", ROOT), [])], tmp_path)
-    assert code == 0
-    assert set(imported) == {*HEAVY, "torch"}
+    (tmp_path / "heavy.py").write_text("import h5py\n")
+    assert told_of([(os.path.relpath(tmp_path / "heavy.py", ROOT), [])], tmp_path) == [[0, "", ["h5py"]]]
