@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from common.compute.distributed import run_together
-from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
+from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m_parts
 from common.evaluation.losses import UNCERTAINTY_LOSSES
 from common.training.arguments import parse_arguments, training_parser
 from common.training.experiment import Experiment
@@ -32,7 +32,9 @@ def main() -> None:
 
     run = Experiment("gcn_prob", args, network="semgcn")
     # The test subjects are read now, so that a missing file is known before hours of training; only `report` sees them.
-    test = {"h36m, S9 and S11": load_h36m(args.data_dir, args.keypoints, TEST_SUBJECTS, args.actions, args.downsample)}
+    parts = (TEST_SUBJECTS,) if args.evaluate else (TEST_SUBJECTS, TRAIN_SUBJECTS)
+    test_poses, *train_poses = load_h36m_parts(args.data_dir, args.keypoints, parts, args.actions, args.downsample)
+    test = {"h36m, S9 and S11": test_poses}
     if args.evaluate:
         run.report(test)
         return
@@ -43,8 +45,7 @@ def main() -> None:
         loss = pose + args.uncertainty_weight * uncertainty
         return {"loss": loss, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
-    poses = load_h36m(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
-    train_in_domain(run, args, "semgcn", poses, skeleton="h36m", objective=objective)
+    train_in_domain(run, args, "semgcn", train_poses[0], skeleton="h36m", objective=objective)
     run.report(test)
 
 

@@ -26,8 +26,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
 from common.compute.device import choose_device
 from common.datasets.poses import Poses
 from common.datasets.test_sets import load_test
@@ -91,6 +89,8 @@ def main() -> None:
     tested = list(dict.fromkeys(f"{run.test} ({run.poses:,} poses)" for run in runs))
     if len(tested) > 1:
         print(f"the runs were tested on different data, which do not compare: a panel for each of {'; '.join(tested)}")
+
+    import matplotlib  # here, not above: who asks for --help, or names runs that are not there, need not wait for it
 
     figures: dict[str, Any] = {}
     inches = WIDTHS[args.width]

@@ -3,6 +3,7 @@
     python benchmarks/speed.py --out benchmarks/results_speed      # six to nine minutes on two cores; the machine should be idle
     python benchmarks/speed.py --quick                             # does it work?
     python benchmarks/speed.py --busy --out benchmarks/results_busy    # training beside other processes, by how threads wait
+    python benchmarks/speed.py --measures scripts --people_dir data/people    # what each script takes before it does anything
 
 Three ways, each with networks of the same size, weights and loss on the same poses:
 
@@ -21,7 +22,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -36,7 +36,8 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import speed_busy
+from benchmarks import speed_busy, speed_imports
+from benchmarks.speed_imports import first_step, start
 from benchmarks.speed_ways import NETWORKS, Setting, Way, floor, new_networks, ours, published
 from common.compute.device import PRECISIONS, choose_device
 from common.datasets.h36m import TEST_SUBJECTS, load_h36m
@@ -60,7 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="(default: both)")
     parser.add_argument("--batch_sizes", nargs="+", type=int, default=[64, 256, 1024], help="(default: 64 256 1024)")
-    parser.add_argument("--measures", nargs="+", choices=["rates", "start"], default=["rates", "start"], help="(default: both)")
+    parser.add_argument(
+        "--measures", nargs="+", choices=["rates", "start", "scripts"], default=["rates", "start"], help="(default: rates start)"
+    )
+    parser.add_argument("--people_dir", help="of data/prepare_data_people.py, for train_open.py's first step ('scripts')")
     parser.add_argument("--data_dir", default="data/demo", help="folder with Human3.6M's files (default: %(default)s)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch (default: %(default)s)")
@@ -103,7 +107,9 @@ def main() -> None:
         )
 
     results, tables = [], [described(args, device)]
-    for network in args.networks:
+    if "scripts" in args.measures:
+        scripts(device, args, tables)
+    for network in args.networks if {"rates", "start"} & {*args.measures} else ():
         for batch_size in args.batch_sizes:
             if "rates" in args.measures:
                 results += rates(network, train, test, batch_size, device, args)
@@ -117,6 +123,18 @@ def main() -> None:
         write_text(Path(args.out) / "table.txt", "\n\n".join(tables) + "\n")
         write_text(Path(args.out) / "table.csv", csv_table(results))
         write_text(Path(args.out) / "speed.json", json.dumps({"setting": tables[0], "results": results}, indent=2) + "\n")
+
+
+def scripts(device: torch.device, args: argparse.Namespace, tables: list[str]) -> None:
+    """Print, keep and add to `tables` those of `benchmarks/speed_imports.py`."""
+
+    rows = speed_imports.imports_table(args.rounds, args.clock)
+    rows += speed_imports.first_steps_table(device, args)
+    tables.append(f"before anything is done\n{as_text(speed_imports.COLUMNS, rows)}")
+    print("\n\n".join(tables), flush=True)
+    if args.out:
+        Path(args.out).mkdir(parents=True, exist_ok=True)
+        write_text(Path(args.out) / "scripts.csv", as_csv(speed_imports.COLUMNS, rows))
 
 
 def busy(args: argparse.Namespace) -> None:
@@ -238,27 +256,8 @@ def starts(network: str, batch_size: int, device: torch.device, args: argparse.N
     return [
         {"network": network, "batch_size": batch_size, "measure": measure}
         | {way: statistics.median(one[key] for one in found[way]) for way in WAYS}
-        for measure, key in (("first step", "first_step_s"), ("memory", "peak_mb"))
+        for measure, key in (("first step", first_step(args)), ("memory", "peak_mb"))
     ]
-
-
-def start(way: str, network: str, batch_size: int, device: torch.device, args: argparse.Namespace) -> dict[str, float]:
-    """What `speed_start.py` says of a process."""
-    command = [
-        sys.executable,
-        str(ROOT / "benchmarks" / "speed_start.py"),
-        way,
-        network,
-        str(batch_size),
-        args.data_dir,
-        str(device),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    process = subprocess.run([*command, str(time.time())], capture_output=True, text=True, env=environment)
-    try:
-        return json.loads(process.stdout.splitlines()[-1])
-    except (IndexError, ValueError) as error:
-        raise DuaError(f"{' '.join(command[1:])} ended without a step: {process.stderr.strip()[-300:]}") from error
 
 
 def rows(results: Iterable[Result]) -> list[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 matplotlib are imported, before `run_script` is there to tell of it, is told in a line as well. Nothing but scripts imports it: it
 changes the process."""
 
+import gc
 import io
 import os
 import sys
@@ -26,6 +27,9 @@ def run_script(main: Callable[[], None], together: Callable[[Callable[[], None]]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a name of a file shows its escape
             stream.reconfigure(errors="backslashreplace")
+    if not gc.isenabled():
+        gc.freeze()  # what was imported stays to the end: not looked through again either
+        gc.enable()
     try:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             main()
@@ -79,7 +83,16 @@ def _check_plotting_backend() -> None:
         print(f"warning: matplotlib knows no MPLBACKEND={backend!r}, which is left out of account", file=sys.stderr)
 
 
+def _import_without_collecting() -> None:
+    """Imports make objects by the hundred thousand and leave little garbage; looking for it time and again is a tenth of what importing
+    torch takes. `run_script` begins to collect it. A process that multiprocessing starts imports the script too, and never gets there."""
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is None or processes.parent_process() is None:
+        gc.disable()
+
+
 bound_spinning()
+_import_without_collecting()
 _hook_before = sys.excepthook
 sys.excepthook = _say_interrupted
 _check_plotting_backend()

@@ -49,7 +49,9 @@ def seed_everything(seed: int) -> None:
     """Seed torch on every device, ask for kernels that give the same result each time, and take the tiniest numbers for 0."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what CUDA needs to repeat matrix products bit for bit
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # As `torch.use_deterministic_algorithms(True, warn_only=True)`, which imports torch's compiler: one more second before the data are
+    # read, and before what is wrong with them is said. What that does for compiled networks is in `common.training.optimisation`.
+    torch.set_deterministic_debug_mode("warn")
     # Gradients that fade away leave numbers below 1e-38 in Adam's moments, which a CPU computes with tens of times slower: steps
     # of SemGCN were seen to take seven times as long. As zeros they change nothing. Threads that start later inherit it.
     torch.set_flush_denormal(True)

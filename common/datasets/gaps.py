@@ -40,7 +40,8 @@ class Gaps:
         found = is_place(pixels)
         if values.shape[2] == 3 and (confidences := confidences_of(values)) is not None:
             found &= confidences != 0
-        joints = measured_joints(np.where(found[..., None], pixels, np.nan), order)
+        pixels[~found] = np.nan
+        joints = measured_joints(pixels, order)
         made = [JOINT_NAMES.index(joint) for joint in order.places]  # the others follow by the rule
         there = np.zeros(joints.shape[:2], dtype=bool)
         there[:, made] = ~np.isnan(joints[:, made, 0])

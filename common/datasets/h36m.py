@@ -8,6 +8,7 @@ The files are those of VideoPose3D, SemGCN and 3d-pose-baseline users, unchanged
   not find are filled in time (`common.datasets.gaps`).
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,32 @@ def load_h36m(
         DuaError: a file is missing or damaged, a subject, action or camera is not in it, the 2D is shorter than the
             3D, joints are NaN, bodies are mirrored, or 2D is no view of 3D (`common.datasets.anomalies`).
     """
+    (poses,) = load_h36m_parts(data_dir, keypoints, (subjects,), actions, downsample)
+    return poses
+
+
+def load_h36m_parts(
+    data_dir: str | Path, keypoints: str, parts: Iterable[SequenceOf[str]], actions: str = "*", downsample: int = 1
+) -> list[Poses]:
+    """`load_h36m` of each of several groups of subjects, in their order, from files that are read once."""
     positions_2d, metadata, file_2d = _load_2d(data_dir, keypoints)
+    positions_3d = subjects_of(load_arrays(path_3d(data_dir), MAKE_3D), "positions_3d", path_3d(data_dir))
+    return [
+        _poses_of(subjects, positions_2d, metadata, file_2d, positions_3d, data_dir, actions, downsample) for subjects in parts
+    ]
+
+
+def _poses_of(
+    subjects: SequenceOf[str],
+    positions_2d: dict,
+    metadata: Any,
+    file_2d: Path,
+    positions_3d: dict,
+    data_dir: str | Path,
+    actions: str,
+    downsample: int,
+) -> Poses:
     file_3d = path_3d(data_dir)
-    arrays = load_arrays(file_3d, MAKE_3D)
-    positions_3d = subjects_of(arrays, "positions_3d", file_3d)
     check_subjects(subjects, positions_3d, file_3d)
     check_subjects(subjects, positions_2d, file_2d)
     chosen = choose_actions((a for takes in positions_3d.values() for a in takes), actions, str(file_3d))

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import h5py
 import numpy as np
 import torch
 
@@ -26,6 +25,9 @@ from common.datasets.surreal_file import (
 from common.errors import DuaError
 from common.geometry.camera import normalize_screen_coordinates
 from common.geometry.skeleton import NUM_JOINTS, ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
+
+if TYPE_CHECKING:
+    import h5py
 
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
@@ -46,7 +48,7 @@ class Joints:
     detector: bool = False
 
 
-Read = Callable[[h5py.File, np.ndarray, tuple[Sequence, ...], Joints], P]
+Read = Callable[["h5py.File", np.ndarray, tuple[Sequence, ...], Joints], P]
 """`read_poses` or `read_inputs`."""
 
 
@@ -166,7 +168,7 @@ def joints_of(smpl_shoulders: str, keypoints: str = "gt") -> Joints:
 
 
 def choose_sequences(
-    file: h5py.File, data_dir: str | Path, split: str, downsample: int, actions: str
+    file: "h5py.File", data_dir: str | Path, split: str, downsample: int, actions: str
 ) -> tuple[np.ndarray, tuple[Sequence, ...]]:
     """The sequences that are wanted, laid one after the other, and the rows of the file at which they start, (S,) increasing."""
     names, starts, stops = clip_tables(file)
@@ -203,7 +205,7 @@ def _rows(starts: np.ndarray, sequences: tuple[Sequence, ...], downsample: int) 
 
 
 def _read(
-    file: h5py.File,
+    file: "h5py.File",
     name: str,
     axes: int,
     rows: np.ndarray,
@@ -248,7 +250,7 @@ def _runs(rows: np.ndarray) -> Iterator[tuple[int, int]]:
             low = high
 
 
-def _read_2d(file: h5py.File, rows: np.ndarray, joints: Joints) -> np.ndarray:
+def _read_2d(file: "h5py.File", rows: np.ndarray, joints: Joints) -> np.ndarray:
     """(len(rows), 16, 2) screen coordinates."""
     if not joints.detector:
         return _read(file, "joints_2d", 2, rows, joints.places, _JOINTS, _screen)
@@ -260,12 +262,12 @@ def _read_2d(file: h5py.File, rows: np.ndarray, joints: Joints) -> np.ndarray:
     return _read(file, "joints_2d_detector", 2, rows, list(range(NUM_JOINTS)), NUM_JOINTS, _screen)
 
 
-def read_inputs(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: Joints) -> UnlabelledPoses:
+def read_inputs(file: "h5py.File", rows: np.ndarray, sequences: tuple[Sequence, ...], joints: Joints) -> UnlabelledPoses:
     """2D joints of rows of a file, (N,) increasing; `joints_3d` is not opened."""
     return UnlabelledPoses("surreal", torch.from_numpy(_read_2d(file, rows, joints)), sequences)
 
 
-def read_poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...], joints: Joints) -> Poses:
+def read_poses(file: "h5py.File", rows: np.ndarray, sequences: tuple[Sequence, ...], joints: Joints) -> Poses:
     """Poses of rows of a file, (N,) increasing; whose bodies they are is the caller's to look at (`check_set`)."""
     inputs = _read_2d(file, rows, joints)
     targets = _read(file, "joints_3d", 3, rows, joints.places, _JOINTS, np.asarray)
@@ -274,7 +276,7 @@ def read_poses(file: h5py.File, rows: np.ndarray, sequences: tuple[Sequence, ...
     return Poses("surreal", torch.from_numpy(inputs), torch.from_numpy(targets), sequences, torch.from_numpy(roots))
 
 
-def _name_bad_clip(file: h5py.File, name: str, row: int, joints: list[int]) -> None:
+def _name_bad_clip(file: "h5py.File", name: str, row: int, joints: list[int]) -> None:
     clips, starts, stops = clip_tables(file)
     i = int(np.searchsorted(starts, row, side="right")) - 1
     check_finite(file[name][starts[i] : stops[i]][:, joints], f"{file.filename}: '{name}' of clip {clips[i]}")

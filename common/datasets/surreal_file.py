@@ -15,14 +15,16 @@ One HDF5 file holds one split, frames of all clips in a row:
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from common.errors import DuaError
 from common.files.arrays import require_file
-from common.files.hdf5 import open_h5
 from common.geometry.camera import Camera
+
+if TYPE_CHECKING:
+    import h5py
 
 SURREAL_CAMERA = Camera("surreal", resolution=(320, 240), focal_length=(600.0, 600.0), center=(160.0, 120.0))
 """Every image of SURREAL is taken with it; SURREAL has no lens distortion."""
@@ -43,12 +45,14 @@ def path_surreal(data_dir: str | Path, split: str) -> Path:
 
 
 @contextmanager
-def open_split(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
+def open_split(data_dir: str | Path, split: str) -> Iterator["h5py.File"]:
     """The file of a split, once it is known to be whole and of this format."""
     if split not in SPLITS:
         raise DuaError(f"SURREAL has no split '{split}'; it has: {', '.join(SPLITS)}")
     path = path_surreal(data_dir, split)
     require_file(path, MAKE)
+    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
+
     try:
         with open_h5(path, str(path)) as file:
             _check_header(file, path)
@@ -58,7 +62,7 @@ def open_split(data_dir: str | Path, split: str) -> Iterator[h5py.File]:
         raise DuaError(f"{path} is damaged or no HDF5 file ({reason}); prepare it anew with: {MAKE}") from error
 
 
-def _check_header(file: h5py.File, path: Path) -> None:
+def _check_header(file: "h5py.File", path: Path) -> None:
     attributes = dict(file.attrs)
     if attributes.get("format") != FORMAT:
         raise DuaError(f"{path} has format '{attributes.get('format')}', '{FORMAT}' was expected; prepare it anew with: {MAKE}")
@@ -86,7 +90,7 @@ def camera_attributes() -> dict[str, int | list[float]]:
     }
 
 
-def clip_tables(file: h5py.File) -> tuple[list[str], np.ndarray, np.ndarray]:
+def clip_tables(file: "h5py.File") -> tuple[list[str], np.ndarray, np.ndarray]:
     """Names, first rows and rows after the last of the clips, which must cover the file without a gap."""
     names = list(file["clips"].asstr()[()])
     starts, stops = file["clip_start"][()], file["clip_stop"][()]

@@ -1,6 +1,7 @@
 """Pinhole cameras with lens distortion, and the screen coordinates that the networks read. Pure geometry in numpy."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,8 +25,15 @@ class Camera:
     translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def rotation(self) -> np.ndarray:
-        """Camera-to-world rotation matrix, (3, 3)."""
-        return quaternion_to_matrix(np.asarray(self.orientation))
+        """Camera-to-world rotation matrix, (3, 3), read-only."""
+        return _rotation(tuple(self.orientation))
+
+
+@lru_cache(maxsize=64)  # a data set has a few cameras and asks for them thousands of times
+def _rotation(orientation: tuple[float, float, float, float]) -> np.ndarray:
+    matrix = quaternion_to_matrix(np.asarray(orientation))
+    matrix.flags.writeable = False
+    return matrix
 
 
 def quaternion_to_matrix(quaternions: np.ndarray) -> np.ndarray:

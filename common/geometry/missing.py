@@ -12,9 +12,10 @@ _SMALL = 10.0  # pixels; shares of an image and metres are smaller than any pers
 
 def is_place(points_2d: np.ndarray) -> np.ndarray:
     """(..., 2) pixels -> (...) whether a joint is there: finite, in no image's distance from it, and not written as not found."""
-    there = (np.abs(points_2d) < _FARTHEST).all(axis=-1)
+    x, y = points_2d[..., 0], points_2d[..., 1]  # apart: `all` over an axis of two takes several times as long
+    there = (np.abs(x) < _FARTHEST) & (np.abs(y) < _FARTHEST)
     for mark in _NOT_FOUND:
-        there &= ~(points_2d == mark).all(axis=-1)
+        there &= (x != mark) | (y != mark)
     return there
 
 

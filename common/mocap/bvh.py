@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from common.compute.processes import Processes
@@ -135,6 +134,8 @@ def _warn_of_floating(skeleton: BvhSkeleton, leg_length: float, cut: int, label:
 
 def _quaternions(matrices: np.ndarray) -> np.ndarray:
     """(T, P, 3, 3) rotations to (T, P, 4) quaternions w x y z, each on the side of the sphere that the last was on."""
+    from scipy.spatial.transform import Rotation  # here, not above: scripts that do without it need not wait
+
     quaternions = np.roll(Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat(), 1, axis=-1)
     quaternions = quaternions.reshape(*matrices.shape[:2], 4)
     same_side = np.sum(quaternions[1:] * quaternions[:-1], axis=-1, keepdims=True) >= 0

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from common.datasets.poses import Poses, Sequence
@@ -199,6 +198,8 @@ def films(people: People, seed: int, noise: float = NOISE, lens_known: bool = Tr
 
 def _camera(focal: float, aspect: float, turned: Tensor, place: Tensor) -> Camera:
     """`focal` in screen coordinates; `turned` (3, 3) from the camera's axes to the world's."""
+    from scipy.spatial.transform import Rotation  # here, not above: scripts that do without it need not wait
+
     width = round(_PIXELS / max(1.0, aspect))
     height = round(width * aspect)
     pixels = focal * width / 2

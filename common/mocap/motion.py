@@ -11,7 +11,6 @@ import numpy as np
 
 from common.errors import DuaError
 from common.files.arrays import require_file
-from common.files.hdf5 import open_h5
 
 PART_PARENTS = {
     "pelvis": None,
@@ -85,6 +84,8 @@ def load_deepmimic_clips(path: str | Path, fps: float) -> dict[str, Motion]:
     """
     path = Path(path)
     require_file(path, "git checkout data/demo/motion.h5")
+    from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
+
     try:
         with open_h5(path, str(path)) as file:
             tables = {name: dataset[()].astype(np.float64) for name, dataset in file.items()}

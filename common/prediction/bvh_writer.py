@@ -15,7 +15,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from common.files.writing import write_text
 from common.geometry.skeleton import JOINT_NAMES, MIRROR, PARENTS
@@ -114,6 +113,8 @@ def _turns(places: np.ndarray, offsets: dict[str, np.ndarray]) -> dict[str, np.n
 
 def _angles(turns: dict[str, np.ndarray]) -> np.ndarray:
     """(T, number of joints * 3) degrees of every joint against its parent, in the file's order."""
+    from scipy.spatial.transform import Rotation  # here, not above: scripts that do without it need not wait
+
     columns = []
     for name, parent, _, _ in _JOINTS:
         local = turns[parent].swapaxes(1, 2) @ turns[name]
@@ -142,6 +143,8 @@ def _best_rotation(rest: np.ndarray, bones: np.ndarray) -> np.ndarray:
 
 def _shortest_arc(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """(T, 3, 3) rotations that bring unit vectors `start` (T, 3) to `end` on the shortest way."""
+    from scipy.spatial.transform import Rotation
+
     axis = np.cross(start, end)
     sine, cosine = np.linalg.norm(axis, axis=1), np.sum(start * end, axis=1)
     # Half a turn has no shortest way: any axis across it does.

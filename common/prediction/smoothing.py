@@ -6,7 +6,6 @@ poses a second: of those whose poses are nearest to the true ones, the shortest.
 """
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 POSES_WINDOW = 0.3
 """Seconds that a fit reaches over, of poses..."""
@@ -27,6 +26,8 @@ def smooth(poses_3d: np.ndarray, frames: np.ndarray, fps: float, window: float =
         fps: frames of the video a second, whether or not each has a pose.
         window: seconds.
     """
+    from scipy.signal import savgol_filter  # here, not above: scripts that do without it need not wait
+
     frames = np.asarray(frames)
     steps = np.diff(frames)
     if not len(steps):

@@ -7,13 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-import h5py
 import numpy as np
 
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.errors import DuaError, short_reason
 from common.files.arrays import require_file
-from common.files.hdf5 import open_h5
 from common.files.zips import check_zip, leads_out, read_member
 
 _SUBJECTS = TRAIN_SUBJECTS + TEST_SUBJECTS
@@ -85,6 +83,10 @@ class H5Archive:
         Raises:
             DuaError: the member is damaged, too large, or has no such dataset.
         """
+        import h5py
+
+        from common.files.hdf5 import open_h5  # here, not above: scripts that do without it need not wait
+
         where = f"{self.path}: {member}"
         check_size(self._sizes[member], where)
         try:

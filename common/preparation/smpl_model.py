@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse
 import torch
 
 from common.errors import DuaError, short_reason
@@ -167,6 +166,8 @@ def _array(value: Any, depth: int = 0) -> np.ndarray:
         return source.ravel()[places].reshape(state["preferred_shape"])
     if tuple(state["_shape"]) != _SHAPES["J_regressor"]:  # before so much memory is asked for
         raise ValueError(f"a sparse matrix has shape {tuple(state['_shape'])}")
+    import scipy.sparse  # here, not above: scripts that do without it need not wait
+
     matrix = scipy.sparse.csc_matrix((state["data"], state["indices"], state["indptr"]), shape=_SHAPES["J_regressor"])
     matrix.check_format(full_check=True)  # SciPy itself would write wherever the indices point
     return matrix.toarray()

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
-import h5py
 import numpy as np
 
 from common.datasets.anomalies import check_not_mirrored
@@ -16,6 +15,9 @@ from common.datasets.surreal_file import FORMAT, camera_attributes
 from common.errors import DuaError
 from common.files.writing import atomic_write
 from common.geometry.skeleton import NUM_JOINTS, SMPL_24_TO_16, SMPL_JOINT_NAMES, handedness
+
+if TYPE_CHECKING:
+    import h5py
 
 T = TypeVar("T")
 
@@ -56,6 +58,8 @@ class SurrealWriter:
         self._handedness = 0.0
 
     def __enter__(self) -> Self:
+        import h5py  # here, not above: scripts that do without it need not wait
+
         with ExitStack() as stack:
             self._disk = _Disk(stack.enter_context(atomic_write(self.path, "w+b")))
             # HDF5 crashes at the end of the process if its opening accesses are interrupted: Ctrl-C waits until they are over.
@@ -141,6 +145,8 @@ class SurrealWriter:
             self._stack.__exit__(_Abandoned, abandoned, None)
 
     def _finish(self) -> None:
+        import h5py
+
         if not self.frames:
             raise DuaError(f"{self.path} was not written: there is no usable frame to put into it")
         check_not_mirrored(self._handedness / self.frames, self.path, "look at what its clips were made of")

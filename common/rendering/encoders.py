@@ -12,7 +12,6 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image
-from scipy.spatial import cKDTree
 
 from common.errors import DuaError
 from common.files.writing import atomic_write
@@ -65,6 +64,8 @@ class Palette:
     """
 
     def __init__(self, sample: np.ndarray, exact: np.ndarray) -> None:
+        from scipy.spatial import cKDTree  # here, not above: scripts that do without it need not wait
+
         height, width = sample.shape[0] * sample.shape[1], sample.shape[2]
         counted = Image.fromarray(sample.reshape(height, width, 3)).getcolors(height * width) or []
         counted.sort(key=lambda pair: (-pair[0], pair[1]))

@@ -14,8 +14,6 @@ from common.errors import DuaError
 from common.files.writing import atomic_write, write_text
 from common.rendering.encoders import Film, write_film
 from common.rendering.layout import Layout
-from common.rendering.page import page
-from common.rendering.renderer import Renderer
 from common.rendering.scene import Scene
 
 ENDINGS = (".gif", ".mp4", ".png", ".html")
@@ -52,9 +50,14 @@ def write_scene(path: str | Path, scene: Scene, inches: float = 3.0, kilobits: i
     """
     check_output(path)
     ending = Path(path).suffix.lower()
+    # What draws with matplotlib is imported here, not above: who only checks a name of a file need not wait for it.
     if ending == ".html":
+        from common.rendering.page import page
+
         write_text(path, page(scene, inches))
         return
+    from common.rendering.renderer import Renderer
+
     renderer = Renderer(scene, inches, _DPI_PRINT if ending == ".png" else _DPI)
     indices = _spread(len(scene), _SHEET_ROWS) if ending == ".png" else list(range(len(scene)))
     with watch_for_stop() as stopped:

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from common.geometry.camera import Camera
 from common.geometry.skeleton import JOINTS_LEFT, JOINTS_RIGHT, NUM_JOINTS, ROOT
@@ -89,6 +88,8 @@ class Scene:
         Networks do not predict where the hip is. The lowest joint stands on the floor: the label's, or without a label the
         median prediction's. Smoothed a little, or the noise of a predicted foot would shake the whole body.
         """
+        from scipy.ndimage import gaussian_filter1d  # here, not above: scripts that do without it need not wait
+
         chosen = [panel for panel in self.panels if panel.truth] or list(self.panels)
         lowest = np.median([self.by_person(panel.poses_3d)[..., 2].min(axis=2) for panel in chosen], axis=0).astype(np.float64)
         for person in lowest.T:

@@ -1,5 +1,6 @@
 """One step of training: forward, backward, clipped gradients, Adam; and what becomes of a step whose numbers are not finite."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -60,10 +61,14 @@ class Optimisation:
             if world_size() > 1:
                 raise DuaError("--compile works in one process, and several share this run; leave it out")
             check_compiler(device)
+            if (
+                torch.are_deterministic_algorithms_enabled()
+            ):  # tells the compiler as well, which `seed_everything` does not import
+                torch.use_deterministic_algorithms(True, warn_only=torch.is_deterministic_algorithms_warn_only_enabled())
             for network in networks.values():  # in place: names in checkpoints stay; the step's number never enters a graph
                 network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
         self.parameters = list(self.objective.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=args.lr, fused=True)
+        self.optimizer = _adam(self.parameters, args.lr)
         self.total_steps = total_steps
         self.average = Average(self.objective, total_steps) if args.schedule == "fast" else None
         self.count = 0
@@ -139,6 +144,18 @@ class Optimisation:
         self.count, self.skipped = state["step"], state.get("skipped", 0)
         if self.average:
             self.average.load(state["raw"])
+
+
+def _adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Adam:
+    """The first optimiser of a process imports torch's compiler, needed or not. No garbage is looked for meanwhile: there is little in
+    so many new objects, and going through them is a fifth of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return torch.optim.Adam(parameters, lr=lr, fused=True)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def check_compiler(device: torch.device) -> None:
