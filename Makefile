@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-DEMO_EPOCHS ?= 6
+DEMO_EPOCHS ?= 2
 TEST_JOBS ?= auto
 
 .PHONY: demo test test-all check setup dev clean

@@ -27,8 +27,12 @@ def start_from_data(lifter: nn.Module, inputs_2d: Tensor, targets_3d: Tensor) ->
     Args:
         inputs_2d: (N, J, 2), thousands.
         targets_3d: (N, J, 3) metres, hip at the origin.
+
+    Raises:
+        TypeError: it is another network.
     """
-    assert isinstance(lifter, Martinez | SemGCN), "only lifting networks begin so"
+    if not isinstance(lifter, Martinez | SemGCN):
+        raise TypeError(f"nobody has said yet how a {type(lifter).__name__} begins where the data are; leave --initial data out")
     lifter.output.weight.mul_(OUTPUT_SCALE)
     if isinstance(lifter, SemGCN):
         return
