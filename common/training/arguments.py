@@ -129,8 +129,8 @@ def training_parser(
         "--schedule",
         choices=SCHEDULES,
         default="published",
-        help="published: batch 64, Adam, decay by step; fast: weights that begin where the data are, warm-up and cosine over an eighth of the epochs, "
-        "averaged weights, bfloat16 where the processor has it (default: %(default)s)",
+        help="published: batch 64, Adam, decay by step; fast: weights that begin where the data are, warm-up and cosine over an eighth of the epochs,"
+        " averaged weights, bfloat16 where the processor has it (default: %(default)s)",
     )
     training.add_argument(
         "--precision",
