@@ -115,6 +115,7 @@ class Experiment:
         target: str | None = None,
         seen: Callable[[], TrainedRange] | None = None,
         settles: float | None = None,
+        after_step: Callable[[int], None] | None = None,
         **sizes: int,
     ) -> None:
         """Train to the end, then take the best epoch's weights, or without `validate` the last one's.
@@ -124,7 +125,7 @@ class Experiment:
             source: data set whose labels are learnt from.
             target: data set that is adapted to, if any.
             seen: what the networks see of the data, of networks that lift; a run that goes on keeps what it began with.
-            settles: as `common.training.loop.Trainer`.
+            settles, after_step: as `common.training.loop.Trainer`.
             sizes: numbers of poses, for the log and `config.json`.
         """
         check_shares(self.args.batch_size)
@@ -152,7 +153,9 @@ class Experiment:
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments", "trained_range")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
-        trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles)
+        trainer = Trainer(
+            self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles, after_step
+        )
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
         place = str(self.device) if world_size() == 1 else f"{self.device.type} in {world_size()} processes"
         with self._lock:

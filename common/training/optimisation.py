@@ -152,23 +152,33 @@ def check_compiler(device: torch.device) -> None:
         ) from error
 
 
-class Average:
-    """Exponential moving average of weights and BatchNorm's statistics (Polyak & Juditsky 1992, in its usual form).
+def floats(module: nn.Module) -> list[Tensor]:
+    """What of a module can be averaged: its weights and BatchNorm's statistics, themselves."""
+    return [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
 
-    Early on it forgets faster, so that nothing of the first weights is left: min(decay, (1 + steps) / (10 + steps)).
+
+@torch.no_grad()
+def follow(average: list[Tensor], live: list[Tensor], steps: int, decay: float) -> None:
+    """Take the tensors after `steps` steps into their exponential moving averages, in place.
+
+    Early on these forget faster, so that nothing of the first weights is left: min(decay, (1 + steps) / (10 + steps)).
     """
+    decay = min(decay, (1 + steps) / (10 + steps))
+    torch._foreach_lerp_([tensor.detach() for tensor in average], [tensor.detach() for tensor in live], 1 - decay)
+
+
+class Average:
+    """Exponential moving average of weights and BatchNorm's statistics (Polyak & Juditsky 1992, in its usual form); see `follow`."""
 
     DECAY = 0.998
 
     def __init__(self, module: nn.Module) -> None:
-        self._live = [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
+        self._live = floats(module)
         self._average = [tensor.detach().clone() for tensor in self._live]
         self._swapped = False
 
-    @torch.no_grad()
     def update(self, steps: int) -> None:
-        decay = min(self.DECAY, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(self._average, [tensor.detach() for tensor in self._live], 1 - decay)
+        follow(self._average, self._live, steps, self.DECAY)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

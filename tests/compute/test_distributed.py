@@ -201,6 +201,7 @@ def losses_of(run):
         ("train_surreal.py", "--dua", "--no_converter", "--discrepancy", "mkmmd"),
         ("train_surreal.py", "--no_dua", "--stream", "on"),
         ("train_h36m_dan.py", "--no_converter", "--domain_bn", "--align", "gpa"),
+        ("train_h36m_dan.py", "--no_converter", "--no_domain", "--teacher", "--teacher_warmup", 1, "--reproject"),
     ],
 )
 def test_a_script_trains_in_two_processes_as_in_one(processes, demo, tmp_path, words):
