@@ -42,7 +42,7 @@ def main() -> None:
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample, keypoints=args.keypoints)
-    tests = {"surreal, raw labels": raw}
+    tests, converter = {"surreal, raw labels": raw}, None
     if args.converter_on:
         found = run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)
         converter = run.freeze("converter", *found)
@@ -58,7 +58,7 @@ def main() -> None:
             args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream, keypoints=args.keypoints
         )
 
-    train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal")
+    train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal", in_2d=converter)
     run.report(tests)
 
 

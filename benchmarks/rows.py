@@ -25,7 +25,12 @@ _BEYOND = {
     "MK-MMD": ["--discrepancy", "mkmmd"],
     "CORAL": ["--discrepancy", "coral"],
     "augment": ["--augment"],
+    "reproject": ["--reproject"],
+    "teacher": ["--teacher"],
 }
+_ALONE_WITH = {"MK-MMD": ("domain",), "CORAL": ("domain",), "reproject": ("converter",), "teacher": ("uncertainty",)}
+"""Modules of the rows of one method that is nothing without them: a discrepancy takes the classifier's place, and its target batches;
+2D that is reprojected has to mean the joints that are predicted; a teacher's joints count by their uncertainty."""
 _TEST_TIME = {"flip at test": ["--tta"], "test BatchNorm": ["--test_bn"]}
 
 
@@ -59,8 +64,7 @@ def _all_rows() -> dict[str, Row]:
         "control: target statistics only (weight 0)": Row(_MODULES, ("--domain_weight", "0")),
     }
     for name, options in _BEYOND.items():
-        # A discrepancy takes the classifier's place, and its target batches.
-        rows[name] = Row(("domain",) if "--discrepancy" in options else (), tuple(options))
+        rows[name] = Row(_ALONE_WITH.get(name, ()), tuple(options))
     rows |= {name: Row((), tuple(options), tests=NONE) for name, options in _TEST_TIME.items()}
     rows |= {f"DUA, {name}": Row(_MODULES, tuple(options)) for name, options in _BEYOND.items()}
     rows |= {f"DUA, {name}": Row(_MODULES, tuple(options), tests=DUA) for name, options in _TEST_TIME.items()}

@@ -43,13 +43,13 @@ class Views:
         augment: bodies and cameras are drawn; 'any': cameras of every kind (`common.mocap.filming.draw_cameras`), no tripods.
         align: each source pose is put where a target pose stands (`common.datasets.views.align_roots`).
         centred: views have the root on the optical axis (`common.datasets.views.canonical`).
-        compare: a loss compares the domains, so inputs_t is handed on.
+        compare: how many of the target's tensors a loss reads, which are handed on; inputs_t is the first.
     """
 
     augment: bool | str
     align: bool
     centred: bool
-    compare: bool
+    compare: int
 
     def describe(self) -> str:
         """What a log says."""
@@ -58,11 +58,11 @@ class Views:
         return f"source poses are seen anew: {' and '.join(how)}"
 
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-        """inputs_s, targets_s[, inputs_t] of one batch, what is random drawn from `generator` (on the CPU).
+        """inputs_s, targets_s[, inputs_t, ...] of one batch, what is random drawn from `generator` (on the CPU).
 
         Args:
             batch: inputs_s (B, 16, 2), targets_s (B, 16, 3), roots_s (B, 3), up_s (B, 3), intrinsics_s (B, 4) and, with a
-                target, inputs_t (B, 16, 2), intrinsics_t (B, 4).
+                target, inputs_t (B, 16, 2), intrinsics_t (B, 4) and what follows them.
         """
         _, poses, roots, up, intrinsics, *target = batch
         if self.augment:
@@ -74,9 +74,9 @@ class Views:
                 poses = turn(poses, up, generator)
                 roots = move(roots, intrinsics, generator, self.centred)
         if self.align:
-            inputs_t, intrinsics = target
+            inputs_t, intrinsics, *_ = target
             roots = align_roots(poses, inputs_t, intrinsics)
-        return project(poses, roots, intrinsics), poses, *(target[:1] if self.compare else ())
+        return project(poses, roots, intrinsics), poses, *target[: self.compare]
 
 
 class SeesAnew(Protocol):

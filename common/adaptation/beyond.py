@@ -1,21 +1,25 @@
 """Adaptation beyond DUA's three modules: options, and the batches that they make. The rest of the recipe is `common.adaptation.dua`."""
 
 import argparse
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.adaptation.augment import ANY, SeenAnew, Views
+from common.adaptation.reproject import BoneLengths, Reprojection, add_reproject_arguments
+from common.adaptation.teacher import Teacher, add_teacher_arguments, check_teacher
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.block_batches import make_batches
 from common.datasets.poses import Poses, UnlabelledPoses
 from common.datasets.streamed import Streamed
-from common.datasets.views import camera_up, canonical, canonical_rotations, screen_intrinsics
+from common.datasets.surreal_file import DETECTOR
+from common.datasets.views import camera_up, canonical, canonical_rotations, screen_intrinsics, undistorted
 from common.errors import DuaError
 from common.evaluation.losses import DISCREPANCIES
 from common.training.arguments import Arguments
+from common.training.experiment import Experiment
 
 
 def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +49,8 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
         help="distance between the features of the domains, in place of the domain classifier",
     )
     group.add_argument("--discrepancy_weight", type=float, default=0.01, help="of that distance (default: %(default)s)")
+    add_reproject_arguments(group)
+    add_teacher_arguments(group)
     group.add_argument("--tta", action="store_true", help="tests average a pose with that of its mirrored picture")
     group.add_argument(
         "--test_bn", action="store_true", help="tests on the target take BatchNorm's statistics from the 2D that they test"
@@ -58,7 +64,11 @@ _OF_USE = (
     ("domain_weight", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
     ("domain_hid_dim", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
     ("grl", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
-    ("domain_bn", lambda args: args.domain_on, "takes statistics of target batches, which --no_domain leaves out"),
+    ("reproject_weight", lambda args: args.reproject, "weighs what --reproject adds"),
+    ("teacher_weight", lambda args: args.teacher, "weighs what --teacher adds"),
+    ("teacher_decay", lambda args: args.teacher, "is of --teacher's running average"),
+    ("teacher_warmup", lambda args: args.teacher, "is of --teacher's weight"),
+    ("domain_bn", lambda args: lifts_target(vars(args)), "takes statistics of target batches, which --no_domain leaves out"),
 )
 
 
@@ -73,6 +83,12 @@ def check_adaptation(args: Arguments, source: str) -> None:
         for name, of_use, why in _OF_USE:
             if name in args.given and not of_use(args):
                 raise DuaError(f"--{name} {why}; leave it out")
+    check_teacher(args)
+    if args.reproject and args.keypoints == DETECTOR:
+        raise DuaError(
+            f"--keypoints {DETECTOR}: --reproject would pull poses to that detector's joints, which are other points of the body than those "
+            "that are learnt; leave one of them out"
+        )
     if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
         raise DuaError(
             f"--keypoints {args.keypoints}: --augment and --align gpa project the labels, so what is learnt from would be perfect 2D and no "
@@ -85,9 +101,14 @@ def sees_anew(arguments: Mapping[str, Any]) -> bool:
     return bool(arguments.get("augment") or "gpa" in (arguments.get("align") or ()))
 
 
+def lifts_target(arguments: Mapping[str, Any]) -> int:
+    """How many tensors of a target batch a loss reads (inputs, intrinsics, rays), 0 if the target is not lifted in training."""
+    return 3 if arguments.get("reproject") or arguments.get("teacher") else int(arguments["domain_on"])
+
+
 def needs_target(args: argparse.Namespace) -> bool:
     """Whether training reads the target's 2D."""
-    return bool(args.domain_on or "gpa" in args.align)
+    return bool(lifts_target(vars(args)) or "gpa" in args.align)
 
 
 def adapted_batches(
@@ -99,10 +120,11 @@ def adapted_batches(
 ) -> tuple[StepBatches | DomainBatches | SeenAnew, Poses | None, dict[str, int]]:
     """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
-    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t.
+    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t; for `--reproject` and `--teacher` also
+    intrinsics_t (B, 4) and rays_t (B, 16, 3) of it.
     """
     sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
-    anew = sees_anew(vars(args))
+    anew, read = sees_anew(vars(args)), lifts_target(vars(args))
     target = load_target() if needs_target(args) else None
     shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
     views = None if validation is None else validation_views(vars(args), validation, shown).to(device)
@@ -114,7 +136,8 @@ def adapted_batches(
         return seen.inputs_2d, seen.targets_3d
 
     def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
-        return _target_tensors(poses, args.align)[: None if anew else 1]
+        tensors = _target_tensors(poses, args.align)
+        return (*tensors, _rays(poses)) if read == 3 else tensors[: 2 if anew else 1]
 
     source = make_batches(train, source_tensors, args, device)
     batches: StepBatches | DomainBatches = source
@@ -122,6 +145,28 @@ def adapted_batches(
         sizes["target_train_2d"] = len(target)
         batches = DomainBatches(source, make_batches(target, target_tensors, args, device, stream=1))
     return SeenAnew(batches, _views(vars(args)), args.seed) if anew else batches, views, sizes
+
+
+OnTarget = Callable[[Tensor, Sequence[Tensor], int], dict[str, Tensor]]
+"""(poses_t, target's tensors of the batch, step) -> {"loss": what is added to the objective, and its terms}."""
+
+
+def target_losses(
+    run: Experiment,
+    args: argparse.Namespace,
+    networks: Mapping[str, nn.Module],
+    descriptions: Mapping[str, dict[str, Any]],
+    train: Poses | Streamed[Poses],
+    in_2d: nn.Module | None,
+) -> tuple[list[OnTarget], Callable[[int], None] | None]:
+    """Losses of the target's predicted poses, as the options switch them on, and what is to be done after each step."""
+    losses: list[OnTarget] = []
+    if args.reproject:
+        losses.append(Reprojection(args.reproject_weight, BoneLengths.of(train, run.device), "canonical" in args.align, in_2d))
+    if not args.teacher:
+        return losses, None
+    teacher = Teacher.of(run, args, networks, descriptions)
+    return [*losses, teacher], teacher.follow
 
 
 def validation_views(arguments: Mapping[str, Any], validation: Poses, target: UnlabelledPoses | None) -> Poses:
@@ -150,7 +195,7 @@ def _as_filmed(poses: Poses, align: Collection[str]) -> Poses:
 
 def _views(arguments: Mapping[str, Any]) -> Views:
     align = arguments.get("align") or ()
-    return Views(arguments["augment"], "gpa" in align, "canonical" in align, compare=bool(arguments["domain_on"]))
+    return Views(arguments["augment"], "gpa" in align, "canonical" in align, compare=lifts_target(arguments))
 
 
 def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:
@@ -172,6 +217,12 @@ def _target_tensors(poses: UnlabelledPoses, align: Collection[str]) -> tuple[Ten
     if "canonical" not in align:
         return poses.inputs_2d, intrinsics
     return canonical_rotations(poses.inputs_2d, poses.sequences)[0], _centred(intrinsics)
+
+
+def _rays(poses: UnlabelledPoses) -> Tensor:
+    """(N, 16, 3) x/z, y/z, 1 in the axes of the poses' own cameras, which are not turned, whatever the inputs are."""
+    rays = undistorted(poses.inputs_2d, poses.sequences)
+    return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
 
 
 def _centred(intrinsics: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ The two directions (`train_surreal.py`, `train_h36m_dan.py`) differ in their dat
 objective is one and stands here once."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
-from common.adaptation.beyond import adapted_batches, add_adaptation_arguments, needs_target
+from common.adaptation.beyond import (
+    OnTarget,
+    adapted_batches,
+    add_adaptation_arguments,
+    lifts_target,
+    needs_target,
+    target_losses,
+)
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
@@ -91,7 +98,7 @@ def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     Raises:
         DuaError: options that contradict each other.
     """
-    lifter = lifter_description(args, args.network, domain_bn=args.domain_bn and args.domain_on)
+    lifter = lifter_description(args, args.network, domain_bn=args.domain_bn and bool(lifts_target(vars(args))))
     descriptions = {"lifter": lifter}
     if args.uncertainty_on:
         descriptions["uncertainty"] = uncertainty_description(lifter, args.uncertainty_loss)
@@ -123,7 +130,11 @@ def forward_domains(
 
 
 def dua_loss(
-    args: argparse.Namespace, networks: Mapping[str, nn.Module], batch: tuple[Tensor, ...], step: int
+    args: argparse.Namespace,
+    networks: Mapping[str, nn.Module],
+    batch: tuple[Tensor, ...],
+    step: int,
+    on_target: Sequence[OnTarget] = (),
 ) -> dict[str, Tensor]:
     """DUA's objective (Manesco et al., Sensors 2023, 23(17), 7312), without any label of the target:
 
@@ -133,13 +144,15 @@ def dua_loss(
     Gaussian's negative log-likelihood stands in the place of |u_s - e_s|.
 
     Args:
-        batch: inputs_s (B, 16, 2), targets_s (B, 16, 3) and, with the domain classifier, inputs_t (B, 16, 2).
+        batch: inputs_s (B, 16, 2), targets_s (B, 16, 3) and, where the target is lifted, inputs_t (B, 16, 2) and what else
+            `on_target` reads.
+        on_target: losses of the target's predicted poses (`--reproject`, `--teacher`).
 
     Returns:
         Scalars for `common.training.loop.Trainer`: "loss", its terms, "mpjpe" of the source and "domain_accuracy".
     """
-    inputs_s, targets_s, *inputs_t = batch
-    poses_s, features_s, poses_t, features_t = forward_domains(networks["lifter"], inputs_s, *inputs_t)
+    inputs_s, targets_s, *target = batch
+    poses_s, features_s, poses_t, features_t = forward_domains(networks["lifter"], inputs_s, *target[:1])
     pose = F.mse_loss(poses_s[:, 1:], targets_s[:, 1:]) + 0.1 * F.l1_loss(poses_s[:, 1:], targets_s[:, 1:])
     terms = {"loss": pose, "pose_loss": pose, "mpjpe": mpjpe(poses_s, targets_s).mean()}
     if args.uncertainty_on:
@@ -153,17 +166,22 @@ def dua_loss(
             everything = (gathered(features.float().flatten(1)) for features in (features_s, features_t))
             terms["discrepancy"] = DISCREPANCIES[args.discrepancy](*everything)
         terms["loss"] = terms["loss"] + args.discrepancy_weight * terms["discrepancy"]
-    elif poses_t is not None:
+    elif args.domain_on and poses_t is not None:
         warm = warm_start(step, alpha=args.grl_alpha, max_steps=args.grl_steps)
         coefficient = 1.0 if args.grl == "constant" else warm
         terms["domain_loss"], terms["domain_accuracy"] = domain_loss(networks["domain"], poses_s, poses_t, coefficient)
         terms["loss"] = terms["loss"] + args.domain_weight * terms["domain_loss"]
+    for term in on_target:
+        assert poses_t is not None
+        found = term(poses_t, target, step)
+        terms |= found | {"loss": terms["loss"] + found["loss"]}
     return terms
 
 
 _ONLY_IN_DUA = (
     "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
-    "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn",
+    "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn", "reproject",
+    "reproject_weight", "teacher", "teacher_weight", "teacher_decay", "teacher_warmup",
 )  # fmt: skip
 
 
@@ -227,8 +245,9 @@ def train_adapted(
     tests: Mapping[str, Poses],
     skeleton: str,
     target: str,
+    in_2d: nn.Module | None = None,
 ) -> None:
-    """Train on the labels of `poses` and, with the domain classifier, on the 2D joints of the target.
+    """Train on the labels of `poses` and, where an option reads them, on the 2D joints of the target.
 
     Args:
         poses: the source, its labels in the skeleton that is learnt.
@@ -236,16 +255,19 @@ def train_adapted(
         tests: what `run.report` tests on; read here only by `--select target`.
         skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
         target: the target data set's name.
+        in_2d: the converter to `skeleton` from that of the target's 2D, where it is another and there is one.
     """
     train, held_out = training_split(poses, args.select)
     validation = None if held_out is None else brought_into_memory(held_out, "validation")
     batches, validation, sizes = adapted_batches(args, train, validation, load_target, run.device)
     print(batches.describe())
 
-    networks = run.networks(**dua_descriptions(args))
+    descriptions = dua_descriptions(args)
+    networks = run.networks(**descriptions)
+    on_target, after_step = target_losses(run, args, networks, descriptions, train, in_2d)
 
     def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
-        return dua_loss(args, networks, batch, step)
+        return dua_loss(args, networks, batch, step, on_target)
 
     def seen() -> TrainedRange:
         # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
@@ -254,4 +276,14 @@ def train_adapted(
         return replace(found, focal_length=FOCAL_SPAN) if args.augment == ANY and "gpa" not in args.align else found
 
     validate_epoch = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
-    run.train(batches, loss, validate_epoch, skeleton=skeleton, source=poses.name, target=target, seen=seen, **sizes)
+    run.train(
+        batches,
+        loss,
+        validate_epoch,
+        skeleton=skeleton,
+        source=poses.name,
+        target=target,
+        seen=seen,
+        after_step=after_step,
+        **sizes,
+    )

@@ -1,18 +1,14 @@
-"""Where a person stands before the camera: the place at which predicted poses are seen where the 2D joints are.
+"""Where a person stands before the camera, frame by frame: `common.geometry.placement` of what a clip's joints were lifted from.
 
-Lifting networks predict poses from the hip. In a pinhole camera K a joint X_j of such a pose, moved by t, lies on the ray K^-1 u_j
-of its pixels u_j, so the t that brings all joints nearest to their rays,
-
-    min_t  sum_j w_j |(X_j + t) x K^-1 u_j|^2,
-
-is the hip's place. It is linear in t: three normal equations a frame. How far away somebody is found follows from how large the
-network makes them, so the scale of a path is the network's own.
+How far away somebody is found follows from how large the network makes them, so the scale of a path is the network's own.
 """
 
 import numpy as np
+import torch
 
 from common.errors import DuaError
 from common.geometry.missing import fill_in_time
+from common.geometry.placement import place
 
 _FEWEST = 4
 """Joints that must be seen in a frame: two determine a place, and their errors it then follows."""
@@ -45,14 +41,9 @@ def roots_in_camera(
     poses_3d, weights = poses_3d.astype(np.float64), (~missing).astype(np.float64)
     middle = np.array(image_size) / 2
     rays = np.concatenate([(keypoints_2d - middle) / focal_length, np.ones((*missing.shape, 1))], axis=-1)
-    # |p x d|^2 = p^T (|d|^2 - d d^T) p
-    across = np.sum(rays**2, axis=-1)[..., None, None] * np.eye(3) - rays[..., :, None] * rays[..., None, :]  # (T, 16, 3, 3)
-    left = np.einsum("tj,tjab->tab", weights, across)
-    right = -np.einsum("tj,tjab,tjb->ta", weights, across, poses_3d)
-    sizes = np.linalg.eigvalsh(left)  # of zeros, where nothing was seen
-    known = (weights.sum(axis=1) >= _FEWEST) & (sizes[:, 0] > _FLATTEST * sizes[:, -1])
-    roots = np.full((len(poses_3d), 3), np.nan)
-    roots[known] = np.linalg.solve(left[known], right[known, :, None])[..., 0]
+    found, fit = place(torch.from_numpy(poses_3d), torch.from_numpy(rays), torch.from_numpy(weights), _FLATTEST)
+    known = (weights.sum(axis=1) >= _FEWEST) & fit.numpy()
+    roots = np.where(known[:, None], found.numpy(), np.nan)
     known &= np.nan_to_num(roots[:, 2], nan=-1.0) > 0
     if not known.any():
         raise DuaError(

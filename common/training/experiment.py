@@ -120,6 +120,7 @@ class Experiment:
         target: str | None = None,
         seen: Callable[[], TrainedRange] | None = None,
         settles: float | None = None,
+        after_step: Callable[[int], None] | None = None,
         **sizes: int,
     ) -> None:
         """Train to the end, then take the best epoch's weights, or without `validate` the last one's.
@@ -129,7 +130,7 @@ class Experiment:
             source: data set whose labels are learnt from.
             target: data set that is adapted to, if any.
             seen: what the networks see of the data, of networks that lift; a run that goes on keeps what it began with.
-            settles: as `common.training.loop.Trainer`.
+            settles, after_step: as `common.training.loop.Trainer`.
             sizes: numbers of poses, for the log and `config.json`.
         """
         check_shares(self.args.batch_size)
@@ -159,7 +160,9 @@ class Experiment:
         facts["processes"] = world_size()
         if not self._checkpoint and vars(self.args).get("initial") == "data":
             start_from_data(self._trained["lifter"], *_some_of(batches))
-        trainer = Trainer(self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles)
+        trainer = Trainer(
+            self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles, after_step
+        )
         described = ", ".join(f"{name.replace('_', ' ')} {size:,}" for name, size in sizes.items())
         place = str(self.device) if world_size() == 1 else f"{self.device.type} in {world_size()} processes"
         with self._lock:

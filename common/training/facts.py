@@ -13,6 +13,10 @@ SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held o
 """By `--select`: how a run is called after what chose its epoch."""
 
 
+TEACHERS = {"lifter": "teacher", "uncertainty": "teacher_uncertainty"}
+"""{role: what checkpoints call its running average} of `--teacher`."""
+
+
 def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What every result names: source, target, network, modules, seed, selection rule, epoch."""
     return {
@@ -20,7 +24,11 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "source": checkpoint["source"],
         "target": checkpoint["target"],
         "network": checkpoint["networks"]["lifter"]["name"],
-        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"]
+        "modules": [
+            _module(role, checkpoint["arguments"])
+            for role in checkpoint["networks"]
+            if role not in ("lifter", *TEACHERS.values())
+        ]
         + _beyond(checkpoint["arguments"]),
         "skeleton": checkpoint["skeleton"]["definition"],
         "epoch": checkpoint["training"]["epoch"],
@@ -50,4 +58,4 @@ def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     names += ["one size"] if arguments.get("scale") == "spread" else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
-    return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name) is True]
+    return names + [name for name in ("augment", "reproject", "teacher", "tta", "test_bn") if arguments.get(name) is True]

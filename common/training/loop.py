@@ -50,6 +50,7 @@ class Trainer:
         header: what a checkpoint says of the run beside its training state (`common.training.checkpoint`).
         settles: of a run that starts with good weights, which are judged as epoch 0. It ends after an epoch that lowers the least
             validation error so far (without `validate`: the training loss of the epoch before) by less than this share; 0: never.
+        after_step: what is done with the number of steps done, after each that was not skipped.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Trainer:
         folder: Path,
         header: dict[str, Any],
         settles: float | None = None,
+        after_step: Callable[[int], None] | None = None,
     ) -> None:
         self.networks = dict(networks)
         self.frozen = dict(frozen)
@@ -74,6 +76,7 @@ class Trainer:
         self.folder = folder
         self.header = header
         self.settles = settles
+        self.after_step = after_step
         self.steps = min(batches.steps, args.limit_batches or batches.steps)
         self.optimisation = Optimisation(networks, loss, args, device, total_steps=args.epochs * self.steps)
         self.epoch = 0  # epochs done
@@ -165,9 +168,12 @@ class Trainer:
 
     def _step(self, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         try:
-            return self.optimisation.step(batch) or {}
+            losses = self.optimisation.step(batch)
         except NotFinite as error:
             raise self._diverged(error.step) from error
+        if losses is not None and self.after_step:
+            self.after_step(self.optimisation.count)
+        return losses or {}
 
     def _means(self) -> dict[str, float]:
         """Of the losses of the epoch so far."""

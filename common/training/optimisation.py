@@ -169,11 +169,27 @@ def check_compiler(device: torch.device) -> None:
         ) from error
 
 
-class Average:
-    """Exponential moving average of weights and BatchNorm's statistics (Polyak & Juditsky 1992, in its usual form).
+def floats(module: nn.Module) -> list[Tensor]:
+    """What of a module can be averaged: its weights and BatchNorm's statistics, themselves."""
+    return [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
 
-    Early on it forgets faster, so that nothing of the first weights is left: min(decay, (1 + steps) / (10 + steps)). In a short run it
-    forgets faster to the end, so that it holds no weights of when the learning rate was high: within a fiftieth of the run's steps.
+
+
+@torch.no_grad()
+def follow(average: list[Tensor], live: list[Tensor], steps: int, decay: float) -> None:
+    """Take the tensors after `steps` steps into their exponential moving averages, in place.
+
+    Early on these forget faster, so that nothing of the first weights is left: min(decay, (1 + steps) / (10 + steps)).
+    """
+    decay = min(decay, (1 + steps) / (10 + steps))
+    torch._foreach_lerp_([tensor.detach() for tensor in average], [tensor.detach() for tensor in live], 1 - decay)
+
+
+class Average:
+    """Exponential moving average of weights and BatchNorm's statistics (Polyak & Juditsky 1992, in its usual form); see `follow`.
+
+    In a short run it forgets faster to the end, so that it holds no weights of when the learning rate was high: within a fiftieth of
+    the run's steps.
     """
 
     DECAY = 0.998
@@ -181,14 +197,12 @@ class Average:
 
     def __init__(self, module: nn.Module, total_steps: int) -> None:
         self.decay = max(0.0, min(self.DECAY, 1 - self._RUN_OVER_MEMORY / total_steps))
-        self._live = [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
+        self._live = floats(module)
         self._average = [tensor.detach().clone() for tensor in self._live]
         self._swapped = False
 
-    @torch.no_grad()
     def update(self, steps: int) -> None:
-        decay = min(self.decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(self._average, [tensor.detach() for tensor in self._live], 1 - decay)
+        follow(self._average, self._live, steps, self.decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ OPTIONS = {
     "canonical": ("--align", "canonical"),
     "canonical+gpa+augment": ("--align", "gpa", "canonical", "--augment"),
     "mkmmd": ("--discrepancy", "mkmmd"),
+    "reproject": ("--reproject",),
     "coral+tta+test_bn": ("--discrepancy", "coral", "--tta", "--test_bn"),
 }
 SCRIPTS = {"surreal": ("train_surreal.py", "--dua"), "h36m": ("train_h36m_dan.py",)}

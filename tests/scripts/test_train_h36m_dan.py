@@ -171,7 +171,10 @@ def remove(file):
     del file["joints_3d"]
 
 
-@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1]])
+ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
+
+
+@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], ON_TARGET])
 def test_the_targets_training_labels_change_nothing(demo, converter, tmp_path, options):
     """Bit for bit, whether they are NaN or not there at all."""
     first, _ = adapt(demo, converter, tmp_path / "first", *options)
@@ -194,14 +197,15 @@ def test_the_targets_test_labels_choose_nothing(demo, converter, tmp_path):
     assert results_of(first)["average"] != results_of(second)["average"]
 
 
-def test_the_targets_2d_does_count(demo, converter, tmp_path):
+@pytest.mark.parametrize("options", [[], ["--no_domain", "--reproject"], ["--no_domain", "--teacher", "--teacher_warmup", 0]])
+def test_the_targets_2d_does_count(demo, converter, tmp_path, options):
     """Or the tests above would prove nothing."""
 
     def shift(file):
         file["joints_2d"][:] = file["joints_2d"][:] + 5
 
-    first, _ = adapt(demo, converter, tmp_path / "first")
-    second, _ = adapt(change_surreal(demo, tmp_path / "data", shift), converter, tmp_path / "second")
+    first, _ = adapt(demo, converter, tmp_path / "first", *options)
+    second, _ = adapt(change_surreal(demo, tmp_path / "data", shift), converter, tmp_path / "second", *options)
     with pytest.raises(AssertionError):
         assert_same_bits(first / "ckpt_last.pth.tar", second / "ckpt_last.pth.tar")
 

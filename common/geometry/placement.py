@@ -1,0 +1,35 @@
+"""Where a person stands before the camera: the place at which a pose is seen where its 2D joints are.
+
+In a pinhole camera K a joint X_j of a pose that is told from the hip, moved by t, lies on the ray d_j = K^-1 u_j of its pixels u_j, so
+the t that brings all joints nearest to their rays,
+
+    min_t  sum_j w_j |(X_j + t) x d_j|^2,
+
+is the hip's place. It is linear in t, three normal equations a pose, and linear in the pose: gradients find their way through it.
+"""
+
+import torch
+from torch import Tensor
+
+
+def place(poses_3d: Tensor, rays: Tensor, weights: Tensor, flattest: float) -> tuple[Tensor, Tensor]:
+    """The hip's place, as least squares have it; it can lie behind the camera.
+
+    Args:
+        flattest: the smallest over the largest eigenvalue of a pose's equations below which they say nothing of its distance: all
+            joints in one place of the picture, or none that counts.
+
+    Shape:
+        poses_3d (N, J, 3) metres from the hip, camera axes; rays (N, J, 3) of any length; weights (N, J), 0 for a joint that does not
+        count -> (N, 3) metres, and (N,) whether the equations say where it is; where they do not, the place is finite and means nothing.
+    """
+    # |p x d|^2 = p^T (|d|^2 - d d^T) p. As sums and not as matrix products, which may be computed in few digits.
+    identity = torch.eye(3).to(rays)
+    across = rays.square().sum(-1)[..., None, None] * identity - rays[..., :, None] * rays[..., None, :]  # (N, J, 3, 3)
+    across = across * weights[..., None, None]
+    left = across.sum(1)
+    right = -(across * poses_3d[..., None, :]).sum((1, 3))
+    sizes = torch.linalg.eigvalsh(left)  # of zeros, where nothing counts
+    known = sizes[:, 0] > flattest * sizes[:, -1]
+    left = torch.where(known[:, None, None], left, identity)
+    return torch.linalg.solve_ex(left, right[..., None]).result[..., 0], known
