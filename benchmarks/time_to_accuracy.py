@@ -21,6 +21,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +114,7 @@ def main() -> None:
     text = f"{Path(args.data_dir).name}; published schedule for {args.epochs} epochs\n\n{as_text(COLUMNS, rows)}\n"
     write_text(args.out / "table.txt", text)
     write_text(args.out / "table.csv", as_csv(COLUMNS, rows))
-    plot(courses, args.out)
+    plot(courses, known, args.out)
     print(f"{text}\n{args.out / 'table.txt'}")
 
 
@@ -207,8 +208,8 @@ def mean(network: str, rows: list[list[str]]) -> list[str]:
     return [network, "mean", *("-" if NEVER in column else f"{statistics.mean(map(float, column)):.3f}" for column in columns)]
 
 
-def plot(curves: dict[tuple[str, int], dict[str, Curve]], out: Path) -> None:
-    """`curves.png` and `.pdf`: validation error over training time, a line for each run."""
+def plot(curves: dict[tuple[str, int], dict[str, Curve]], known: Mapping[tuple[str, int], Published], out: Path) -> None:
+    """`curves.png` and `.pdf`: validation error over training time, a line for each run; the published runs' best errors, their mean, across."""
     import matplotlib
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
@@ -222,6 +223,8 @@ def plot(curves: dict[tuple[str, int], dict[str, Curve]], out: Path) -> None:
                         seconds, errors = zip(*runs[schedule], strict=True)
                         label = schedule if seed == min(s for n, s in curves if n == network) else None
                         axis.plot(seconds, errors, line, color=colour, label=label, alpha=0.8)
+            best = statistics.mean(of.best for (name, _), of in known.items() if name == network)
+            axis.axhline(best, color=COLOURS[0], linewidth=0.6, linestyle=":", label="published, its best (mean)")
             axis.set(title=network, xlabel="seconds of training", ylabel="validation MPJPE (mm)", xscale="log", yscale="log")
             for numbers in (axis.xaxis, axis.yaxis):
                 numbers.set_major_locator(LogLocator(subs=(1, 2, 5) if numbers is axis.xaxis else (1, 2, 3, 4, 5, 6, 8)))
