@@ -30,13 +30,13 @@ import numpy as np
 
 from common.detections.detector import check_joints_file, find_detector, keypoints_of
 from common.detections.files import read_keypoints
-from common.detections.keypoints import ORDERS, choose_order
+from common.detections.keypoints import choose_order
 from common.detections.swaps import SLOWEST
 from common.detections.tracks import who_is_who
 from common.errors import DuaError
 from common.files.video import VideoFile, is_video, look_at
-from common.prediction.arguments import FPS, add_output_arguments, check_output_arguments, refuse_input
-from common.prediction.lens import ASSUMED_FOV, warn_of_assumed_lens
+from common.prediction.arguments import FPS, add_keypoint_arguments, add_output_arguments, check_output_arguments, refuse_input
+from common.prediction.lens import warn_of_assumed_lens
 from common.prediction.onnx_export import export_onnx
 from common.prediction.outputs import Clip, check_folder, write_clip
 from common.prediction.people import choose_everybody, choose_person, path_of, report
@@ -76,43 +76,7 @@ def main() -> None:
         default="source",
         help="whose BatchNorm statistics, of a network trained with --domain_bn (default: %(default)s)",
     )
-    group = parser.add_argument_group("keypoints")
-    group.add_argument("--skeleton", choices=list(ORDERS), help="order of the joints (default: as the file or their number says)")
-    group.add_argument(
-        "--image_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"), help="pixels of a frame (default: as the file says)"
-    )
-    group.add_argument(
-        "--focal_length",
-        type=float,
-        metavar="PIXELS",
-        help="of the camera; for --trajectory and networks trained with --align canonical",
-    )
-    group.add_argument(
-        "--fov",
-        type=float,
-        metavar="DEGREES",
-        help=f"in its place, what the camera sees along the picture's longer side (default: {ASSUMED_FOV:g})",
-    )
-    group.add_argument("--person", type=int, metavar="N", help="whom to take, by number (default: who is seen longest)")
-    group.add_argument(
-        "--all_people",
-        action="store_true",
-        default=None,
-        help="take everybody: a file each, named by their numbers, and one rendering",
-    )
-    group.add_argument("--clip", metavar="NAME", help="which video, of a file or folder that holds several")
-    group.add_argument(
-        "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
-    )
-    group.add_argument(
-        "--joints", metavar="FILE", help="keep a video's 2D joints in this .json or .npz, or take them from it if it is there"
-    )
-    group.add_argument(
-        "--fix_swaps",
-        action="store_true",
-        default=None,
-        help="exchange left and right back where the detector seems to have exchanged them (default: say so, and take them as they are)",
-    )
+    add_keypoint_arguments(parser)
     add_output_arguments(parser)
     args = parser.parse_args()
 

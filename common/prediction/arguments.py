@@ -1,16 +1,58 @@
-"""Options of what is made of predictions and how it is written; `predict.py`'s."""
+"""Options of how 2D joints are read, what is made of predictions and how it is written; `predict.py`'s."""
 
 import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.detections.keypoints import ORDERS
 from common.errors import DuaError
+from common.prediction.lens import ASSUMED_FOV
 from common.prediction.outputs import WITHOUT_CAMERA, check_output
 from common.training.arguments import check_fps
 
 FPS = 30.0
 """Of a video, if nothing says it."""
+
+
+def add_keypoint_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("keypoints")
+    group.add_argument("--skeleton", choices=list(ORDERS), help="order of the joints (default: as the file or their number says)")
+    group.add_argument(
+        "--image_size", nargs=2, type=int, metavar=("WIDTH", "HEIGHT"), help="pixels of a frame (default: as the file says)"
+    )
+    group.add_argument(
+        "--focal_length",
+        type=float,
+        metavar="PIXELS",
+        help="of the camera; for --trajectory and networks trained with --align canonical",
+    )
+    group.add_argument(
+        "--fov",
+        type=float,
+        metavar="DEGREES",
+        help=f"in its place, what the camera sees along the picture's longer side (default: {ASSUMED_FOV:g})",
+    )
+    group.add_argument("--person", type=int, metavar="N", help="whom to take, by number (default: who is seen longest)")
+    group.add_argument(
+        "--all_people",
+        action="store_true",
+        default=None,
+        help="take everybody: a file each, named by their numbers, and one rendering",
+    )
+    group.add_argument("--clip", metavar="NAME", help="which video, of a file or folder that holds several")
+    group.add_argument(
+        "--min_confidence", type=float, metavar="C", help="joints below count as not seen (default: as suits the detector)"
+    )
+    group.add_argument(
+        "--joints", metavar="FILE", help="keep a video's 2D joints in this .json or .npz, or take them from it if it is there"
+    )
+    group.add_argument(
+        "--fix_swaps",
+        action="store_true",
+        default=None,
+        help="exchange left and right back where the detector seems to have exchanged them (default: say so, and take them as they are)",
+    )
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
