@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+from benchmarks.cross_dataset import VERSION, data_hash
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.smpl import load_pairs
 from common.datasets.surreal import load_surreal
@@ -74,6 +75,9 @@ def test_an_estimator_has_its_calibration(kept):
 
 def test_the_benchmark_finds_its_rows_done(kept):
     out = kept / "benchmark"
+    claimed = json.loads((out / "benchmark.json").read_text())
+    assert claimed["version"] == 2  # another version's rows are refused; these stand for some of today's
+    (out / "benchmark.json").write_text(json.dumps(claimed | {"version": VERSION, "hash": data_hash(kept / "data")}))
     table = (out / "table.csv").read_text()
     command = ("--data_dir", kept / "data", "--out", out, "--seeds", 0, "--rows", "short")
     process = run_script("tests/helpers/small_benchmark.py", *command)

@@ -152,8 +152,8 @@ def test_bfloat16_and_averaged_weights_are_shared(processes):
 def with_a_broken_pose(argv):
     """`steps_of`, with a number that is infinite in the last share of the second batch."""
 
-    def broken(step, compares):
-        whole = sound(step, compares)
+    def broken(step, *options):
+        whole = sound(step, *options)
         if step == 1:
             whole[0][-1] = np.inf
         return whole
