@@ -131,8 +131,8 @@ def training_parser(
         "--schedule",
         choices=SCHEDULES,
         default="published",
-        help="published: batch 64, Adam, decay by step; fast: weights that begin where the data are, warm-up and cosine over an eighth of the epochs,"
-        " averaged weights, bfloat16 where the processor has it (default: %(default)s)",
+        help="published: batch 64, Adam, decay by step; fast: warm-up and cosine over fewer epochs, averaged weights, bfloat16 where the processor "
+        "has it, and in domain weights that begin where the data are (default: %(default)s)",
     )
     training.add_argument(
         "--precision",
@@ -187,7 +187,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     args.given = given
     if args.schedule == "fast":
         network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
-        for name, value in fast_options(network, args.epochs).items():
+        elsewhere = not {"domain_on", "cameras"}.isdisjoint(names)  # scripts that adapt, or train for any camera
+        for name, value in fast_options(network, args.epochs, elsewhere).items():
             if name not in given and name in vars(args):
                 setattr(args, name, value)
     if args.resume and args.evaluate:

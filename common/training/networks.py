@@ -51,8 +51,8 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
         "--initial",
         choices=("published", "data"),
         default="published",
-        help="weights to begin with. data: the inputs whitened (Martinez), the first poses near the mean one (default: %(default)s, with "
-        "--schedule fast data)",
+        help="weights to begin with. data: the inputs whitened (Martinez), the first poses near the mean one (default: %(default)s, in "
+        "domain with --schedule fast data)",
     )
     if network in (None, "semgcn"):
         group.add_argument("--non_local", action="store_true", help="SemGCN with non-local layers, as its paper's best")
