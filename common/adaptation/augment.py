@@ -4,7 +4,7 @@ What is drawn depends on (seed, step) alone, so a run that is taken up again see
 of the source; of the target, 2D joints and intrinsics alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from common.datasets.batches import DomainBatches, StepBatches
-from common.datasets.views import align_roots, project, rotation_between
+from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
 from common.mocap.filming import about, draw_cameras
@@ -44,17 +44,22 @@ class Views:
         align: each source pose is put where a target pose stands (`common.datasets.views.align_roots`).
         centred: views have the root on the optical axis (`common.datasets.views.canonical`).
         compare: a loss compares the domains, so inputs_t is handed on.
+        scale: what is done to 2D before a network sees it.
+        turned: turns poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
     """
 
     augment: bool | str
     align: bool
     centred: bool
     compare: bool
+    scale: Scale = AS_IT_IS
+    turned: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor, Tensor] | None] | None = None
 
     def describe(self) -> str:
         """What a log says."""
         drawn = "before any camera" if self.augment == ANY else "drawn"
-        how = [name for name, on in ((drawn, self.augment), ("aligned with the target's", self.align)) if on]
+        ways = ((drawn, self.augment), ("aligned with the target's", self.align), ("turned like the target's", self.turned))
+        how = [name for name, on in ways if on]
         return f"source poses are seen anew: {' and '.join(how)}"
 
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -65,18 +70,23 @@ class Views:
                 target, inputs_t (B, 16, 2), intrinsics_t (B, 4).
         """
         _, poses, roots, up, intrinsics, *target = batch
+        aim = target
         if self.augment:
             poses = stretch_limbs(poses, generator)
             poses, up = mirror_some(poses, up, generator)
-            if self.augment == ANY:
-                poses, roots, intrinsics = before_any_camera(poses, up, generator, self.centred)
-            else:
-                poses = turn(poses, up, generator)
-                roots = move(roots, intrinsics, generator, self.centred)
+        if self.turned and (like_target := self.turned(poses, generator)):  # orientation, place and camera are a target's
+            poses, roots, *aim = like_target
+            intrinsics = aim[1]
+        elif self.augment == ANY:
+            poses, roots, intrinsics = before_any_camera(poses, up, generator, self.centred)
+        elif self.augment:
+            poses = turn(poses, up, generator)
+            roots = move(roots, intrinsics, generator, self.centred)
         if self.align:
-            inputs_t, intrinsics = target
+            inputs_t, intrinsics = aim
             roots = align_roots(poses, inputs_t, intrinsics)
-        return project(poses, roots, intrinsics), poses, *(target[:1] if self.compare else ())
+        inputs = self.scale(project(poses, roots, intrinsics))
+        return inputs, poses, *((self.scale(target[0]),) if self.compare else ())
 
 
 class SeesAnew(Protocol):

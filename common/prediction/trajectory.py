@@ -1,18 +1,15 @@
 """Where a person stands before the camera: the place at which predicted poses are seen where the 2D joints are.
 
-Lifting networks predict poses from the hip. In a pinhole camera K a joint X_j of such a pose, moved by t, lies on the ray K^-1 u_j
-of its pixels u_j, so the t that brings all joints nearest to their rays,
-
-    min_t  sum_j w_j |(X_j + t) x K^-1 u_j|^2,
-
-is the hip's place. It is linear in t: three normal equations a frame. How far away somebody is found follows from how large the
-network makes them, so the scale of a path is the network's own.
+Lifting networks predict poses from the hip; the hip's place follows by least squares (`common.geometry.placement`). How far away
+somebody is found follows from how large the network makes them, so the scale of a path is the network's own.
 """
 
 import numpy as np
+import torch
 
 from common.errors import DuaError
 from common.geometry.missing import fill_in_time
+from common.geometry.placement import root_equations
 
 _FEWEST = 4
 """Joints that must be seen in a frame: two determine a place, and their errors it then follows."""
@@ -44,11 +41,8 @@ def roots_in_camera(
     """
     poses_3d, weights = poses_3d.astype(np.float64), (~missing).astype(np.float64)
     middle = np.array(image_size) / 2
-    rays = np.concatenate([(keypoints_2d - middle) / focal_length, np.ones((*missing.shape, 1))], axis=-1)
-    # |p x d|^2 = p^T (|d|^2 - d d^T) p
-    across = np.sum(rays**2, axis=-1)[..., None, None] * np.eye(3) - rays[..., :, None] * rays[..., None, :]  # (T, 16, 3, 3)
-    left = np.einsum("tj,tjab->tab", weights, across)
-    right = -np.einsum("tj,tjab,tjb->ta", weights, across, poses_3d)
+    rays = (keypoints_2d.astype(np.float64) - middle) / focal_length
+    left, right = (equations.numpy() for equations in root_equations(*map(torch.from_numpy, (poses_3d, rays, weights))))
     sizes = np.linalg.eigvalsh(left)  # of zeros, where nothing was seen
     known = (weights.sum(axis=1) >= _FEWEST) & (sizes[:, 0] > _FLATTEST * sizes[:, -1])
     roots = np.full((len(poses_3d), 3), np.nan)

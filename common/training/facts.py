@@ -12,6 +12,10 @@ ORACLE = "oracle selection (target labels)"
 SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held out", "target": ORACLE}
 """By `--select`: how a run is called after what chose its epoch."""
 
+_NO_MODULES = ("lifter", "view_pool")
+"""The network itself, and what `--align views`, which is named, keeps of the target."""
+_SCALED = {"spread": "one size", "box": "boxes of one size"}
+
 
 def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What every result names: source, target, network, modules, seed, selection rule, epoch."""
@@ -20,7 +24,7 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "source": checkpoint["source"],
         "target": checkpoint["target"],
         "network": checkpoint["networks"]["lifter"]["name"],
-        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role != "lifter"]
+        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role not in _NO_MODULES]
         + _beyond(checkpoint["arguments"]),
         "skeleton": checkpoint["skeleton"]["definition"],
         "epoch": checkpoint["training"]["epoch"],
@@ -47,7 +51,7 @@ def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> 
 def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     """What results name beside DUA's modules: the options of `common.adaptation.beyond`."""
     names = [*(arguments.get("align") or ())]
-    names += ["one size"] if arguments.get("scale") == "spread" else []
+    names += [_SCALED[arguments["scale"]]] if arguments.get("scale") in _SCALED else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
     return names + [name for name in ("augment", "tta", "test_bn") if arguments.get(name) is True]

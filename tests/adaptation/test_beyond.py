@@ -101,7 +101,8 @@ def test_validation_poses_are_seen_as_training_sees_them(demo):
 
     def batches(align):
         args = Arguments(align=align, augment=False, given=set(), domain_on=False, batch_size=64, seed=5)
-        return adapted_batches(args, *split_validation(poses), target, torch.device("cpu"))
+        anew, chosen_on, sizes = adapted_batches(args, *split_validation(poses), target, torch.device("cpu"))
+        return anew, chosen_on(), sizes
 
     _, plain, sizes = batches([])
     assert torch.equal(plain.inputs_2d, split_validation(poses)[1].inputs_2d)
