@@ -25,6 +25,8 @@ _BEYOND = {
     "MK-MMD": ["--discrepancy", "mkmmd"],
     "CORAL": ["--discrepancy", "coral"],
     "augment": ["--augment"],
+    "views": ["--align", "views"],
+    "box": ["--scale", "box"],
 }
 _TEST_TIME = {"flip at test": ["--tta"], "test BatchNorm": ["--test_bn"]}
 

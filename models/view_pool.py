@@ -9,7 +9,7 @@ class ViewPool(nn.Module):
 
     Attributes:
         rotations: (M, 3, 3) from the trunk's axes to the camera's.
-        roots: (M, 3) metres, camera axes.
+        roots: (M, 3) camera axes, in lengths of all the body's bones.
         kept: (M,) False of poses that are not drawn; what stands for them is no matter.
 
     Args:

@@ -4,7 +4,7 @@ What is drawn depends on (seed, step) alone, so a run that is taken up again see
 of the source; of the target, 2D joints and intrinsics alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class Views:
         centred: views have the root on the optical axis (`common.datasets.views.canonical`).
         compare: a loss compares the domains, so inputs_t is handed on.
         scale: what is done to 2D before a network sees it.
-        turned: turns poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
+        turned: turns some poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
     """
 
     augment: bool | str
@@ -53,12 +53,16 @@ class Views:
     centred: bool
     compare: bool
     scale: Scale = AS_IT_IS
-    turned: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor, Tensor] | None] | None = None
+    turned: Callable[[Tensor, torch.Generator], tuple[Tensor, ...] | None] | None = None
 
     def describe(self) -> str:
         """What a log says."""
         drawn = "before any camera" if self.augment == ANY else "drawn"
-        ways = ((drawn, self.augment), ("aligned with the target's", self.align), ("turned like the target's", self.turned))
+        ways = (
+            (drawn, self.augment),
+            ("aligned with the target's", self.align),
+            ("half of them turned like the target's", self.turned),
+        )
         how = [name for name, on in ways if on]
         return f"source poses are seen anew: {' and '.join(how)}"
 
@@ -70,23 +74,29 @@ class Views:
                 target, inputs_t (B, 16, 2), intrinsics_t (B, 4).
         """
         _, poses, roots, up, intrinsics, *target = batch
-        aim = target
         if self.augment:
             poses = stretch_limbs(poses, generator)
             poses, up = mirror_some(poses, up, generator)
-        if self.turned and (like_target := self.turned(poses, generator)):  # orientation, place and camera are a target's
-            poses, roots, *aim = like_target
-            intrinsics = aim[1]
-        elif self.augment == ANY:
-            poses, roots, intrinsics = before_any_camera(poses, up, generator, self.centred)
-        elif self.augment:
-            poses = turn(poses, up, generator)
-            roots = move(roots, intrinsics, generator, self.centred)
+            if self.augment == ANY:
+                poses, roots, intrinsics = before_any_camera(poses, up, generator, self.centred)
+            else:
+                poses = turn(poses, up, generator)
+                roots = move(roots, intrinsics, generator, self.centred)
+        aim = target
+        if self.turned and (like_target := self.turned(poses, generator)):
+            chosen, *turned, inputs_t, lenses = like_target
+            poses, roots, intrinsics = _chosen(chosen, (*turned, lenses), (poses, roots, intrinsics))
+            aim = _chosen(chosen, (inputs_t, lenses), target) if self.align else target
         if self.align:
             inputs_t, intrinsics = aim
             roots = align_roots(poses, inputs_t, intrinsics)
         inputs = self.scale(project(poses, roots, intrinsics))
         return inputs, poses, *((self.scale(target[0]),) if self.compare else ())
+
+
+def _chosen(rows: Tensor, first: Sequence[Tensor], second: Sequence[Tensor]) -> list[Tensor]:
+    """Of each pair of tensors (B, ...) the rows (B,) of the first, elsewhere the second's."""
+    return [a.where(rows.view(-1, *[1] * (a.ndim - 1)), b) for a, b in zip(first, second, strict=True)]
 
 
 class SeesAnew(Protocol):

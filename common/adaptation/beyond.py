@@ -99,6 +99,7 @@ def check_adaptation(args: Arguments, source: str) -> None:
     if args.scale_size is not None and not 0 < args.scale_size < 10:
         raise DuaError(f"--scale_size {args.scale_size:g}: a length above 0 and below 10 is needed; a picture is 2 wide")
     if "views" in args.align and not (args.resume or args.evaluate):
+        args.views_warm_up = args.views_warm_up or max(1, args.epochs // 2)
         if args.augment == ANY:
             raise DuaError(
                 f"--augment {ANY} puts poses before cameras of every kind, --align views before the target's; leave one of them out"

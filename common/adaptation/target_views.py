@@ -1,13 +1,15 @@
 """`--align views`: source poses turned as the target's people are, by the trunks that the network itself predicts for them.
 
 Global transformation by pseudo-labels (arXiv 2504.12699). From one epoch to the next, the network as it is lifts a sample of the target's
-2D. Of each predicted pose, the trunk's frame F_t (`common.geometry.torso`) and, by its 2D and the camera's intrinsics, the place r_t
-(`common.geometry.placement`) go into a pool. A source pose X with the trunk F_s draws one of them and is learnt as
+2D. Of each predicted pose, the trunk's frame F_t (`common.geometry.torso`), the sum l_t of its bones' lengths and, by its 2D and the
+camera's intrinsics, its place r_t (`common.geometry.placement`) go into a pool. A source pose X with F_s and l_s draws one of them and is
+learnt as
 
-    X' = F_t F_s^T X,    x' = K_t (X' + r_t),
+    X' = F_t F_s^T X,    x' = K_t (X' + l_s / l_t r_t),
 
-so that it has bones, limbs and label of its own, and is turned and stands as somebody of the target. Nothing is read of the target but
-2D joints and intrinsics.
+so that it has bones, limbs and label of its own, and is turned and stands as somebody of the target. A body l_s / l_t times as large is so
+much farther away, and seen as large: what the network gets wrong of sizes, which it draws in where it is unsure, does not count. Of a
+batch, half are turned. Nothing is read of the target but 2D joints and intrinsics.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from common.datasets.views import Scale, box_sizes, project
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.placement import closed_form_roots
+from common.geometry.skeleton import BONES
 from common.geometry.torso import torso_frames
 from common.training.experiment import Experiment
 from models.domain_norm import select_domain
@@ -31,6 +34,9 @@ from models.view_pool import ViewPool
 
 SAMPLE = 4096
 """Poses of the target that the pool is made of, drawn once, by a seed that is no run's."""
+_SHARE = 0.5
+"""Of a batch, on average; the others stay as they are. Where all poses were turned, what the network got wrong it was taught: trained for 600
+steps in all, it saw everybody face one way after five looks."""
 _FITTING = 0.9
 """Of the pool, the share that is drawn from: by how well the predicted pose is seen where its 2D is, the best."""
 _NEAREST = 0.5
@@ -42,9 +48,9 @@ def add_views_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--views_warm_up",
         type=int,
-        default=1,
+        default=None,
         metavar="EPOCHS",
-        help="with --align views: so long, poses are as they are, the network being too young to be asked (default: %(default)s)",
+        help="with --align views: so long, poses are as they are, the network being too young to be asked (default: half of --epochs)",
     )
     group.add_argument(
         "--views_every",
@@ -104,16 +110,17 @@ class TargetViews:
         views.look()
         return views
 
-    def turned(self, poses_3d: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-        """Poses (B, 16, 3) turned, their roots (B, 3), the 2D (B, 16, 2) of those whom they take after and the intrinsics (B, 4) of their
-        cameras; None while the pool is empty."""
+    def turned(self, poses_3d: Tensor, generator: torch.Generator) -> tuple[Tensor, ...] | None:
+        """Which of the poses (B, 16, 3) are to be turned (B,); all of them turned, their roots (B, 3), the 2D (B, 16, 2) of those whom they
+        take after and the intrinsics (B, 4) of their cameras. None while the pool is empty."""
         rows = self.pool.draw(len(poses_3d), generator)
         if not len(rows):
             return None
+        chosen = torch.rand(len(poses_3d), generator=generator) < _SHARE
         device, on_cpu = poses_3d.device, rows.cpu()
         turn = self.pool.rotations[rows].to(device) @ torso_frames(poses_3d).mT
-        poses = torch.einsum("nij,nkj->nki", turn, poses_3d)
-        return poses, self.pool.roots[rows].to(device), self.inputs_2d[on_cpu].to(device), self.intrinsics[on_cpu].to(device)
+        found = torch.einsum("nij,nkj->nki", turn, poses_3d), self.pool.roots[rows].to(device) * _size(poses_3d)[:, None]
+        return tuple(tensor.to(device) for tensor in (chosen, *found, self.inputs_2d[on_cpu], self.intrinsics[on_cpu]))
 
     @torch.no_grad()
     def _predicted(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,7 +140,13 @@ class TargetViews:
         kept = finite & upright & (roots[:, 2] > _NEAREST)
         if kept.any():
             kept &= missed <= torch.quantile(missed[kept], _FITTING)
-        return frames.where(kept[:, None, None], 0.0), roots.where(kept[:, None], 0.0), kept
+        return frames.where(kept[:, None, None], 0.0), (roots / _size(poses)[:, None]).where(kept[:, None], 0.0), kept
+
+
+def _size(poses_3d: Tensor) -> Tensor:
+    """(N,) sums of the bones' lengths of (N, 16, 3)."""
+    parents, children = zip(*BONES, strict=True)
+    return torch.linalg.vector_norm(poses_3d[:, children] - poses_3d[:, parents], dim=-1).sum(1)
 
 
 class SeenAsTarget(SeenAnew):

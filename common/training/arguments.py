@@ -54,7 +54,7 @@ _SWITCHES_OFF = {
 # What runs have that are older than the option.
 _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
-    "scale": "none", "scale_size": None, "views_warm_up": 1, "views_every": 1,
+    "scale": "none", "scale_size": None, "views_warm_up": None, "views_every": 1,
     "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
     "select": "source", "start": "identity", "settled": 0.0,
 }  # fmt: skip

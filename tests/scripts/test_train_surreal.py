@@ -289,10 +289,11 @@ def remove(positions):
         del positions[subject]
 
 
+VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
 BEYOND = ["--align", "canonical", "gpa", "--augment", "--discrepancy", "mkmmd", "--tta", "--test_bn"]
 
 
-@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND])
+@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND, VIEWS])
 def test_the_targets_training_labels_change_nothing(demo, converter, tmp_path, options):
     """Bit for bit, whether they are NaN or not there at all; the converter's pairs are gone as well."""
     first, _ = adapt(demo, converter, tmp_path / "first", *options)
