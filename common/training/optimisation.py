@@ -174,7 +174,6 @@ def floats(module: nn.Module) -> list[Tensor]:
     return [tensor for tensor in module.state_dict(keep_vars=True).values() if tensor.is_floating_point()]
 
 
-
 @torch.no_grad()
 def follow(average: list[Tensor], live: list[Tensor], steps: int, decay: float) -> None:
     """Take the tensors after `steps` steps into their exponential moving averages, in place.
