@@ -267,9 +267,11 @@ def export(args: argparse.Namespace) -> None:
     print(f"{path}: inputs_2d (N, 16, 2) -> {', '.join(names)}")
     if predictor.test_time.canonical:
         print("inputs and poses are those of a camera that is turned to the root (--align canonical), which the file does not do")
-    if predictor.test_time.scaled:
+    scale = predictor.test_time.scale
+    if scale.kind != "none":
         print(
-            "inputs are brought to one size (--scale spread, common.datasets.views.brought_to_size), which the file does not do either"
+            f"inputs are brought to one size (--scale {scale.kind}, {scale.size:.6g}: common.datasets.views.Scale), which the file does not do "
+            "either"
         )
     if predictor.test_time.flip:
         print("one pass: the mean with the mirrored picture (--tta) is not in the file")

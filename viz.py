@@ -17,8 +17,9 @@ from pathlib import Path
 
 from common.compute.device import choose_device
 from common.datasets.clips import Clip, first_frames, load_h36m_clip, load_surreal_named
-from common.datasets.views import canonical_rotations, screen_intrinsics
+from common.datasets.views import screen_intrinsics
 from common.errors import DuaError
+from common.evaluation.evaluate import network_inputs
 from common.files.arrays import require_file
 from common.files.video import look_at
 from common.geometry.camera import image_coordinates
@@ -110,10 +111,8 @@ def main() -> None:
 
 def warn_if_unlike(lifter: Lifter, clip: Clip) -> None:
     """A line if the clip is none that the network was trained for."""
-    inputs_2d, sequences = clip.poses.inputs_2d, clip.poses.sequences
-    if lifter.test_time.canonical:
-        inputs_2d, _ = canonical_rotations(inputs_2d, sequences)
-    warn_if_outside(lifter, inputs_2d, float(screen_intrinsics(sequences)[0, 0]), clip.name)
+    inputs_2d, _ = network_inputs(clip.poses, lifter.test_time)
+    warn_if_outside(lifter, inputs_2d, float(screen_intrinsics(clip.poses.sequences)[0, 0]), clip.name)
 
 
 def check(args: argparse.Namespace) -> None:

@@ -20,9 +20,9 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from torch import Tensor
 
-from common.adaptation.beyond import adapted_batches
 from common.adaptation.converter import convert_labels, load_converter
 from common.adaptation.domain_gap import misalignment, quantities
+from common.adaptation.training_views import adapted_batches
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses, split_validation
 from common.datasets.smpl import load_pairs

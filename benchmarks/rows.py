@@ -27,6 +27,8 @@ _BEYOND = {
     "augment": ["--augment"],
     "reproject": ["--reproject"],
     "teacher": ["--teacher"],
+    "views": ["--align", "views"],
+    "box": ["--scale", "box"],
 }
 _ALONE_WITH = {"MK-MMD": ("domain",), "CORAL": ("domain",), "reproject": ("converter",), "teacher": ("uncertainty",)}
 """Modules of the rows of one method that is nothing without them: a discrepancy takes the classifier's place, and its target batches;

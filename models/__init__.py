@@ -10,6 +10,7 @@ from models.martinez import Martinez
 from models.pose_converter import PoseConverter
 from models.sem_gcn import SemGCN
 from models.uncertainty import GaussianEstimator, UncertaintyEstimator
+from models.view_pool import ViewPool
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "martinez": Martinez,
@@ -18,6 +19,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "gaussian": GaussianEstimator,
     "domain": DomainClassifier,
     "converter": PoseConverter,
+    "view_pool": ViewPool,
 }
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from common.adaptation.augment import limb_factors, mirrored_some, stretched
 from common.datasets.poses import Poses
-from common.datasets.views import assumed_focal, brought_to_size, turn_to_root
+from common.datasets.views import Scale, assumed_focal, turn_to_root
 from common.errors import DuaError
 from common.geometry.skeleton import JOINT_NAMES, ROOT
 from common.mocap.detector_errors import NOISE
@@ -131,7 +131,7 @@ class AnyCamera:
                 focal = torch.where(unknown, assumed_focal(cameras.aspects).to(seen)[:, None], focal)
             seen, turned = turn_to_root((seen - center) / focal[:, None], focal)
             joints = torch.einsum("nij,nkj->nki", turned, joints)
-        return brought_to_size(seen) if self.scale else seen, joints
+        return Scale("spread" if self.scale else "none")(seen), joints
 
 
 def stretched_with(joints_3d: Tensor, points_3d: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:

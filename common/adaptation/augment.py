@@ -4,7 +4,7 @@ What is drawn depends on (seed, step) alone, so a run that is taken up again see
 of the source; of the target, 2D joints and intrinsics alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from common.datasets.batches import DomainBatches, StepBatches
-from common.datasets.views import align_roots, project, rotation_between
+from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
 from common.mocap.filming import about, draw_cameras
@@ -44,17 +44,26 @@ class Views:
         align: each source pose is put where a target pose stands (`common.datasets.views.align_roots`).
         centred: views have the root on the optical axis (`common.datasets.views.canonical`).
         compare: how many of the target's tensors a loss reads, which are handed on; inputs_t is the first.
+        scale: what is done to 2D before a network sees it.
+        turned: turns some poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
     """
 
     augment: bool | str
     align: bool
     centred: bool
     compare: int
+    scale: Scale = AS_IT_IS
+    turned: Callable[[Tensor, torch.Generator], tuple[Tensor, ...] | None] | None = None
 
     def describe(self) -> str:
         """What a log says."""
         drawn = "before any camera" if self.augment == ANY else "drawn"
-        how = [name for name, on in ((drawn, self.augment), ("aligned with the target's", self.align)) if on]
+        ways = (
+            (drawn, self.augment),
+            ("aligned with the target's", self.align),
+            ("half of them turned like the target's", self.turned),
+        )
+        how = [name for name, on in ways if on]
         return f"source poses are seen anew: {' and '.join(how)}"
 
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -73,10 +82,24 @@ class Views:
             else:
                 poses = turn(poses, up, generator)
                 roots = move(roots, intrinsics, generator, self.centred)
+        aim = target
+        if self.turned and (like_target := self.turned(poses, generator)):
+            chosen, *turned, inputs_t, lenses = like_target
+            poses, roots, intrinsics = _chosen(chosen, (*turned, lenses), (poses, roots, intrinsics))
+            aim = _chosen(chosen, (inputs_t, lenses), target[:2]) if self.align else target
         if self.align:
-            inputs_t, intrinsics, *_ = target
+            inputs_t, intrinsics, *_ = aim
             roots = align_roots(poses, inputs_t, intrinsics)
-        return project(poses, roots, intrinsics), poses, *target[: self.compare]
+        inputs = self.scale(project(poses, roots, intrinsics))
+        if not self.compare:
+            return inputs, poses
+        inputs_t, lenses_t, *others = target
+        return inputs, poses, *(*self.scale.with_lens(inputs_t, lenses_t), *others)[: self.compare]
+
+
+def _chosen(rows: Tensor, first: Sequence[Tensor], second: Sequence[Tensor]) -> list[Tensor]:
+    """Of each pair of tensors (B, ...) the rows (B,) of the first, elsewhere the second's."""
+    return [a.where(rows.view(-1, *[1] * (a.ndim - 1)), b) for a, b in zip(first, second, strict=True)]
 
 
 class SeesAnew(Protocol):

@@ -1,21 +1,20 @@
-"""Adaptation beyond DUA's three modules: options, and the batches that they make. The rest of the recipe is `common.adaptation.dua`."""
+"""Adaptation beyond DUA's three modules: options, what they need of the target, and losses of it. The batches that they make are
+`common.adaptation.training_views`, the rest of the recipe `common.adaptation.dua`."""
 
 import argparse
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from common.adaptation.augment import ANY, SeenAnew, Views
+from common.adaptation.augment import ANY
 from common.adaptation.reproject import BoneLengths, Reprojection, add_reproject_arguments
+from common.adaptation.target_views import add_views_arguments
 from common.adaptation.teacher import Teacher, add_teacher_arguments, check_teacher
-from common.datasets.batches import DomainBatches, StepBatches
-from common.datasets.block_batches import make_batches
-from common.datasets.poses import Poses, UnlabelledPoses
+from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.surreal_file import DETECTOR
-from common.datasets.views import camera_up, canonical, canonical_rotations, screen_intrinsics, undistorted
+from common.datasets.views import SCALES
 from common.errors import DuaError
 from common.evaluation.losses import DISCREPANCIES
 from common.training.arguments import Arguments
@@ -28,9 +27,25 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--align",
         nargs="+",
-        choices=("gpa", "canonical"),
+        choices=("gpa", "canonical", "views"),
         default=[],
-        help="gpa: source poses are seen where target poses stand, as large as they; canonical: cameras are turned to the root",
+        help="gpa: source poses are seen where target poses stand, as large as they; canonical: cameras are turned to the root; views: source "
+        "poses are turned as the network predicts the target's, and seen by its cameras",
+    )
+    add_views_arguments(group)
+    group.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="none",
+        help="pictures are brought to one size, in training and in tests. box: the diagonal of a person's box to its mean in training; spread: "
+        "the joints' distance from their middle to a fixed one (default: %(default)s)",
+    )
+    group.add_argument(
+        "--scale_size",
+        type=float,
+        default=None,
+        metavar="UNITS",
+        help="of --scale box: to this diagonal, in screen coordinates (default: the mean of the source's training poses)",
     )
     group.add_argument(
         "--augment",
@@ -59,6 +74,9 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
 
 # Options that change nothing without another, or beside one: (option, is it of use?, why not).
 _OF_USE = (
+    ("views_warm_up", lambda args: "views" in args.align, "is of --align views"),
+    ("views_every", lambda args: "views" in args.align, "is of --align views"),
+    ("scale_size", lambda args: args.scale == "box", "is of --scale box"),
     ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
     ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
     ("domain_weight", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
@@ -89,16 +107,28 @@ def check_adaptation(args: Arguments, source: str) -> None:
             f"--keypoints {DETECTOR}: --reproject would pull poses to that detector's joints, which are other points of the body than those "
             "that are learnt; leave one of them out"
         )
+    if args.scale_size is not None and not 0 < args.scale_size < 10:
+        raise DuaError(f"--scale_size {args.scale_size:g}: a length above 0 and below 10 is needed; a picture is 2 wide")
+    if "views" in args.align and not (args.resume or args.evaluate):
+        args.views_warm_up = args.views_warm_up or max(1, args.epochs // 2)
+        if args.augment == ANY:
+            raise DuaError(
+                f"--augment {ANY} puts poses before cameras of every kind, --align views before the target's; leave one of them out"
+            )
+        if args.views_warm_up >= args.epochs:
+            raise DuaError(
+                f"--views_warm_up {args.views_warm_up} leaves none of {args.epochs} epochs to --align views; give fewer, or more --epochs"
+            )
     if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
         raise DuaError(
-            f"--keypoints {args.keypoints}: --augment and --align gpa project the labels, so what is learnt from would be perfect 2D and no "
+            f"--keypoints {args.keypoints}: --augment and --align gpa or views project the labels, so what is learnt from would be perfect 2D and no "
             "detector's; use --keypoints gt, or leave them out"
         )
 
 
 def sees_anew(arguments: Mapping[str, Any]) -> bool:
     """Whether source poses are projected anew (`common.adaptation.augment`)."""
-    return bool(arguments.get("augment") or "gpa" in (arguments.get("align") or ()))
+    return bool(arguments.get("augment") or {"gpa", "views"} & set(arguments.get("align") or ()))
 
 
 def lifts_target(arguments: Mapping[str, Any]) -> int:
@@ -108,43 +138,12 @@ def lifts_target(arguments: Mapping[str, Any]) -> int:
 
 def needs_target(args: argparse.Namespace) -> bool:
     """Whether training reads the target's 2D."""
+    return bool(lifts_target(vars(args)) or {"gpa", "views"} & set(args.align))
+
+
+def beside_target(args: argparse.Namespace) -> bool:
+    """Whether every batch has poses of the target beside the source's."""
     return bool(lifts_target(vars(args)) or "gpa" in args.align)
-
-
-def adapted_batches(
-    args: argparse.Namespace,
-    train: Poses | Streamed[Poses],
-    validation: Poses | None,
-    load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
-    device: torch.device,
-) -> tuple[StepBatches | DomainBatches | SeenAnew, Poses | None, dict[str, int]]:
-    """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
-
-    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t; for `--reproject` and `--teacher` also
-    intrinsics_t (B, 4) and rays_t (B, 16, 3) of it.
-    """
-    sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
-    anew, read = sees_anew(vars(args)), lifts_target(vars(args))
-    target = load_target() if needs_target(args) else None
-    shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
-    views = None if validation is None else validation_views(vars(args), validation, shown).to(device)
-
-    def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
-        if anew:
-            return _source_tensors(poses, args.align)
-        seen = _as_filmed(poses, args.align)
-        return seen.inputs_2d, seen.targets_3d
-
-    def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
-        tensors = _target_tensors(poses, args.align)
-        return (*tensors, _rays(poses)) if read == 3 else tensors[: 2 if anew else 1]
-
-    source = make_batches(train, source_tensors, args, device)
-    batches: StepBatches | DomainBatches = source
-    if target is not None:
-        sizes["target_train_2d"] = len(target)
-        batches = DomainBatches(source, make_batches(target, target_tensors, args, device, stream=1))
-    return SeenAnew(batches, _views(vars(args)), args.seed) if anew else batches, views, sizes
 
 
 OnTarget = Callable[[Tensor, Sequence[Tensor], int], dict[str, Tensor]]
@@ -167,64 +166,3 @@ def target_losses(
         return losses, None
     teacher = Teacher.of(run, args, networks, descriptions)
     return [*losses, teacher], teacher.follow
-
-
-def validation_views(arguments: Mapping[str, Any], validation: Poses, target: UnlabelledPoses | None) -> Poses:
-    """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
-
-    Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Their labels are
-    the source's, so the best epoch and the calibration are chosen without a label of the target.
-    """
-    align = arguments.get("align") or ()
-    if not sees_anew(arguments):
-        return _as_filmed(validation, align)
-    generator = torch.Generator().manual_seed(0)
-    batch = _source_tensors(validation, align)
-    if "gpa" in align:
-        assert target is not None
-        rows = torch.randint(len(target), (len(validation),), generator=generator)
-        batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
-    inputs, targets, *_ = _views(arguments).see(batch, generator)
-    return Poses(validation.name, inputs, targets, validation.sequences)
-
-
-def _as_filmed(poses: Poses, align: Collection[str]) -> Poses:
-    """Labelled poses that are not projected anew: as they are, or in turned cameras."""
-    return canonical(poses) if "canonical" in align else poses
-
-
-def _views(arguments: Mapping[str, Any]) -> Views:
-    align = arguments.get("align") or ()
-    return Views(arguments["augment"], "gpa" in align, "canonical" in align, compare=lifts_target(arguments))
-
-
-def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:
-    """inputs, targets, roots, up, intrinsics of source poses, for `common.adaptation.augment.SeenAnew`."""
-    if poses.roots_3d is None:
-        raise DuaError(f"the 3D of '{poses.name}' does not say where the root stands, which is needed to project poses anew")
-    up, intrinsics = camera_up(poses.sequences), screen_intrinsics(poses.sequences)
-    if "canonical" not in align:
-        return poses.inputs_2d, poses.targets_3d, poses.roots_3d, up, intrinsics
-    inputs, rotations = canonical_rotations(poses.inputs_2d, poses.sequences)
-    targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
-    roots, up = (torch.einsum("nij,nj->ni", rotations, vectors) for vectors in (poses.roots_3d, up))
-    return inputs, targets, roots, up, _centred(intrinsics)
-
-
-def _target_tensors(poses: UnlabelledPoses, align: Collection[str]) -> tuple[Tensor, Tensor]:
-    """inputs and intrinsics of target poses."""
-    intrinsics = screen_intrinsics(poses.sequences)
-    if "canonical" not in align:
-        return poses.inputs_2d, intrinsics
-    return canonical_rotations(poses.inputs_2d, poses.sequences)[0], _centred(intrinsics)
-
-
-def _rays(poses: UnlabelledPoses) -> Tensor:
-    """(N, 16, 3) x/z, y/z, 1 in the axes of the poses' own cameras, which are not turned, whatever the inputs are."""
-    rays = undistorted(poses.inputs_2d, poses.sequences)
-    return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
-
-
-def _centred(intrinsics: Tensor) -> Tensor:
-    """Of cameras turned to the root: its ray is the optical axis, and lies in the middle."""
-    return torch.cat([intrinsics[:, :2], torch.zeros_like(intrinsics[:, 2:])], dim=1)

@@ -6,6 +6,7 @@ objective is one and stands here once."""
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
-from common.adaptation.beyond import (
-    OnTarget,
-    adapted_batches,
-    add_adaptation_arguments,
-    lifts_target,
-    needs_target,
-    target_losses,
-)
+from common.adaptation.beyond import OnTarget, add_adaptation_arguments, lifts_target, needs_target, target_losses
+from common.adaptation.training_views import adapted_batches, measure_size, views_of_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.surreal_file import DETECTOR
-from common.datasets.views import canonical
 from common.errors import DuaError
 from common.evaluation.evaluate import Validation, validate, validation_errors
 from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS, domain_loss
 from common.evaluation.metrics import mpjpe
+from common.evaluation.test_time import TestTime
 from common.geometry.skeleton import NUM_JOINTS
 from common.mocap.filming import FOCAL_SPAN
 from common.training.arguments import Arguments
@@ -181,7 +176,8 @@ def dua_loss(
 _ONLY_IN_DUA = (
     "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
     "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn", "reproject",
-    "reproject_weight", "teacher", "teacher_weight", "teacher_decay", "teacher_warmup",
+    "reproject_weight", "teacher", "teacher_weight", "teacher_decay", "teacher_warmup", "views_warm_up", "views_every", "scale",
+    "scale_size",
 )  # fmt: skip
 
 
@@ -214,7 +210,7 @@ def select_validation(
     args: argparse.Namespace,
     run: Experiment,
     networks: Mapping[str, nn.Module],
-    source: Poses | None,
+    source: Callable[[], Poses] | None,
     target: Poses | Streamed[Poses],
 ) -> Callable[[], Validation] | None:
     """The errors that choose the best epoch: the source's validation split, with `--select target` the target's test set, or None.
@@ -227,14 +223,14 @@ def select_validation(
     if args.select == "target":
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
         test = brought_into_memory(target, "--select target")
-        test = canonical(test) if "canonical" in args.align else test
+        test = TestTime.of(vars(args)).shown(test)
 
         def by_target() -> Validation:
-            calibration = validate(networks, source, run.device, domain="source").calibration
+            calibration = validate(networks, source(), run.device, domain="source").calibration
             return Validation(validation_errors(networks, test, run.device, domain="target"), calibration)
 
         return by_target
-    return lambda: validate(networks, source, run.device, domain="source")
+    return lambda: validate(networks, source(), run.device, domain="source")
 
 
 def train_adapted(
@@ -259,11 +255,15 @@ def train_adapted(
     """
     train, held_out = training_split(poses, args.select)
     validation = None if held_out is None else brought_into_memory(held_out, "validation")
-    batches, validation, sizes = adapted_batches(args, train, validation, load_target, run.device)
-    print(batches.describe())
-
+    measure_size(args, train)
     descriptions = dua_descriptions(args)
     networks = run.networks(**descriptions)
+    load_target, like_target = cache(load_target), None
+    if "views" in args.align:
+        like_target = views_of_target(vars(args), load_target(), networks)
+        like_target.keep_in(run)
+    batches, chosen_on, sizes = adapted_batches(args, train, validation, load_target, run.device, like_target)
+    print(batches.describe())
     on_target, after_step = target_losses(run, args, networks, descriptions, train, in_2d)
 
     def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
@@ -272,10 +272,11 @@ def train_adapted(
     def seen() -> TrainedRange:
         # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
         of_target = next(iter(tests.values())).sequences if needs_target(args) else ()
-        found = TrainedRange.of(batches, (*(() if "gpa" in args.align else train.sequences), *of_target))
+        later = () if like_target is None else (like_target.scale(like_target.inputs_2d),)
+        found = TrainedRange.of(batches, (*(() if "gpa" in args.align else train.sequences), *of_target), *later)
         return replace(found, focal_length=FOCAL_SPAN) if args.augment == ANY and "gpa" not in args.align else found
 
-    validate_epoch = select_validation(args, run, networks, source=validation, target=next(iter(tests.values())))
+    validate_epoch = select_validation(args, run, networks, source=chosen_on, target=next(iter(tests.values())))
     run.train(
         batches,
         loss,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from common.compute.distributed import rank, world_size
+from common.datasets.views import AS_IT_IS, Scale
 from common.errors import DuaError
 from common.evaluation.test_time import mirrored
 from common.geometry.skeleton import MIRROR
@@ -58,6 +59,7 @@ class Teacher:
         students: {role: network} that are trained.
         weight, decay, warm_up: the options of `add_teacher_arguments`.
         seed: of the run; what is drawn depends on it and the step alone.
+        scale: what is done to 2D before a network sees it; to turned pictures too, whose boxes are others.
     """
 
     def __init__(
@@ -68,10 +70,12 @@ class Teacher:
         decay: float,
         warm_up: int,
         seed: int,
+        scale: Scale = AS_IT_IS,
     ) -> None:
         self.networks = networks
         self.weight, self.decay, self.warm_up = weight, decay, warm_up
         self._seed = seed
+        self._scale = scale
         self._average = [tensor for network in networks.values() for tensor in floats(network)]
         self._live = [tensor for role in networks for tensor in floats(students[role])]
         select_domain(networks["lifter"], "target")
@@ -90,7 +94,8 @@ class Teacher:
             if role in students:
                 stored = run.stored(name) or (copy.deepcopy(students[role]), descriptions[role])
                 networks[role] = run.freeze(name, *stored)
-        return cls(networks, students, args.teacher_weight, args.teacher_decay, args.teacher_warmup, args.seed)
+        scale = Scale.of(vars(args))
+        return cls(networks, students, args.teacher_weight, args.teacher_decay, args.teacher_warmup, args.seed, scale)
 
     def follow(self, steps: int) -> None:
         """Take in the students' weights after `steps` steps."""
@@ -120,7 +125,8 @@ class Teacher:
         """(B, 16, 3) means of what the teacher makes of the mirrored and of the rolled pictures, brought back, and (B, 16) weights.
 
         A camera that is rolled about its optical axis turns rays and poses alike; so it is exact, but for what little lens distortion
-        is not round the middle.
+        is not round the middle. Pictures that were brought to one size (`--scale`) come with the intrinsics of the lens that shows them so
+        (`Scale.with_lens`), are rolled, and brought to that size again.
 
         Shape:
             inputs_t (B, 16, 2), intrinsics_t (B, 4), angles (B,) radians.
@@ -129,6 +135,7 @@ class Teacher:
         focal, center = intrinsics_t[:, None, :2], intrinsics_t[:, None, 2:]
         rays = (inputs_t - center) / focal
         rolled = torch.einsum("nij,nkj->nki", rolls[:, :2, :2], rays) * focal + center
+        rolled = self._scale(rolled)
         poses, features = self.networks["lifter"](torch.cat([mirrored(inputs_t), rolled]))
         of_mirrored, of_rolled = poses.to(inputs_t).chunk(2)
         mean = (mirrored(of_mirrored) + torch.einsum("nji,nkj->nki", rolls, of_rolled)) / 2

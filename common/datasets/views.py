@@ -6,8 +6,10 @@ projected here: within Human3.6M's pictures it moves a joint by a percent.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -163,14 +165,67 @@ def canonical(poses: Poses) -> Poses:
 
 SPREAD = 0.5
 """Screen units: root mean square distance of a person's joints from their middle, once pictures are brought to one size."""
+_SMALLEST = 1e-6
 
 
-def brought_to_size(inputs_2d: Tensor) -> Tensor:
-    """(N, 16, 2) pictures enlarged or reduced so that all people are as large: what their size tells of the lens is given up."""
-    middle = inputs_2d.mean(1, keepdim=True)
-    spread = torch.sqrt((inputs_2d - middle).square().sum(-1).mean(-1))
-    return inputs_2d * (SPREAD / spread.clamp_min(1e-6))[:, None, None]
+def spreads(inputs_2d: Tensor) -> Tensor:
+    """(N,) root mean square distances of the joints of (N, 16, 2) from their middle."""
+    return torch.sqrt((inputs_2d - inputs_2d.mean(1, keepdim=True)).square().sum(-1).mean(-1))
 
+
+def box_sizes(inputs_2d: Tensor) -> Tensor:
+    """(N,) diagonals of the boxes round (N, 16, 2).
+
+    Not heights, which of somebody who lies or crouches say how they lie and not how near they are, and come close to nothing.
+    """
+    return torch.linalg.vector_norm(inputs_2d.amax(1) - inputs_2d.amin(1), dim=-1)
+
+
+_SIZES = {"spread": spreads, "box": box_sizes}
+SCALES = ("none", *_SIZES)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`--scale`: pictures are enlarged or reduced, as by another lens, so that all people are as large; what their size tells of lens and
+    distance is given up.
+
+    Attributes:
+        kind: 'none'; 'spread', of the joints about their middle; 'box', the diagonal round them (`box_sizes`; arXiv 2508.07112).
+        size: screen units that this is brought to: `SPREAD`; the mean of the training's poses.
+    """
+
+    kind: str = "none"
+    size: float = SPREAD
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> "Scale":
+        """As the options of a run say, in which `scale_size` is what training measured; runs without such options have none."""
+        kind, size = arguments.get("scale") or "none", SPREAD
+        if kind == "box":
+            size = arguments.get("scale_size") or math.nan
+        if kind not in SCALES or not isinstance(size, float | int) or not 0 < size < math.inf:
+            raise DuaError(
+                f"--scale {kind} to a size of {size} is none that this project knows; give another checkpoint of the run"
+            )
+        return cls(kind, float(size))
+
+    def __call__(self, inputs_2d: Tensor) -> Tensor:
+        """(N, 16, 2) screen coordinates, by a factor for each pose."""
+        return inputs_2d if self.kind == "none" else inputs_2d * self._factors(inputs_2d)[:, None, None]
+
+    def with_lens(self, inputs_2d: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the intrinsics (N, 4) of the lens that shows people so large: rays stay what they are."""
+        if self.kind == "none":
+            return inputs_2d, intrinsics
+        factors = self._factors(inputs_2d)
+        return inputs_2d * factors[:, None, None], intrinsics * factors[:, None]
+
+    def _factors(self, inputs_2d: Tensor) -> Tensor:
+        return self.size / _SIZES[self.kind](inputs_2d).clamp_min(_SMALLEST)
+
+
+AS_IT_IS = Scale()
 
 FIELD = 55.0
 """Degrees of view along a picture's longer side, where a camera's are not known."""

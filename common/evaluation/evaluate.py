@@ -12,7 +12,7 @@ from common.compute.device import autocast, tf32_products
 from common.compute.distributed import map_rows
 from common.datasets.poses import Poses, UnlabelledPoses
 from common.datasets.streamed import Streamed, brought_into_memory
-from common.datasets.views import brought_to_size, canonical_rotations
+from common.datasets.views import canonical_rotations
 from common.errors import DuaError
 from common.evaluation.calibration import Calibration
 from common.evaluation.losses import gaussian_nll, relative_error
@@ -157,7 +157,7 @@ def network_inputs(poses: Poses | UnlabelledPoses, test_time: TestTime) -> tuple
     inputs_2d, rotations = poses.inputs_2d.cpu(), None
     if test_time.canonical:
         inputs_2d, rotations = canonical_rotations(inputs_2d, poses.sequences)
-    return brought_to_size(inputs_2d) if test_time.scaled else inputs_2d, rotations
+    return test_time.scale(inputs_2d), rotations
 
 
 def _lift(

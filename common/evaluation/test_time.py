@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from common.datasets.poses import Poses
+from common.datasets.views import AS_IT_IS, Scale, canonical
 from common.errors import DuaError
 from common.geometry.skeleton import MIRROR
 
@@ -22,7 +24,7 @@ class TestTime:
         canonical: inputs are turned onto the optical axis, because the network learnt them so (`--align canonical`).
         flip: predictions are averaged with those of the mirrored inputs (`--tta`).
         batchnorm: BatchNorm's statistics are taken from the inputs of the test (`--test_bn`).
-        scaled: inputs are brought to one size, because the network learnt them so (`--scale spread`).
+        scale: inputs are brought to one size, because the network learnt them so (`--scale`).
         precision: of the matrix products, one of `common.compute.device.PRECISIONS`; not how the network was trained.
     """
 
@@ -31,7 +33,7 @@ class TestTime:
     canonical: bool = False
     flip: bool = False
     batchnorm: bool = False
-    scaled: bool = False
+    scale: Scale = AS_IT_IS
     precision: str = "float32"
 
     @classmethod
@@ -41,9 +43,14 @@ class TestTime:
             canonical="canonical" in (arguments.get("align") or ()),
             flip=bool(arguments.get("tta")),
             batchnorm=bool(arguments.get("test_bn")),
-            scaled=arguments.get("scale") == "spread",
+            scale=Scale.of(arguments),
             precision=precision,
         )
+
+    def shown(self, poses: Poses) -> Poses:
+        """Labelled poses as the network learnt them; the labels are in the axes of what may be turned cameras."""
+        poses = canonical(poses) if self.canonical else poses
+        return replace(poses, inputs_2d=self.scale(poses.inputs_2d))
 
 
 PLAIN = TestTime()

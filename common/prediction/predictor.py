@@ -19,7 +19,7 @@ from torch import Tensor
 
 from common.compute.device import choose_device
 from common.datasets.anomalies import warn
-from common.datasets.views import brought_to_size, turn_to_root
+from common.datasets.views import turn_to_root
 from common.detections.keypoints import DEFAULT_THRESHOLD, choose_order, in_pixels, split_confidences, to_our_joints
 from common.detections.swaps import describe_swaps, exchange_sides, find_swaps
 from common.errors import DuaError
@@ -202,8 +202,7 @@ class Predictor:
             # A pinhole with the principal point in the middle of the picture.
             focal = torch.full((1, 2), 2 * (lens or focal_length_of(ASSUMED_FOV, size)) / size[0])  # in screen units
             inputs_2d, rotations = turn_to_root(inputs_2d / focal, focal)
-        if self.test_time.scaled:
-            inputs_2d = brought_to_size(inputs_2d)
+        inputs_2d = self.test_time.scale(inputs_2d)
         warn_if_outside(self.lifter, inputs_2d, None if lens is None else 2 * lens / size[0], "the clip")
         poses_3d, uncertainty = predict(self.lifter.networks, inputs_2d, self.lifter.device, self.test_time.flip)
         if rotations is not None:

@@ -43,6 +43,8 @@ _ALWAYS_THE_CHECKPOINTS = {
     "discrepancy",
     "reproject",
     "teacher",
+    "scale",
+    "scale_size",
     "select",
 }
 
@@ -54,6 +56,7 @@ _SWITCHES_OFF = {
 # What runs have that are older than the option.
 _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
+    "scale": "none", "scale_size": None, "views_warm_up": None, "views_every": 1,
     "reproject": False, "teacher": False, "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
     "select": "source", "start": "identity", "settled": 0.0, "initial": "published",
 }  # fmt: skip
@@ -207,7 +210,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
 _LEAST = {
     "epochs": 1, "downsample": 1, "lr_decay": 1, "limit_batches": 1, "snapshot": 0, "seed": 0, "hid_dim": 1, "num_layers": 0,
     "uncertainty_weight": 0, "dropout": 0, "domain_weight": 0, "domain_hid_dim": 1, "discrepancy_weight": 0, "grl_alpha": 0, "grl_steps": 1,
-    "settled": 0, "reproject_weight": 0, "teacher_weight": 0, "teacher_warmup": 0,
+    "settled": 0, "reproject_weight": 0, "teacher_weight": 0, "teacher_warmup": 0, "views_warm_up": 1, "views_every": 1,
 }  # fmt: skip
 
 

@@ -12,9 +12,12 @@ ORACLE = "oracle selection (target labels)"
 SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held out", "target": ORACLE}
 """By `--select`: how a run is called after what chose its epoch."""
 
-
 TEACHERS = {"lifter": "teacher", "uncertainty": "teacher_uncertainty"}
 """{role: what checkpoints call its running average} of `--teacher`."""
+
+_NO_MODULES = ("lifter", "view_pool", *TEACHERS.values())
+"""The network itself, and what options that are named keep: `--align views` of the target, `--teacher` of the networks."""
+_SCALED = {"spread": "one size", "box": "boxes of one size"}
 
 
 def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,11 +27,7 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "source": checkpoint["source"],
         "target": checkpoint["target"],
         "network": checkpoint["networks"]["lifter"]["name"],
-        "modules": [
-            _module(role, checkpoint["arguments"])
-            for role in checkpoint["networks"]
-            if role not in ("lifter", *TEACHERS.values())
-        ]
+        "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role not in _NO_MODULES]
         + _beyond(checkpoint["arguments"]),
         "skeleton": checkpoint["skeleton"]["definition"],
         "epoch": checkpoint["training"]["epoch"],
@@ -55,7 +54,7 @@ def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> 
 def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     """What results name beside DUA's modules: the options of `common.adaptation.beyond`."""
     names = [*(arguments.get("align") or ())]
-    names += ["one size"] if arguments.get("scale") == "spread" else []
+    names += [_SCALED[arguments["scale"]]] if arguments.get("scale") in _SCALED else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
     return names + [name for name in ("augment", "reproject", "teacher", "tta", "test_bn") if arguments.get(name) is True]

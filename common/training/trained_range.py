@@ -57,17 +57,18 @@ class TrainedRange:
     focal_length: Span
 
     @classmethod
-    def of(cls, batches: Batches, sequences: Iterable[Sequence]) -> Self:
+    def of(cls, batches: Batches, sequences: Iterable[Sequence], *later: Tensor) -> Self:
         """What the first batches of a training hold: views that are made anew as they are seen, and the target's 2D as well.
 
         Nothing random is drawn but from the batches' own generators, which give the same batches when they are asked again.
 
         Args:
             sequences: filmed by the cameras that the views are of.
+            later: (N, 16, 2) like which batches of later epochs are.
         """
         seen: list[tuple[Span, ...]] = []
         first = list(islice(batches.epoch(0), math.ceil(_SAMPLE / batches.batch_size)))
-        for parts in zip(*first, strict=True):
+        for parts in (*zip(*first, strict=True), *((tensor,) for tensor in later)):
             if parts[0].shape[1:] == (NUM_JOINTS, 2):  # of the source and, where there are any, of the target
                 values = _measured(np.concatenate([part.cpu().numpy() for part in parts]))
                 seen.append(tuple(_span(*np.quantile(value[np.isfinite(value)], _QUANTILES)) for value in values))

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.adaptation.beyond import validation_views
 from common.adaptation.converter import labels_for
+from common.adaptation.training_views import validation_views, views_of_target
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import Poses, UnlabelledPoses, split_validation
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.surreal_stream import open_surreal, open_surreal_2d
-from common.datasets.views import canonical
 from common.errors import DuaError
 from common.evaluation.calibration import UNITS, Calibration, stored_calibration
 from common.evaluation.evaluate import predict, uncertainty_unit, validate
@@ -127,7 +126,7 @@ def judge(
         )
     methods: dict[str, tuple[Callable[[Tensor], Tensor], Calibration]] = {}
 
-    canonical_cameras = TestTime.of(checkpoint["arguments"]).canonical
+    test_time = TestTime.of(checkpoint["arguments"])
 
     def validation() -> Poses:
         return source_validation(file, checkpoint, networks, data_dir, downsample)
@@ -167,7 +166,7 @@ def judge(
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
         poses = raw if labelled is None else labelled
-        poses = canonical(poses) if canonical_cameras else poses  # uncertainties are the same whatever the axes
+        poses = test_time.shown(poses)  # uncertainties are the same whatever the axes
         skeleton = checkpoint["skeleton"]["definition"]
         labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"
@@ -201,8 +200,9 @@ def source_validation(
     shoulders = recorded.get("smpl_shoulders", "shoulder")
     try:
         poses = _validation(checkpoint["source"], data_dir, checkpoint["keypoints"], actions, shoulders, downsample)
-        target = None
-        if "gpa" in (recorded.get("align") or ()):
+        target = like_target = None
+        align = recorded.get("align") or ()
+        if {"gpa", "views"} & set(align):
             target = _target(checkpoint["target"], data_dir, checkpoint["keypoints"], recorded["actions"], shoulders, downsample)
     except DuaError as error:
         raise DuaError(
@@ -210,7 +210,9 @@ def source_validation(
         ) from error
     labelled = labels_for(checkpoint, networks, poses)
     assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
-    return validation_views(recorded, labelled, target)
+    if target is not None and "views" in align:
+        like_target = views_of_target(recorded, target, networks)
+    return validation_views(recorded, labelled, target, like_target)
 
 
 @cache  # several checkpoints share it

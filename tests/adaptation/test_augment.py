@@ -7,7 +7,7 @@ import torch
 from common.adaptation.augment import SeenAnew, Views, before_any_camera, mirror_some, stretch_limbs, turn
 from common.datasets.batches import DomainBatches, ShuffledBatches
 from common.datasets.surreal import load_surreal
-from common.datasets.views import camera_up, project, screen_intrinsics
+from common.datasets.views import SPREAD, Scale, camera_up, project, screen_intrinsics
 from common.evaluation.evaluate import predict
 from common.evaluation.losses import coral, mkmmd
 from common.evaluation.test_time import TestTime, adapt_batchnorm
@@ -77,6 +77,16 @@ def test_turned_poses_keep_their_shape_and_are_seen_by_cameras_that_mostly_look_
 
 def tensors(poses):
     return poses.inputs_2d, poses.targets_3d, poses.roots_3d, camera_up(poses.sequences), screen_intrinsics(poses.sequences)
+
+
+def test_batches_are_brought_to_one_size_last(source):
+    """What is aligned, or compared, is as large as it is filmed until then."""
+    both = (*tensors(source), source.inputs_2d.flip(0), screen_intrinsics(source.sequences))
+    plain, sized = (Views(True, True, False, True, scale).see(both, generator()) for scale in (Scale(), Scale("box", 0.6)))
+    assert torch.equal(plain[1], sized[1])
+    for before, after in zip(plain[::2], sized[::2], strict=True):
+        assert torch.equal(Scale("box", 0.6)(before), after)
+        assert not torch.equal(before, after)
 
 
 @pytest.mark.parametrize("align", [False, True])
@@ -163,6 +173,8 @@ def test_options_of_a_test_come_from_a_run_s_arguments():
     assert TestTime.of({}) == TestTime()
     assert TestTime.of({"align": ["canonical", "gpa"], "tta": True, "test_bn": True}) == TestTime(True, True, True)
     assert TestTime.of({"align": ["gpa"], "tta": False}) == TestTime()
+    assert TestTime.of({"scale": "spread"}) == TestTime(scale=Scale("spread", SPREAD))
+    assert TestTime.of({"scale": "box", "scale_size": 0.8}) == TestTime(scale=Scale("box", 0.8))
 
 
 @pytest.mark.parametrize("centred", [False, True])

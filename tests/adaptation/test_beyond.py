@@ -1,16 +1,20 @@
 """Options that go beyond DUA, as the two training scripts take them."""
 
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
-from common.adaptation.beyond import adapted_batches
-from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m_2d
+from common.adaptation.training_views import adapted_batches
+from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import split_validation
 from common.datasets.surreal import load_surreal
-from common.evaluation.evaluate import validate
+from common.datasets.views import Scale
+from common.evaluation.evaluate import predict, validate
+from common.geometry.camera import image_coordinates
+from common.prediction.predictor import Predictor
 from common.training.arguments import Arguments
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from common.uncertainty.report import source_validation
@@ -20,8 +24,11 @@ from tests.helpers.script_tools import (
     assert_resumes_to_the_same_bits,
     assert_same_bits,
     attempt,
+    change_positions,
+    only_run,
     run_here,
     trained,
+    weights,
 )
 
 OFF = ("--no_converter", "--no_uncertainty", "--no_domain")
@@ -32,7 +39,13 @@ OPTIONS = {
     "mkmmd": ("--discrepancy", "mkmmd"),
     "reproject": ("--reproject",),
     "coral+tta+test_bn": ("--discrepancy", "coral", "--tta", "--test_bn"),
-}
+    "canonical+views": ("--align", "views", "canonical", "--epochs", 2),
+    "boxes of one size": ("--scale", "box"),
+    "canonical+gpa+views+boxes of one size+augment": (
+        "--align", "views", "gpa", "canonical", "--augment", "--scale", "box", "--epochs", 3, "--views_every", 2,
+    ),
+}  # fmt: skip
+VIEWS = OPTIONS["canonical+gpa+views+boxes of one size+augment"]
 SCRIPTS = {"surreal": ("train_surreal.py", "--dua"), "h36m": ("train_h36m_dan.py",)}
 
 
@@ -53,13 +66,15 @@ def test_each_works_alone_and_is_named(demo, tmp_path, source, name):
     assert "+".join(results["modules"]) == name
     assert f" + {results['modules'][0]}" in process.stdout
     assert np.isfinite(results["average"]["mpjpe"])
-    assert set(load_checkpoint(run / "ckpt_best.pth.tar")["networks"]) == {"lifter"}
+    pool = {"view_pool"} if "views" in name else set()
+    assert set(load_checkpoint(run / "ckpt_best.pth.tar")["networks"]) == {"lifter"} | pool
 
 
 def test_each_changes_what_is_learnt(demo, tmp_path):
     plain, _ = adapt(demo, tmp_path / "plain", *OFF)
     fed, _ = adapt(demo, tmp_path / "fed", *OFF[:2], "--domain_weight", 0)  # target batches alone
-    options = {"gpa": OPTIONS["gpa"], "canonical": OPTIONS["canonical"], "augment": ("--augment",), "mkmmd": OPTIONS["mkmmd"]}
+    options = {name: OPTIONS[name] for name in ("gpa", "canonical", "mkmmd", "boxes of one size")}
+    options |= {"augment": ("--augment",), "spread": ("--scale", "spread")}
     for name, given in options.items():
         off, rival = (OFF[:2], fed) if name == "mkmmd" else (OFF, plain)
         other, _ = adapt(demo, tmp_path / name, *off, *given)
@@ -74,6 +89,49 @@ def test_a_run_with_drawn_views_resumes_to_the_same_bits(demo, converter, tmp_pa
     assert_resumes_to_the_same_bits("train_surreal.py", run, "snapshot_epoch_1.pth.tar", tmp_path)
 
 
+def test_views_follow_the_target_s_2d_after_the_warm_up(demo, tmp_path):
+    """A first epoch of two is as if it were a run's without them, but for the lens that is left out of views that are projected."""
+    options = ("--epochs", 2, "--snapshot", 1)
+    plain, _ = adapt(demo, tmp_path / "plain", *OFF, *options, source="surreal")
+    views, _ = adapt(demo, tmp_path / "views", *OFF, *options, "--align", "views", source="surreal")
+    pools = [weights(views / f"snapshot_epoch_{epoch}.pth.tar")["view_pool.kept"] for epoch in (1, 2)]
+    assert not pools[0].any()
+    assert pools[1].float().mean() > 0.3
+    assert (
+        load_checkpoint(views / "ckpt_last.pth.tar")["trained_range"]
+        != load_checkpoint(plain / "ckpt_last.pth.tar")["trained_range"]
+    )
+
+    def shift(positions):
+        for cameras in positions["S1"].values():
+            for pixels in cameras:
+                pixels += 5
+
+    data = change_positions(demo, tmp_path / "data", "data_2d_h36m_gt.npz", shift)
+    other, _ = adapt(data, tmp_path / "other", *OFF, *options, "--align", "views")
+    first, last = ([weights(run / name) for run in (views, other)] for name in ("snapshot_epoch_1.pth.tar", "ckpt_last.pth.tar"))
+    assert all(torch.equal(value, first[1][name]) for name, value in first[0].items())
+    assert not torch.equal(last[0]["lifter.output.weight"], last[1]["lifter.output.weight"])
+
+
+@pytest.mark.parametrize("source", SCRIPTS)
+def test_a_run_with_views_that_is_stopped_within_an_epoch_ends_in_the_same_bits(demo, converter, tmp_path, source):
+    """In the third epoch, whose pool was made at the second's start: what predicted it is gone."""
+    arguments = ("--converter", converter, *VIEWS)
+    whole, _ = adapt(demo, tmp_path / "whole", *arguments, source=source)
+    asked = iter([False] * 7 + [True] + [False] * 100)  # in the eighth step, of three an epoch
+    with mock.patch("common.training.loop.any_of", side_effect=asked):
+        command = (*SCRIPTS[source], "--data_dir", demo, "--checkpoint", tmp_path / "stopped", *QUICK, *arguments)
+        process = run_here(*command)
+    assert process.returncode == 130, process.stderr
+    stopped = only_run(tmp_path / "stopped")
+    assert load_checkpoint(stopped / "ckpt_last.pth.tar")["training"]["batch"] == 2
+    process = run_here(SCRIPTS[source][0], "--resume", stopped)
+    assert process.returncode == 0, process.stderr
+    assert_same_bits(whole / "ckpt_last.pth.tar", stopped / "ckpt_last.pth.tar")
+    assert results_of(whole)["average"] == results_of(stopped)["average"]
+
+
 def test_options_of_the_test_can_be_given_to_a_trained_run(demo, tmp_path):
     run, _ = adapt(demo, tmp_path, *OFF)
     plain = results_of(run)["average"]["mpjpe"]
@@ -86,12 +144,42 @@ def test_options_of_the_test_can_be_given_to_a_trained_run(demo, tmp_path):
     assert results_of(run)["average"]["mpjpe"] == plain
 
 
-def test_canonical_checkpoints_are_tested_in_their_cameras(demo, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--scale", "box"), ("--scale", "spread")])
+def test_canonical_checkpoints_are_tested_in_their_cameras(demo, tmp_path, options):
     """`evaluate.py` counts what the script counted."""
-    run, _ = adapt(demo, tmp_path / "runs", *OFF, "--align", "canonical")
+    run, _ = adapt(demo, tmp_path / "runs", *OFF, "--align", "canonical", *options)
     process = run_here("evaluate.py", run, "--data_dir", demo, "--downsample", 3, "--out", tmp_path / "table")
     assert process.returncode == 0, process.stderr
     assert f"{results_of(run)['average']['mpjpe']:.1f}" in (tmp_path / "table.csv").read_text()
+
+
+def test_a_size_is_the_mean_of_the_training_and_everybody_s_who_predicts(demo, tmp_path):
+    run, _ = adapt(demo, tmp_path / "runs", *OFF, "--scale", "box", source="h36m")
+    file = run / "ckpt_best.pth.tar"
+    checkpoint = load_checkpoint(file)
+    train, _ = split_validation(load_h36m(demo, subjects=TRAIN_SUBJECTS, downsample=3))
+    boxes = train.inputs_2d.amax(1) - train.inputs_2d.amin(1)
+    size = checkpoint["arguments"]["scale_size"]
+    assert size == pytest.approx(float(boxes.square().sum(-1).sqrt().mean()), rel=1e-5)
+    poses = load_surreal(demo, "test", downsample=10)
+    inputs = Scale("box", size)(poses.inputs_2d)
+    expected, _ = predict(rebuild_networks(checkpoint, file), inputs, "cpu")
+    pixels = image_coordinates(poses.inputs_2d.numpy(), 320, 240)
+    predicted = Predictor.load(run, "cpu")(pixels, (320, 240))
+    np.testing.assert_allclose(predicted.poses_3d, expected.numpy(), atol=1e-4)
+    raw, _ = predict(rebuild_networks(checkpoint, file), poses.inputs_2d, "cpu")
+    assert (raw - expected).abs().max() > 1e-3  # or the size would not matter
+    # Whoever stands twice as far away, or before another lens, is lifted alike.
+    nearer = Predictor.load(run, "cpu")((pixels - (160, 120)) * 0.5 + (160, 120), (320, 240))
+    np.testing.assert_allclose(nearer.poses_3d, predicted.poses_3d, atol=1e-4)
+
+
+def test_a_size_of_one_s_own(demo, tmp_path):
+    run, _ = adapt(demo, tmp_path, *OFF, "--scale", "box", "--scale_size", 0.5)
+    checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
+    assert checkpoint["arguments"]["scale_size"] == 0.5
+    low, high = checkpoint["trained_range"]["size"]
+    assert 0.5 / np.sqrt(2) - 1e-3 < low < high <= 0.5001  # the longer side of a box with that diagonal
 
 
 def test_validation_poses_are_seen_as_training_sees_them(demo):
@@ -102,7 +190,8 @@ def test_validation_poses_are_seen_as_training_sees_them(demo):
 
     def batches(align):
         args = Arguments(align=align, augment=False, given=set(), domain_on=False, batch_size=64, seed=5)
-        return adapted_batches(args, *split_validation(poses), target, torch.device("cpu"))
+        anew, chosen_on, sizes = adapted_batches(args, *split_validation(poses), target, torch.device("cpu"))
+        return anew, chosen_on(), sizes
 
     _, plain, sizes = batches([])
     assert torch.equal(plain.inputs_2d, split_validation(poses)[1].inputs_2d)
@@ -131,11 +220,23 @@ def test_bad_combinations(demo, converter, tmp_path):
     assert_one_line(refused("h36m", "--augment", "--keypoints", "cpn_ft_h36m_dbb"), "cpn_ft_h36m_dbb", "perfect 2D")
     process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, "--augment")
     assert_one_line(process, "--augment", "of no use in domain")
+    for options in (("--scale", "box"), ("--scale_size", 0.5), ("--views_every", 2), ("--views_warm_up", 1)):
+        process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, *options)
+        assert_one_line(process, options[0], "of no use in domain")
+    views = ("--align", "views", "--epochs", 2)
+    assert_one_line(refused("surreal", *views, "--augment", "any"), "--augment any", "leave one of them out")
+    assert_one_line(refused("surreal", *views, "--views_warm_up", 2), "--views_warm_up 2 leaves none of 2 epochs")
+    assert_one_line(refused("surreal", *views, "--views_every", 0), "--views_every 0: at least 1")
+    assert_one_line(refused("surreal", "--views_every", 2), "--views_every", "--align views", "leave it out")
+    assert_one_line(refused("surreal", "--views_warm_up", 2), "--views_warm_up", "--align views", "leave it out")
+    assert_one_line(refused("h36m", *views, "--keypoints", "cpn_ft_h36m_dbb"), "cpn_ft_h36m_dbb", "perfect 2D")
+    assert_one_line(refused("h36m", "--scale_size", 0.5), "--scale_size", "--scale box", "leave it out")
+    assert_one_line(refused("h36m", "--scale", "box", "--scale_size", 0), "--scale_size 0: a length above 0")
 
 
 def test_a_run_keeps_its_options(demo, tmp_path):
     run, _ = adapt(demo, tmp_path / "made", *OFF, "--align", "gpa", "canonical", "--epochs", 2)
-    for option in (("--align", "canonical"), ("--augment",), ("--discrepancy", "coral")):
+    for option in (("--align", "canonical"), ("--augment",), ("--discrepancy", "coral"), ("--scale", "box")):
         process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, *option)
         assert_one_line(process, option[0], "leave it out")
     process = run_here(
@@ -145,14 +246,15 @@ def test_a_run_keeps_its_options(demo, tmp_path):
     # A checkpoint that is older than the options had none of them.
     path = run / "ckpt_best.pth.tar"
     checkpoint = load_checkpoint(path)
-    for name in ("align", "augment", "discrepancy", "tta", "test_bn"):
+    for name in ("align", "augment", "discrepancy", "tta", "test_bn", "scale", "scale_size"):
         del checkpoint["arguments"][name]
     save_checkpoint(path, checkpoint)
-    process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, "--align", "canonical")
-    assert_one_line(process, "--align", "leave it out")
+    for option in (("--align", "canonical"), ("--scale", "box")):
+        process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, *option)
+        assert_one_line(process, option[0], "leave it out")
 
 
-@pytest.mark.parametrize("options", [OPTIONS["canonical"], OPTIONS["canonical+gpa+augment"]])
+@pytest.mark.parametrize("options", [OPTIONS["canonical"], OPTIONS["canonical+gpa+augment"], OPTIONS["boxes of one size"], VIEWS])
 def test_a_calibration_can_be_made_again_from_the_source(demo, tmp_path, options):
     """Of validation poses as the run saw them; so MC-dropout is calibrated on what the estimator was."""
     run, _ = adapt(demo, tmp_path / "made", *OFF[::2], *options)
@@ -169,6 +271,12 @@ def test_a_calibration_can_be_made_again_from_the_source(demo, tmp_path, options
     [
         (("--select", "target", "--align", "canonical"), "oracle selection (target labels)"),
         (("--domain_bn", "--test_bn", "--align", "gpa", "--augment"), "source validation"),
+        (("--select", "target", *VIEWS), "oracle selection (target labels)"),
+        (("--domain_bn", "--align", "views", "--scale", "spread", "--epochs", 2), "source validation"),
+        (("--select", "last", "--align", "views", "--scale", "box", "--epochs", 2), "last epoch, nothing held out"),
+        (("--align", "views", "--discrepancy", "coral", "--schedule", "fast", "--epochs", 2), "source validation"),
+        (("--no_domain", "--reproject", "--teacher", "--scale", "spread", "--domain_bn"), "source validation"),
+        (("--no_domain", "--reproject", "--teacher", *VIEWS, "--align", "views", "gpa", "--augment"), "source validation"),
     ],
 )
 def test_options_that_meet_go_together(demo, converter, tmp_path, options, selection):

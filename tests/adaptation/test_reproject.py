@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from common.adaptation.beyond import adapted_batches, target_losses
+from common.adaptation.beyond import target_losses
 from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths, reprojection_loss, unconverted
+from common.adaptation.training_views import adapted_batches
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses, split_validation
 from common.datasets.surreal import load_surreal
-from common.datasets.views import canonical, rotation_between
+from common.datasets.views import Scale, canonical, rotation_between
 from common.geometry.placement import place
 from common.geometry.skeleton import JOINT_NAMES, MIRROR, PARENTS
 from common.training.arguments import Arguments
@@ -35,6 +36,30 @@ def batch_of(poses, align=(), batch_size=64):
     known = canonical(poses).inputs_2d if "canonical" in align else poses.inputs_2d
     rows = [int((known - one).abs().amax((1, 2)).argmin()) for one in inputs]
     return (inputs, intrinsics, rays), rows
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("align", [[], ["canonical"], ["canonical", "gpa"]])
+def test_pictures_of_one_size_come_with_the_lens_that_shows_them_and_the_rays_as_filmed(h36m, align, augment):
+    options = {
+        "align": align,
+        "augment": augment,
+        "given": set(),
+        "domain_on": False,
+        "reproject": True,
+        "batch_size": 64,
+        "seed": 5,
+    }
+    first = []
+    for scale in ({}, {"scale": "box", "scale_size": 0.6}):
+        batches, *_ = adapted_batches(Arguments(**options, **scale), h36m, None, h36m.unlabelled, CPU)
+        first.append(next(iter(batches.epoch(0)))[2:])
+    (inputs, intrinsics, rays), (sized, lenses, same) = first
+    assert torch.equal(rays, same)
+    assert torch.equal(sized, Scale("box", 0.6)(inputs))
+    assert (sized - inputs).abs().max() > 0.05
+    before, after = ((x - lens[:, None, 2:]) / lens[:, None, :2] for x, lens in ((inputs, intrinsics), (sized, lenses)))
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
 
 
 def body(dtype=torch.float64):

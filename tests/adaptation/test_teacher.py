@@ -11,6 +11,7 @@ from torch import nn
 from common.adaptation import teacher as module
 from common.adaptation.dua import dua_loss
 from common.adaptation.teacher import Teacher, expected_error, trust
+from common.datasets.views import Scale
 from common.evaluation.test_time import mirrored
 from common.geometry.skeleton import MIRROR
 from common.training.checkpoint import load_checkpoint
@@ -107,6 +108,24 @@ def test_a_roll_is_about_the_principal_point():
         x, y = (inputs[i, :, 0] - cx) / fx, (inputs[i, :, 1] - cy) / fy
         turned = (math.cos(angle) * x - math.sin(angle) * y, math.sin(angle) * x + math.cos(angle) * y)
         torch.testing.assert_close(rolled[i], torch.stack([turned[0] * fx + cx, turned[1] * fy + cy], dim=-1))
+
+
+@pytest.mark.parametrize("scale", [Scale("box", 0.6), Scale("spread")])
+def test_pictures_are_rolled_as_they_were_filmed_and_then_brought_to_one_size(scale):
+    inputs, intrinsics = target(4)
+    angles, seen = torch.tensor([0.08, -0.08, 0.0, 0.05]), []
+
+    def lifter(views):
+        seen.append(views)
+        return torch.zeros(len(views), 16, 3), torch.zeros(len(views), 4)
+
+    network = Straight()
+    with mock.patch.object(network, "forward", lifter):
+        teacher_of({"lifter": network}).predict(inputs, intrinsics, angles)
+        teacher_of({"lifter": network}, scale=scale).predict(*scale.with_lens(inputs, intrinsics), angles)
+    plain, sized = seen
+    torch.testing.assert_close(sized, scale(plain), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scale(sized), sized, atol=1e-5, rtol=0)  # all of it is of that size
 
 
 def test_views_are_drawn_by_seed_and_step_within_five_degrees_and_shared():
@@ -270,7 +289,10 @@ def test_the_result_is_the_student(demo, tmp_path):
     assert f"{results_of(silent)['average']['mpjpe']:.1f}" in (tmp_path / "table.csv").read_text()
 
 
-@pytest.mark.parametrize("options", [("--no_domain",), ("--schedule", "fast", "--align", "canonical", "--reproject")])
+BESIDE_OTHERS = ("--schedule", "fast", "--align", "canonical", "views", "--views_warm_up", 1, "--scale", "box", "--reproject")
+
+
+@pytest.mark.parametrize("options", [("--no_domain",), BESIDE_OTHERS])
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(demo, converter, tmp_path, options):
     run, _ = adapt(demo, tmp_path / "runs", "--converter", converter, *OPTIONS, *options, "--epochs", 2, "--snapshot", 1)
     assert_resumes_to_the_same_bits("train_surreal.py", run, "snapshot_epoch_1.pth.tar", tmp_path)

@@ -7,7 +7,10 @@ import torch
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.surreal import load_surreal
 from common.datasets.views import (
+    SPREAD,
+    Scale,
     align_roots,
+    box_sizes,
     camera_up,
     canonical,
     canonical_rotations,
@@ -16,6 +19,7 @@ from common.datasets.views import (
     screen_intrinsics,
     undistorted,
 )
+from common.errors import DuaError
 from common.evaluation.metrics import mpjpe
 from common.geometry.camera import normalize_screen_coordinates, project_to_2d
 from common.geometry.h36m_cameras import h36m_cameras
@@ -104,3 +108,37 @@ def test_canonical_poses_are_what_a_camera_turned_to_the_root_sees(h36m, surreal
         assert torch.allclose(there, mpjpe(poses.targets_3d + moved, poses.targets_3d), rtol=1e-2)
     unlabelled = load_h36m_2d(demo, subjects=TRAIN_SUBJECTS[:2], downsample=10)
     assert torch.equal(canonical_rotations(unlabelled.inputs_2d, unlabelled.sequences)[0], canonical(h36m).inputs_2d)
+
+
+# --- one size -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_size_of_a_box_is_its_diagonal():
+    pose = torch.zeros(1, 16, 2)
+    pose[0, 3], pose[0, 5] = torch.tensor([0.3, 0.1]), torch.tensor([0.0, -0.3])
+    assert box_sizes(pose).item() == pytest.approx(0.5)  # 0.3 wide, 0.4 high
+    assert Scale("box", 0.8)(pose)[0, 3].tolist() == pytest.approx([0.48, 0.16])
+
+
+@pytest.mark.parametrize("scale", [Scale("box", 0.7), Scale("spread")])
+def test_pictures_of_one_size_are_the_same_through_any_lens(surreal, scale):
+    inputs = surreal.inputs_2d
+    zooms = 0.4 + 2 * torch.rand(len(inputs), 1, 1, generator=torch.Generator().manual_seed(0))
+    seen = scale(inputs * zooms)
+    torch.testing.assert_close(seen, scale(inputs), atol=1e-5, rtol=0)
+    sizes = box_sizes(seen) if scale.kind == "box" else (seen - seen.mean(1, keepdim=True)).square().sum(-1).mean(-1).sqrt()
+    torch.testing.assert_close(sizes, torch.full((len(inputs),), scale.size))
+    # The root stays on its ray from the picture's middle, and a flipped picture is flipped.
+    torch.testing.assert_close(seen * inputs.flip(-1), seen.flip(-1) * inputs, atol=1e-5, rtol=0)
+
+
+def test_a_scale_is_what_a_run_s_options_say(surreal):
+    assert Scale.of({}) == Scale.of({"scale": "none"}) == Scale()
+    assert Scale.of({"scale": "spread", "scale_size": None}) == Scale("spread", SPREAD)
+    assert Scale.of({"scale": "box", "scale_size": 0.9}) == Scale("box", 0.9)
+    assert torch.equal(Scale()(surreal.inputs_2d), surreal.inputs_2d)
+    for size in (None, -1, float("nan"), "large"):
+        with pytest.raises(DuaError, match="--scale box"):
+            Scale.of({"scale": "box", "scale_size": size})
+    with pytest.raises(DuaError, match="--scale sphere"):
+        Scale.of({"scale": "sphere"})

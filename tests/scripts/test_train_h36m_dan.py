@@ -172,9 +172,10 @@ def remove(file):
 
 
 ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
+VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
 
 
-@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], ON_TARGET])
+@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], ON_TARGET, VIEWS])
 def test_the_targets_training_labels_change_nothing(demo, converter, tmp_path, options):
     """Bit for bit, whether they are NaN or not there at all."""
     first, _ = adapt(demo, converter, tmp_path / "first", *options)

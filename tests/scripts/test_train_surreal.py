@@ -289,11 +289,12 @@ def remove(positions):
         del positions[subject]
 
 
+VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
 BEYOND = ["--align", "canonical", "gpa", "--augment", "--discrepancy", "mkmmd", "--tta", "--test_bn"]
 ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
 
 
-@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND, ON_TARGET])
+@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND, ON_TARGET, VIEWS])
 def test_the_targets_training_labels_change_nothing(demo, converter, tmp_path, options):
     """Bit for bit, whether they are NaN or not there at all; the converter's pairs are gone as well."""
     first, _ = adapt(demo, converter, tmp_path / "first", *options)

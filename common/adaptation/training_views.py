@@ -1,0 +1,157 @@
+"""What an adapting run learns from and is validated on, as its options (`common.adaptation.beyond`) have poses seen."""
+
+import argparse
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.adaptation.augment import SeenAnew, Views
+from common.adaptation.beyond import beside_target, lifts_target, needs_target, sees_anew
+from common.adaptation.target_views import SeenAsTarget, TargetViews
+from common.datasets.batches import DomainBatches, StepBatches
+from common.datasets.block_batches import make_batches
+from common.datasets.poses import Poses, UnlabelledPoses
+from common.datasets.streamed import Streamed, brought_into_memory
+from common.datasets.views import Scale, box_sizes, camera_up, canonical_rotations, screen_intrinsics, undistorted
+from common.errors import DuaError
+from common.evaluation.test_time import TestTime
+
+
+def measure_size(args: argparse.Namespace, train: Poses | Streamed[Poses]) -> None:
+    """Put the size that `--scale box` brings pictures to into the options, unless it is there: the mean of the training poses, as they
+    are filmed or in turned cameras. Checkpoints keep it with the options, and tests take it from there."""
+    if args.scale == "box" and args.scale_size is None:
+        shown = TestTime(canonical="canonical" in args.align).shown(brought_into_memory(train, "--scale box"))
+        args.scale_size = float(box_sizes(shown.inputs_2d).double().mean())
+
+
+def views_of_target(
+    arguments: Mapping[str, Any], target: UnlabelledPoses | Streamed[UnlabelledPoses], networks: Mapping[str, nn.Module]
+) -> TargetViews:
+    """What `--align views` draws from, in which nothing was predicted yet."""
+    shown = target.thinned() if isinstance(target, Streamed) else target
+    return TargetViews.of(networks, *_target_tensors(shown, arguments["align"]), Scale.of(arguments))
+
+
+def adapted_batches(
+    args: argparse.Namespace,
+    train: Poses | Streamed[Poses],
+    validation: Poses | None,
+    load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
+    device: torch.device,
+    like_target: TargetViews | None = None,
+) -> tuple[StepBatches | DomainBatches | SeenAnew, Callable[[], Poses] | None, dict[str, int]]:
+    """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
+
+    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t; for `--reproject` and `--teacher` also
+    intrinsics_t (B, 4), of the lens that shows inputs_t, and rays_t (B, 16, 3), which `--scale` leaves as they are filmed.
+
+    Args:
+        like_target: of `--align views`.
+    """
+    sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
+    anew, read = sees_anew(vars(args)), lifts_target(vars(args))
+    target = load_target() if needs_target(args) else None
+    shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
+
+    def seen_validation() -> Poses:
+        assert validation is not None
+        return validation_views(vars(args), validation, shown, like_target).to(device)
+
+    # Once for all, unless they follow the network.
+    chosen_on = None if validation is None else seen_validation if like_target else cache(seen_validation)
+    filmed, scale = TestTime.of(vars(args)), Scale.of(vars(args))
+
+    def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
+        if anew:
+            return _source_tensors(poses, args.align)
+        seen = filmed.shown(poses)
+        return seen.inputs_2d, seen.targets_3d
+
+    def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
+        tensors = _target_tensors(poses, args.align)
+        if not anew:  # or this is done after them
+            tensors = scale.with_lens(*tensors)
+        return (*tensors, _rays(poses)) if read == 3 else tensors[: 2 if anew else 1]
+
+    source = make_batches(train, source_tensors, args, device)
+    batches: StepBatches | DomainBatches = source
+    if target is not None:
+        sizes["target_train_2d"] = len(target)
+        if beside_target(args):
+            batches = DomainBatches(source, make_batches(target, target_tensors, args, device, stream=1))
+    if not anew:
+        return batches, chosen_on, sizes
+    views = _views(vars(args), like_target)
+    if like_target is None:
+        return SeenAnew(batches, views, args.seed), chosen_on, sizes
+    followed = SeenAsTarget(batches, views, args.seed, like_target, args.views_warm_up, args.views_every)
+    return followed, chosen_on, sizes
+
+
+def validation_views(
+    arguments: Mapping[str, Any],
+    validation: Poses,
+    target: UnlabelledPoses | None,
+    like_target: TargetViews | None = None,
+) -> Poses:
+    """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
+
+    Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Those that are turned
+    like the target's are so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged alike. Their
+    labels are the source's, so the best epoch and the calibration are chosen without a label of the target.
+    """
+    align = arguments.get("align") or ()
+    if not sees_anew(arguments):
+        return TestTime.of(arguments).shown(validation)
+    generator = torch.Generator().manual_seed(0)
+    batch = _source_tensors(validation, align)
+    if "gpa" in align:
+        assert target is not None
+        rows = torch.randint(len(target), (len(validation),), generator=generator)
+        batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
+    views = _views(arguments, None if like_target is None else like_target.now())
+    inputs, targets, *_ = replace(views, compare=0).see(batch, generator)
+    return Poses(validation.name, inputs, targets, validation.sequences)
+
+
+def _views(arguments: Mapping[str, Any], like_target: TargetViews | None) -> Views:
+    align = arguments.get("align") or ()
+    turned = None if like_target is None else like_target.turned
+    return Views(arguments["augment"], "gpa" in align, "canonical" in align, lifts_target(arguments), Scale.of(arguments), turned)
+
+
+def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:
+    """inputs, targets, roots, up, intrinsics of source poses, for `common.adaptation.augment.SeenAnew`."""
+    if poses.roots_3d is None:
+        raise DuaError(f"the 3D of '{poses.name}' does not say where the root stands, which is needed to project poses anew")
+    up, intrinsics = camera_up(poses.sequences), screen_intrinsics(poses.sequences)
+    if "canonical" not in align:
+        return poses.inputs_2d, poses.targets_3d, poses.roots_3d, up, intrinsics
+    inputs, rotations = canonical_rotations(poses.inputs_2d, poses.sequences)
+    targets = torch.einsum("nij,nkj->nki", rotations, poses.targets_3d)
+    roots, up = (torch.einsum("nij,nj->ni", rotations, vectors) for vectors in (poses.roots_3d, up))
+    return inputs, targets, roots, up, _centred(intrinsics)
+
+
+def _target_tensors(poses: UnlabelledPoses, align: Collection[str]) -> tuple[Tensor, Tensor]:
+    """inputs and intrinsics of target poses."""
+    intrinsics = screen_intrinsics(poses.sequences)
+    if "canonical" not in align:
+        return poses.inputs_2d, intrinsics
+    return canonical_rotations(poses.inputs_2d, poses.sequences)[0], _centred(intrinsics)
+
+
+def _rays(poses: UnlabelledPoses) -> Tensor:
+    """(N, 16, 3) x/z, y/z, 1 in the axes of the poses' own cameras, which are not turned, whatever the inputs are."""
+    rays = undistorted(poses.inputs_2d, poses.sequences)
+    return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+
+
+def _centred(intrinsics: Tensor) -> Tensor:
+    """Of cameras turned to the root: its ray is the optical axis, and lies in the middle."""
+    return torch.cat([intrinsics[:, :2], torch.zeros_like(intrinsics[:, 2:])], dim=1)
