@@ -1,6 +1,7 @@
 """How well people are placed before the camera, and what smoothing in time is worth, on data with known places.
 
-    python main_prob.py --data_dir data/demo --schedule fast --epochs 6 --checkpoint checkpoint/demo
+    python main_prob.py --data_dir data/demo --schedule fast --initial published --dropout 0.5 --batch_size 512 --lr 8e-3 --epochs 6 \\
+        --checkpoint checkpoint/demo
     python benchmarks/trajectory.py checkpoint/demo --data_dir data/demo --out benchmarks/results_trajectory
 
 Writes four tables, as .csv, and prints them:
