@@ -138,7 +138,7 @@ def lifts_target(arguments: Mapping[str, Any]) -> int:
 
 def needs_target(args: argparse.Namespace) -> bool:
     """Whether training reads the target's 2D."""
-    return bool(lifts_target(vars(args)) or {"gpa", "views"} & set(args.align))
+    return beside_target(args) or "views" in args.align
 
 
 def beside_target(args: argparse.Namespace) -> bool:

@@ -15,11 +15,11 @@ from common.geometry.skeleton import JOINT_NAMES, ROOT
 from models.domain_norm import select_domain
 from models.pose_converter import PoseConverter
 
-THORAX = JOINT_NAMES.index("Thorax")
+_THORAX = JOINT_NAMES.index("Thorax")
 _LIMBS = {"thigh": (1, 2), "shin": (2, 3), "upper arm": (13, 14), "forearm": (14, 15), "hip to hip": (1, 4)}
 _BENDS = {
     "knee bent": ((1, 2, 3), (4, 5, 6)),
-    "hip bent": ((THORAX, 1, 2), (THORAX, 4, 5)),
+    "hip bent": ((_THORAX, 1, 2), (_THORAX, 4, 5)),
     "elbow bent": ((13, 14, 15), (10, 11, 12)),
 }
 _WRISTS = [12, 15]
@@ -51,8 +51,8 @@ def quantities(poses: Poses) -> dict[str, Tensor]:
         values[f"{name}, mm"] = 1000 * (poses.targets_3d[:, a] - poses.targets_3d[:, b]).norm(dim=-1)
     for name, sides in _BENDS.items():
         values[f"{name}, deg"] = torch.stack([_bend(*(poses.targets_3d[:, joint] for joint in side)) for side in sides]).amax(0)
-    values["reach, mm"] = 1000 * (poses.targets_3d[:, _WRISTS] - poses.targets_3d[:, [THORAX]]).norm(dim=-1).amax(1)
-    lean = torch.rad2deg(_angle(poses.targets_3d[:, THORAX], up))
+    values["reach, mm"] = 1000 * (poses.targets_3d[:, _WRISTS] - poses.targets_3d[:, [_THORAX]]).norm(dim=-1).amax(1)
+    lean = torch.rad2deg(_angle(poses.targets_3d[:, _THORAX], up))
     values["lean of the trunk, deg"] = lean
     values["not upright, %"] = 100 * (lean >= _UPRIGHT).float()
     return values
