@@ -104,7 +104,7 @@ def plot_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     loss.plot(epochs, [row["loss"] for row in history], color=COLOURS[0], marker=marker, markersize=3)
     loss.set(xlabel="epoch", ylabel="training loss", yscale=scale)
     named = {
-        "train_mpjpe_mm": "training MPJPE (dropout on)",
+        "train_mpjpe_mm": "training MPJPE (mean over the epoch)",
         "val_mpjpe_mm": "validation MPJPE",
         "val_p_mpjpe_mm": "validation P-MPJPE",
     }
