@@ -35,6 +35,7 @@ from common.geometry.skeleton import JOINT_NAMES
 from common.training.arguments import parse_arguments, training_parser
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from common.training.experiment import Experiment
+from common.training.loop import steps_per_epoch
 from common.training.run_log import write_results
 from models.pose_converter import ARCHITECTURES, PoseConverter
 
@@ -119,7 +120,7 @@ def main() -> None:
         batches = ShuffledBatches(inputs, outputs, batch_size=args.batch_size, seed=args.seed)
         if "lr_decay" not in args.given and not run.continues:
             # A small convex problem is solved to its end: over the run the steps shrink to 0.96 ** 100, a sixtieth.
-            args.lr_decay = max(1, args.epochs * min(batches.steps, args.limit_batches or batches.steps) // 100)
+            args.lr_decay = max(1, args.epochs * steps_per_epoch(batches, args) // 100)
         run.train(
             batches,
             loss,

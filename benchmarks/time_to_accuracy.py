@@ -120,15 +120,16 @@ def main() -> None:
 
 def train(args: argparse.Namespace, network: str, seed: int, schedule: str) -> Path:
     """The run folder of one training, made, taken up or found."""
-    epochs = args.epochs if schedule == "published" else fast_options(network, args.epochs)["epochs"]
+    length = {"epochs": args.epochs, "epoch_share": 1.0}
+    if schedule == "fast":
+        length = {name: fast_options(network, args.epochs)[name] for name in length}
     command = [
         *SCRIPTS[network],
         "--data_dir",
         str(Path(args.data_dir).resolve()),
         "--schedule",
         schedule,
-        "--epochs",
-        str(epochs),
+        *(word for name, value in length.items() for word in (f"--{name}", str(value))),
     ]
     folder = args.out.resolve() / network / schedule / f"seed_{seed}"
     return one_run([*command, "--seed", str(seed), *args.options], folder, "results.json")

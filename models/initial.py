@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from models.martinez import Martinez
 from models.sem_gcn import SemGCN
 
+INITIAL = ("published", "mean", "whitened")
+"""Ways to begin: as the networks are built, from the mean pose, and from it with whitened inputs."""
 OUTPUT_SCALE = 0.1
 """Of the last layer's initial weights to those that are otherwise drawn, whose first poses are metres wrong."""
 _LEAST_VARIANCE = 1e-6
@@ -13,11 +15,11 @@ _LEAST_VARIANCE = 1e-6
 
 
 @torch.no_grad()
-def start_from_data(lifter: nn.Module, inputs_2d: Tensor, targets_3d: Tensor) -> None:
-    """Change a new lifting network's first and last layer to suit some of its training data, in place.
+def start_from_data(lifter: nn.Module, inputs_2d: Tensor, targets_3d: Tensor, whiten: bool = False) -> None:
+    """Change a new lifting network's last layer, and with `whiten` its first, to suit some of its training data, in place.
 
-    Its first poses are near the mean one (Martinez) or near the hip (SemGCN, whose output layer has no bias). Martinez's first layer also
-    whitens: W becomes W C^(-1/2), b becomes b - W C^(-1/2) m, with the mean m and the covariance C of the inputs, so that every
+    Its first poses are near the mean one (Martinez) or near the hip (SemGCN, whose output layer has no bias). With `whiten`, Martinez's first
+    layer whitens: W becomes W C^(-1/2), b becomes b - W C^(-1/2) m, with the mean m and the covariance C of the inputs, so that every
     direction of 2D poses comes in with the same variance (LeCun et al. 1998, "Efficient BackProp", section 4.3). The small
     differences that tell depth are otherwise hidden beneath where people stand and how they are turned. SemGCN's first layer
     has the same weights for every joint, which cannot whiten a pose.
@@ -32,11 +34,13 @@ def start_from_data(lifter: nn.Module, inputs_2d: Tensor, targets_3d: Tensor) ->
         TypeError: it is another network.
     """
     if not isinstance(lifter, Martinez | SemGCN):
-        raise TypeError(f"nobody has said yet how a {type(lifter).__name__} begins where the data are; leave --initial data out")
+        raise TypeError(f"nobody has said yet how a {type(lifter).__name__} begins where the data are; leave --initial out")
     lifter.output.weight.mul_(OUTPUT_SCALE)
     if isinstance(lifter, SemGCN):
         return
     lifter.output.bias.copy_(targets_3d[:, 1:].mean(0).flatten())
+    if not whiten:
+        return
     mean, whitening = whitening_of(inputs_2d.flatten(1))
     first = lifter.input[0]
     assert isinstance(first, nn.Linear)

@@ -58,7 +58,7 @@ _OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
     "scale": "none", "scale_size": None, "views_warm_up": None, "views_every": 1,
     "reproject": False, "teacher": False, "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
-    "select": "source", "start": "identity", "settled": 0.0, "initial": "published",
+    "select": "source", "start": "identity", "settled": 0.0, "initial": "published", "epoch_share": 1.0,
 }  # fmt: skip
 
 
@@ -125,6 +125,13 @@ def training_parser(
     training = parser.add_argument_group("training")
     training.add_argument("-b", "--batch_size", type=int, default=64, help="poses per step (default: %(default)s)")
     training.add_argument("-e", "--epochs", type=int, default=epochs, help="passes over the data (default: %(default)s)")
+    training.add_argument(
+        "--epoch_share",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of its batches that an epoch has, of other poses each time; --schedule fast ends with it where it shall (default: 1)",
+    )
     training.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)")
     training.add_argument(
         "--lr_decay", type=int, default=100_000, help="steps after which lr has fallen by gamma (default: %(default)s)"
@@ -192,6 +199,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
         network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
         elsewhere = not {"domain_on", "cameras"}.isdisjoint(names)  # scripts that adapt, or train for any camera
         for name, value in fast_options(network, args.epochs, elsewhere).items():
+            if name == "epoch_share" and "epochs" in given:
+                continue  # who says how many passes wants whole ones
             if name not in given and name in vars(args):
                 setattr(args, name, value)
     if args.resume and args.evaluate:
@@ -226,6 +235,8 @@ def check_values(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if not 0 < value < float("inf"):
             raise DuaError(f"--{name} {value}: a positive number is needed")
+    if not 0 < args.epoch_share <= 1:
+        raise DuaError(f"--epoch_share {args.epoch_share:g}: more than 0 and at most 1 is needed; --epochs makes a run longer")
     if getattr(args, "dropout", None) is not None and args.dropout >= 1:
         raise DuaError(f"--dropout {args.dropout}: a share below 1 is needed")
 

@@ -158,8 +158,9 @@ class Experiment:
         facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments", "trained_range")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
-        if not self._checkpoint and vars(self.args).get("initial") == "data":
-            start_from_data(self._trained["lifter"], *_some_of(batches))
+        initial = vars(self.args).get("initial", "published")
+        if not self._checkpoint and initial != "published":
+            start_from_data(self._trained["lifter"], *_some_of(batches), whiten=initial == "whitened")
         trainer = Trainer(
             self._trained, self._frozen, batches, loss, validate, self.args, self.device, folder, header, settles, after_step
         )

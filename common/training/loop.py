@@ -35,6 +35,11 @@ class Batches(Protocol):
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
 
 
+def steps_per_epoch(batches: Batches, args: Arguments) -> int:
+    """Of a run with these options."""
+    return min(max(1, round(args.epoch_share * batches.steps)), args.limit_batches or batches.steps)
+
+
 class Trainer:
     """Trains some networks together and writes `ckpt_best.pth.tar`, `ckpt_last.pth.tar`, `log.csv`, `curves.png`.
 
@@ -77,7 +82,7 @@ class Trainer:
         self.header = header
         self.settles = settles
         self.after_step = after_step
-        self.steps = min(batches.steps, args.limit_batches or batches.steps)
+        self.steps = steps_per_epoch(batches, args)
         self.optimisation = Optimisation(networks, loss, args, device, total_steps=args.epochs * self.steps)
         self.epoch = 0  # epochs done
         self.batch = 0  # batches done of the epoch after them

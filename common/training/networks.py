@@ -5,6 +5,7 @@ from typing import Any
 
 from common.errors import DuaError
 from common.geometry.skeleton import NUM_JOINTS, PARENTS
+from models.initial import INITIAL
 from models.sem_gcn import skeleton_adjacency
 
 NETWORK_SIZES: dict[str, dict[str, Any]] = {
@@ -49,10 +50,10 @@ def add_network_arguments(parser: argparse.ArgumentParser, network: str | None =
     )
     group.add_argument(
         "--initial",
-        choices=("published", "data"),
+        choices=INITIAL,
         default="published",
-        help="weights to begin with. data: the inputs whitened (Martinez), the first poses near the mean one (default: %(default)s, in "
-        "domain with --schedule fast data)",
+        help="weights to begin with. mean: the first poses are near the mean one; whitened: that, and Martinez's inputs whitened (default: "
+        "%(default)s, with --schedule fast mean)",
     )
     if network in (None, "semgcn"):
         group.add_argument("--non_local", action="store_true", help="SemGCN with non-local layers, as its paper's best")

@@ -42,7 +42,7 @@ def test_directions_without_variance_are_not_amplified_without_bound():
 
 def test_martinez_sees_white_inputs_and_begins_at_the_mean_pose():
     plain, begun = network("martinez"), network("martinez")
-    start_from_data(begun, INPUTS_2D, TARGETS_3D)
+    start_from_data(begun, INPUTS_2D, TARGETS_3D, whiten=True)
     mean, whitening = whitening_of(INPUTS_2D.flatten(1))
     white = ((INPUTS_2D.flatten(1) - mean) @ whitening).view_as(INPUTS_2D)
     first = begun.input[0](INPUTS_2D.flatten(1))
@@ -57,9 +57,21 @@ def test_martinez_sees_white_inputs_and_begins_at_the_mean_pose():
     assert changed == {"input.0.weight", "input.0.bias", "output.weight", "output.bias"}
 
 
-def test_semgcn_begins_with_small_poses():
-    plain, begun = network("semgcn"), network("semgcn")
+def test_martinez_begins_at_the_mean_pose_without_whitening():
+    plain, begun = network("martinez"), network("martinez")
     start_from_data(begun, INPUTS_2D, TARGETS_3D)
+    expected = plain(INPUTS_2D)[0] - torch.cat([torch.zeros(1, 3), plain.output.bias.view(15, 3)])
+    assert torch.allclose(begun(INPUTS_2D)[0], OUTPUT_SCALE * expected + TARGETS_3D.mean(0), atol=1e-4)
+    same = dict(plain.named_parameters())
+    assert {name for name, value in begun.named_parameters() if not torch.equal(value, same[name])} == {
+        "output.weight", "output.bias"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("whiten", (False, True))
+def test_semgcn_begins_with_small_poses(whiten):
+    plain, begun = network("semgcn"), network("semgcn")
+    start_from_data(begun, INPUTS_2D, TARGETS_3D, whiten)
     assert torch.allclose(begun(INPUTS_2D)[0], OUTPUT_SCALE * plain(INPUTS_2D)[0], atol=1e-5)
     same = dict(plain.named_parameters())
     assert {name for name, value in begun.named_parameters() if not torch.equal(value, same[name])} == {"output.weight"}

@@ -72,3 +72,20 @@ def test_a_test_cannot_make_another_network_of_a_checkpoint():
     )
     assert "--non_local differs" in refusal(["--network", "semgcn"], ["--non_local"], resume=False)
     adopt_arguments(parsed("--hid_dim", "1024", "--dropout", "0.1"), recorded_arguments(parsed()), "RUN", resume=False)
+
+
+def test_a_fast_run_is_as_long_as_its_share_in_epochs_of_one_length():
+    """0.11 of 10 epochs are two of 0.55; who says how many epochs has whole ones."""
+    semgcn = {"network": "semgcn"}
+    fast = parsed("--schedule", "fast", **semgcn)
+    assert fast.epochs * fast.epoch_share == pytest.approx(0.11 * 10, abs=1e-3)
+    assert fast.epochs == 2 and fast.epoch_share < 1
+    assert parsed("--schedule", "fast", "--epochs", "3", **semgcn).epoch_share == 1
+    assert parsed("--schedule", "fast", "--epoch_share", "0.5", **semgcn).epoch_share == 0.5
+    assert parsed(**semgcn).epoch_share == 1
+
+
+@pytest.mark.parametrize("share", ("0", "1.5", "nan"))
+def test_an_epoch_is_a_share_of_the_batches(share):
+    with pytest.raises(DuaError, match=rf"--epoch_share {share}: more than 0 and at most 1"):
+        parsed("--epoch_share", share)

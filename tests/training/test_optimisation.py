@@ -174,7 +174,7 @@ def test_precision_is_a_matter_of_the_product_not_of_the_weights():
 
 def test_a_fast_run_resumes_to_the_same_bits_and_is_laid_over_its_epochs(demo, tmp_path):
     """Averaged weights are what is kept and tested; the raw ones, which training goes on with, lie beside them."""
-    given = ("--data_dir", demo, *SMALL, "--schedule", "fast", "--epochs", 3, "--snapshot", 1, "--limit_batches", 20)
+    given = ("--data_dir", demo, *SMALL, "--schedule", "fast", "--epochs", 3, "--snapshot", 1, "--epoch_share", 0.2)
     process = run_here("main_prob.py", "--checkpoint", tmp_path / "whole", *given)
     assert process.returncode == 0, process.stderr
     run = only_run(tmp_path / "whole")
