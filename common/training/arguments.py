@@ -142,7 +142,7 @@ def training_parser(
         choices=SCHEDULES,
         default="published",
         help="published: batch 64, Adam, decay by step; fast: warm-up and cosine over fewer epochs, averaged weights, bfloat16 where the processor "
-        "has it, and in domain weights that begin where the data are (default: %(default)s)",
+        "has it, weights that begin at the mean pose (default: %(default)s)",
     )
     training.add_argument(
         "--precision",
@@ -197,8 +197,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     args.given = given
     if args.schedule == "fast":
         network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
-        elsewhere = not {"domain_on", "cameras"}.isdisjoint(names)  # scripts that adapt, or train for any camera
-        for name, value in fast_options(network, args.epochs, elsewhere).items():
+        for name, value in fast_options(network, args.epochs).items():
             if name == "epoch_share" and "epochs" in given:
                 continue  # who says how many passes wants whole ones
             if name not in given and name in vars(args):

@@ -13,29 +13,22 @@ _WARM_UP = 0.05
 # Chosen by validation errors on the open benchmark (Human3.6M domain, seed 0); benchmarks/records.md has what each was worth. Weights that
 # begin at the mean pose need neither the published schedule's passes nor, in so few, its dropout. Batches of 64 are SemGCN's:
 # larger ones are hardly faster, and it needs the steps.
-_FAST: dict[str, dict[str, Any]] = {
+_FAST: dict[str | None, dict[str, Any]] = {
     "martinez": {"batch_size": 256, "lr": 4e-3, "share": 1 / 6, "dropout": 0.0, "initial": "mean"},
     "semgcn": {"batch_size": 64, "lr": 8e-3, "share": 0.11, "initial": "mean"},
-}
-# Of networks that are for other cameras and people than those that they learn from. Inputs that are whitened there are not white here: what hardly
-# varies in the source is amplified, and varies in the target.
-_FAST_ELSEWHERE: dict[str | None, dict[str, Any]] = {
-    "martinez": {"batch_size": 512, "lr": 8e-3, "share": 0.85},
-    "semgcn": {"batch_size": 64, "lr": 8e-3, "share": 0.33},
-    None: {"batch_size": 512, "lr": 8e-3, "share": 0.85},
+    None: {"batch_size": 512, "lr": 8e-3, "share": 0.85},  # conversion.py's
 }
 
 
-def fast_options(network: str | None, epochs: int, elsewhere: bool = False) -> dict[str, Any]:
+def fast_options(network: str | None, epochs: int) -> dict[str, Any]:
     """{option: value} that `--schedule fast` stands for where the command line does not say otherwise. Epochs are as many as hold that
     share of the published ones, all of one length.
 
     Args:
         network: the lifting network, None for what is none.
         epochs: of the published schedule.
-        elsewhere: whether the network is to be used on other data than those that it learns from.
     """
-    options = dict(_FAST_ELSEWHERE[network] if elsewhere or network is None else _FAST[network])
+    options = dict(_FAST[network])
     passes = options.pop("share") * epochs
     whole = max(1, math.ceil(round(passes, 6)))  # a sixth of 12 is 2
     return options | {"epochs": whole, "epoch_share": round(min(1.0, passes / whole), 4), "precision": "auto"}

@@ -68,7 +68,7 @@ def test_martinez_begins_at_the_mean_pose_without_whitening():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("whiten", (False, True))
+@pytest.mark.parametrize("whiten", [False, True])
 def test_semgcn_begins_with_small_poses(whiten):
     plain, begun = network("semgcn"), network("semgcn")
     start_from_data(begun, INPUTS_2D, TARGETS_3D, whiten)

@@ -79,13 +79,13 @@ def test_a_fast_run_is_as_long_as_its_share_in_epochs_of_one_length():
     semgcn = {"network": "semgcn"}
     fast = parsed("--schedule", "fast", **semgcn)
     assert fast.epochs * fast.epoch_share == pytest.approx(0.11 * 10, abs=1e-3)
-    assert fast.epochs == 2 and fast.epoch_share < 1
+    assert fast.epochs == 2
     assert parsed("--schedule", "fast", "--epochs", "3", **semgcn).epoch_share == 1
     assert parsed("--schedule", "fast", "--epoch_share", "0.5", **semgcn).epoch_share == 0.5
     assert parsed(**semgcn).epoch_share == 1
 
 
-@pytest.mark.parametrize("share", ("0", "1.5", "nan"))
+@pytest.mark.parametrize("share", ["0", "1.5", "nan"])
 def test_an_epoch_is_a_share_of_the_batches(share):
     with pytest.raises(DuaError, match=rf"--epoch_share {share}: more than 0 and at most 1"):
         parsed("--epoch_share", share)
