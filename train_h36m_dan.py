@@ -15,7 +15,8 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 
 from common.adaptation.beyond import check_adaptation
 from common.adaptation.converter import convert_labels, find_or_train_converter
-from common.adaptation.dua import add_dua_arguments, train_adapted
+from common.adaptation.dua import train_adapted
+from common.adaptation.options import add_dua_arguments
 from common.compute.distributed import run_together
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import UnlabelledPoses

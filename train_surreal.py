@@ -23,7 +23,8 @@ from torch.nn import functional as F
 
 from common.adaptation.beyond import check_adaptation
 from common.adaptation.converter import convert_labels, find_or_train_converter
-from common.adaptation.dua import add_dua_arguments, decide_dua, train_adapted
+from common.adaptation.dua import train_adapted
+from common.adaptation.options import add_dua_arguments, decide_dua
 from common.compute.distributed import run_together
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import UnlabelledPoses

@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
-from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SHORT
+from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
 from benchmarks.runs import finished_run, one_run, read_results, tested_again
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
@@ -45,6 +45,7 @@ VERSION = 3
 """Of the benchmark, and part of its hash: results of another are not mixed with these. 2: SURREAL's camera follows the pelvis, more rows. 3: a
 capture for each domain, people apart."""
 
+NETWORKS = ("martinez", "semgcn")
 _BYTES_PER_CLIP = 4_000_000
 """What a BVH clip of some seconds becomes in both domains, with the default takes; room for runs comes on top."""
 _BYTES_PER_RUN = 30_000_000
@@ -65,11 +66,14 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 1 2 3 4)")
     parser.add_argument(
-        "--preset", choices=("quick", "full"), default="quick", help="size of each training (default: %(default)s)"
+        "--preset", choices=("quick", "standard", "full"), default="quick", help="size of each training (default: %(default)s)"
     )
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each (default: %(default)s)")
-    parser.add_argument("--networks", nargs="+", choices=("martinez", "semgcn"), default=["martinez"], help="(default: martinez)")
-    parser.add_argument("--rows", choices=("all", "short"), default="all", help=f"short: {', '.join(SHORT)} (default: all)")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["martinez"], help="(default: martinez)")
+    parser.add_argument("--rows", choices=tuple(SETS), default="all", help="see benchmarks/rows.py (default: %(default)s)")
+    parser.add_argument(
+        "--directions", nargs="+", choices=tuple(DIRECTIONS), default=list(DIRECTIONS), help="to be made (default: both)"
+    )
     args = parser.parse_args()
     if len(set(args.seeds)) != len(args.seeds):
         raise DuaError(f"--seeds {' '.join(map(str, args.seeds))}: a seed stands there twice; its run would count twice")
@@ -95,13 +99,13 @@ def main() -> None:
     tasks = [
         (direction, network, row, seed)
         for seed in args.seeds
-        for direction in DIRECTIONS
+        for direction in args.directions
         for network in args.networks
-        for row in (ROWS if args.rows == "all" else SHORT)
+        for row in SETS[args.rows]
     ]
     check_disk(out, _BYTES_PER_RUN * len(tasks), "the runs")
-    sizes = training_sizes(data_dir, args.preset, args.networks)
-    claim(out, data_dir, args.preset)
+    sizes = training_sizes(data_dir, args.preset)
+    claim(out, data_dir, args.preset, sizes)
 
     command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
     converter = one_run(command, out / "converter", "conversion.json")
@@ -139,20 +143,22 @@ def main() -> None:
     print(f"{(time.time() - started) / 3600:.2f} hours this time, {args.jobs} runs side by side; {out / 'table.csv'}")
 
 
-def run_row(task: Task, sizes: Mapping[str, list[str]], data_dir: str, converter: Path, out: Path) -> dict[str, Any]:
-    """The results of one row and seed, trained, taken up or found; `sizes` are each network's options."""
+def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: str, converter: Path, out: Path) -> dict[str, Any]:
+    """The results of one row and seed, trained, taken up or found; `sizes` are the options of `training_sizes`."""
     direction, network, name, seed = task
     row = ROWS[name]
     if row.tests is not None:
         run = finished_run(folder_of((direction, network, row.tests, seed), out), "results.json")
         assert run is not None, "what is tested again was trained before"
         return tested_again(DIRECTIONS[direction][:1], run, data_dir, row.options, folder_of(task, out))
-    if row.on_target:
+    given = ["--converter", str(converter)] if row.oracle or "converter" in row.modules else []
+    if row.oracle:
+        command = ["benchmarks/oracle.py", "--source", direction.split()[0], "--network", network, *given]
+    elif row.on_target:
         command = [*BOUND_SCRIPTS[direction, network]]
     else:
-        given = ["--converter", str(converter)] if "converter" in row.modules else []
         command = [*DIRECTIONS[direction], "--network", network, *row.switches(), *given, *row.options]
-    command += ["--data_dir", data_dir, *sizes[network], "--seed", str(seed)]
+    command += ["--data_dir", data_dir, *sizes[direction, network], "--seed", str(seed)]
     return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
 
 
@@ -162,8 +168,8 @@ def folder_of(task: Task, out: Path) -> Path:
     return out / direction.replace(" -> ", "_to_") / network / plain / f"seed_{seed}"
 
 
-def training_sizes(data_dir: Path, preset: str, networks: list[str]) -> dict[str, list[str]]:
-    """{network: options of its trainings}, by the smaller of the two training sets, as `dataset.json` counts them."""
+def training_sizes(data_dir: Path, preset: str) -> dict[tuple[str, str], list[str]]:
+    """{(direction, network): options of its trainings}, by the smaller of the two training sets, as `dataset.json` counts them."""
     path = data_dir / "dataset.json"
     if not path.exists():
         raise DuaError(f"{path} does not exist; the benchmark needs data that data/prepare_data_bvh.py or _demo.py built")
@@ -176,7 +182,11 @@ def training_sizes(data_dir: Path, preset: str, networks: list[str]) -> dict[str
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DuaError(f"{path} is damaged ({short_reason(error)}); build the data set anew") from error
-    return {network: PRESETS[preset, network].command(poses) for network in networks}
+    return {
+        (direction, network): PRESETS[preset, network].command(poses, direction.split()[-1])
+        for direction in DIRECTIONS
+        for network in NETWORKS
+    }
 
 
 def build(captures: Mapping[str, list[str]], seed: int) -> Path:
@@ -214,10 +224,11 @@ def check_disk(folder: Path, needed: int, what: str) -> None:
         )
 
 
-def claim(out: Path, data_dir: Path, preset: str) -> None:
+def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str], list[str]]) -> None:
     """Write `benchmark.json`, or raise a `DuaError` if the folder holds results of something else."""
     path = out / "benchmark.json"
     facts = {"version": VERSION, "data": data_dir.name, "hash": data_hash(data_dir), "preset": preset}
+    facts["trainings"] = {f"{direction}, {network}": " ".join(words) for (direction, network), words in sizes.items()}
     if path.exists():
         found = read_results(path)
         if not isinstance(found, dict):

@@ -1,5 +1,6 @@
 """The rows of the open cross-dataset table: what each trains, and with which options."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 DIRECTIONS = {"surreal -> h36m": ["train_surreal.py", "--dua"], "h36m -> surreal": ["train_h36m_dan.py"]}
@@ -13,6 +14,10 @@ BOUND_SCRIPTS = {
 NONE = "no adaptation"
 CONVERTER = "+ converter"
 DUA = "DUA (all)"
+CONTROL = "control: target statistics only (weight 0)"
+SELECTED = "oracle, epoch by the target's labels"
+ORACLE = "oracle, target labels in the loss"
+"""The published protocol: it is seen beside the others how much of a gain comes of looking at the target's labels."""
 BOUND = "trained on the target"
 BEST = "converter + canonical + gpa + augment + flip"
 """The combination: every method that by itself brings the source's 2D nearer to the target's (`benchmarks/domain_gap.py`, which
@@ -30,6 +35,23 @@ _BEYOND = {
     "views": ["--align", "views"],
     "box": ["--scale", "box"],
 }
+ADVERSARY_WEIGHTS = ("0.001", "0.01", "0.1", "1")
+_COMBINATIONS = {
+    "converter + canonical + augment + flip": (("converter",), ("--align", "canonical", "--augment", "--tta")),
+    "converter + gpa + augment + flip": (("converter",), ("--align", "gpa", "--augment", "--tta")),
+    BEST: (("converter",), ("--align", "canonical", "gpa", "--augment", "--tta")),
+    f"{BEST}, reproject": (("converter",), ("--align", "canonical", "gpa", "--augment", "--tta", "--reproject")),
+    f"{BEST}, teacher": (("converter", "uncertainty"), ("--align", "canonical", "gpa", "--augment", "--tta", "--teacher")),
+    f"{BEST}, reproject, teacher": (
+        ("converter", "uncertainty"), ("--align", "canonical", "gpa", "--augment", "--tta", "--reproject", "--teacher"),
+    ),
+    "converter + canonical + views + augment + flip": (
+        ("converter",), ("--align", "canonical", "views", "--augment", "--tta"),
+    ),
+    "converter + canonical + augment + box + flip": (
+        ("converter",), ("--align", "canonical", "--augment", "--scale", "box", "--tta"),
+    ),
+}  # fmt: skip
 _ALONE_WITH = {"MK-MMD": ("domain",), "CORAL": ("domain",), "reproject": ("converter",), "teacher": ("uncertainty",)}
 """Modules of the rows of one method that is nothing without them: a discrepancy takes the classifier's place, and its target batches;
 2D that is reprojected has to mean the joints that are predicted; a teacher's joints count by their uncertainty."""
@@ -45,12 +67,14 @@ class Row:
         options: further ones of the training script.
         tests: the row whose trained networks are tested again, with `options`; None if the row is trained.
         on_target: trained in domain on the target's labels: the upper bound.
+        oracle: made by `benchmarks/oracle.py`, with labels of the target.
     """
 
     modules: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     tests: str | None = None
     on_target: bool = False
+    oracle: bool = False
 
     def switches(self) -> list[str]:
         return [f"--no_{module}" for module in _MODULES if module not in self.modules]
@@ -63,49 +87,74 @@ def _all_rows() -> dict[str, Row]:
         "+ uncertainty": Row(("uncertainty",)),
         "+ domain classifier": Row(("domain",)),
         DUA: Row(_MODULES),
-        "control: target statistics only (weight 0)": Row(_MODULES, ("--domain_weight", "0")),
+        CONTROL: Row(_MODULES, ("--domain_weight", "0")),
+        "DUA, BatchNorm by domain": Row(_MODULES, ("--domain_bn",)),
     }
+    for of in ("poses", "features"):
+        for weight in ADVERSARY_WEIGHTS:
+            if (of, weight) != ("poses", "0.001"):  # which is DUA itself
+                rows[f"DUA, {of}, weight {weight}"] = Row(_MODULES, ("--domain_of", of, "--domain_weight", weight))
     for name, options in _BEYOND.items():
         rows[name] = Row(_ALONE_WITH.get(name, ()), tuple(options))
     rows |= {name: Row((), tuple(options), tests=NONE) for name, options in _TEST_TIME.items()}
     rows |= {f"DUA, {name}": Row(_MODULES, tuple(options)) for name, options in _BEYOND.items()}
     rows |= {f"DUA, {name}": Row(_MODULES, tuple(options), tests=DUA) for name, options in _TEST_TIME.items()}
-    rows["converter + canonical + augment + flip"] = Row(("converter",), ("--align", "canonical", "--augment", "--tta"))
-    rows["converter + gpa + augment + flip"] = Row(("converter",), ("--align", "gpa", "--augment", "--tta"))
-    rows[BEST] = Row(("converter",), ("--align", "canonical", "gpa", "--augment", "--tta"))
+    rows |= {name: Row(*of) for name, of in _COMBINATIONS.items()}
+    rows[SELECTED] = Row(_MODULES, ("--select", "target"))
+    rows[ORACLE] = Row(_MODULES, oracle=True)
     rows[BOUND] = Row(on_target=True)
     return rows
 
 
 ROWS = _all_rows()
-SHORT = (NONE, CONVERTER, DUA, BEST, BOUND)
-"""The rows of `--rows short`."""
+CANDIDATES = (CONVERTER, *_COMBINATIONS)
+"""Of the rule that picks a combination without labels of the target (`benchmarks/rule.py`)."""
+_ADVERSARY = (DUA, CONTROL, *(name for name in ROWS if ", weight " in name))
+SETS = {
+    "all": tuple(ROWS),
+    "short": (NONE, CONVERTER, DUA, BEST, BOUND),
+    "main": (
+        NONE, BOUND, CONVERTER, DUA, CONTROL, *_COMBINATIONS, "DUA, BatchNorm by domain", "canonical", "gpa", "augment", "reproject",
+        "teacher", "views", "box", SELECTED, ORACLE,
+    ),
+    "candidates": (NONE, BOUND, *CANDIDATES),
+    "adversary": (NONE, *_ADVERSARY),
+}  # fmt: skip
+"""By `--rows`: which rows are made, in this order for each seed."""
 
 
 @dataclass(frozen=True)
 class Size:
     """How large a training is. All rows make the same number of steps: an epoch of DUA is a pass over the longer domain, one without
-    target a pass over the source, and rows that trained for longer would not compare."""
+    target a pass over the source, and rows that trained for longer would not compare.
+
+    Attributes:
+        epochs: of each direction, by its target, or of both.
+    """
 
     options: tuple[str, ...]
     batch_size: int
     downsample: int
     limit_batches: int
-    epochs: int
+    epochs: int | Mapping[str, int]
 
-    def command(self, poses: int) -> list[str]:
+    def command(self, poses: int, target: str) -> list[str]:
         """Options of the scripts. On data whose smaller training set (`poses`, every frame) has fewer batches than an epoch shall
         have, epochs are shorter and more."""
         batches = min(self.limit_batches, poses // self.downsample // self.batch_size)
-        epochs = round(self.epochs * self.limit_batches / max(batches, 1))
+        wanted = self.epochs if isinstance(self.epochs, int) else self.epochs[target]
+        epochs = round(wanted * self.limit_batches / max(batches, 1))
         sizes = {"batch_size": self.batch_size, "downsample": self.downsample, "limit_batches": batches, "epochs": epochs}
         return [*self.options, *(word for name, value in sizes.items() for word in (f"--{name}", str(value)))]
 
 
 PRESETS = {
-    # A quarter of the width, large batches, 1,000 steps, every second frame: a run takes half a minute of one core.
-    ("quick", "martinez"): Size(("--hid_dim", "256"), 256, 2, 100, 10),
-    ("quick", "semgcn"): Size(("--hid_dim", "64"), 256, 2, 100, 10),  # half the width
+    # A quarter of the width, 1,000 steps, every second frame: a run takes half a minute of one core.
+    ("quick", "martinez"): Size(("--schedule", "fast", "--hid_dim", "256"), 256, 2, 100, 10),
+    ("quick", "semgcn"): Size(("--schedule", "fast", "--hid_dim", "64"), 64, 2, 100, 10),  # half the width
+    # The papers' networks; so long that the bound is within 3 % of what four times as many steps reach (docs/results.md).
+    ("standard", "martinez"): Size(("--schedule", "fast"), 256, 1, 100, {"h36m": 40, "surreal": 15}),
+    ("standard", "semgcn"): Size(("--schedule", "fast", "--non_local"), 64, 1, 100, {"h36m": 40, "surreal": 15}),
     # The papers' networks and batch, 100,000 steps.
     ("full", "martinez"): Size((), 64, 1, 500, 200),
     ("full", "semgcn"): Size(("--non_local",), 64, 1, 500, 200),

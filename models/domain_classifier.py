@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class DomainClassifier(nn.Module):
-    """Which data set a predicted pose comes from (Manesco et al., Sensors 2023, 23, 7312).
+    """Which data set a predicted pose, or the features it is made of, comes from (Manesco et al., Sensors 2023, 23, 7312).
 
     BatchNorm takes its statistics from the batch, so source and target poses go in together: apart, each batch would be
     centred by itself, and what tells the domains apart would be gone.
@@ -16,16 +16,18 @@ class DomainClassifier(nn.Module):
     Args:
         num_joints: joints of the skeleton, hip first; the hip, always 0, is not given to the classifier.
         hid_dim: width of both hidden layers (128 in the published code).
+        feature_size: numbers per pose of the lifting network's features, if those are told apart and not its poses.
 
     Shape:
-        (N, (J - 1) * 3) metres from the hip -> (N,) logits; a positive one says source (label 1), a negative one target (0).
+        (N, (J - 1) * 3) metres from the hip, or (N, feature_size) -> (N,) logits; a positive one says source (label 1), a negative
+        one target (0).
     """
 
-    def __init__(self, num_joints: int = 16, hid_dim: int = 128) -> None:
+    def __init__(self, num_joints: int = 16, hid_dim: int = 128, feature_size: int | None = None) -> None:
         super().__init__()
         self.num_joints = num_joints
         self.layers = nn.Sequential(
-            nn.Linear((num_joints - 1) * 3, hid_dim),
+            nn.Linear(feature_size or (num_joints - 1) * 3, hid_dim),
             nn.BatchNorm1d(hid_dim),
             nn.ReLU(),
             nn.Linear(hid_dim, hid_dim),

@@ -80,6 +80,7 @@ _OF_USE = (
     ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
     ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
     ("domain_weight", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    ("domain_of", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
     ("domain_hid_dim", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
     ("grl", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
     ("reproject_weight", lambda args: args.reproject, "weighs what --reproject adds"),
@@ -146,8 +147,8 @@ def beside_target(args: argparse.Namespace) -> bool:
     return bool(lifts_target(vars(args)) or "gpa" in args.align)
 
 
-OnTarget = Callable[[Tensor, Sequence[Tensor], int], dict[str, Tensor]]
-"""(poses_t, target's tensors of the batch, step) -> {"loss": what is added to the objective, and its terms}."""
+OnTarget = Callable[[Tensor, Tensor, Sequence[Tensor], int], dict[str, Tensor]]
+"""(poses_t, features_t, target's tensors of the batch, step) -> {"loss": what is added to the objective, and its terms}."""
 
 
 def target_losses(

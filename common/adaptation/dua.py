@@ -1,4 +1,4 @@
-"""DUA, whichever data set is the source: options, networks, how two domains pass through one network, and the loss.
+"""DUA, whichever data set is the source: networks, how two domains pass through one network, and the loss.
 
 The two directions (`train_surreal.py`, `train_h36m_dan.py`) differ in their data and in what the converter is applied to; the
 objective is one and stands here once."""
@@ -7,7 +7,6 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,12 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
-from common.adaptation.beyond import OnTarget, add_adaptation_arguments, lifts_target, needs_target, target_losses
+from common.adaptation.beyond import OnTarget, lifts_target, needs_target, target_losses
 from common.adaptation.training_views import adapted_batches, measure_size, views_of_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
-from common.datasets.surreal_file import DETECTOR
 from common.errors import DuaError
 from common.evaluation.evaluate import Validation, validate, validation_errors
 from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS, domain_loss
@@ -28,63 +26,12 @@ from common.evaluation.metrics import mpjpe
 from common.evaluation.test_time import TestTime
 from common.geometry.skeleton import NUM_JOINTS
 from common.mocap.filming import FOCAL_SPAN
-from common.training.arguments import Arguments
-from common.training.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 from common.training.experiment import Experiment
 from common.training.facts import ORACLE
-from common.training.networks import lifter_description, uncertainty_description
+from common.training.networks import feature_size, lifter_description, uncertainty_description
 from common.training.trained_range import TrainedRange
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain
-
-
-def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) -> None:
-    """Options of DUA's three modules; each switches off by itself. With `in_domain`, `--dua` and `--no_dua` as well."""
-    group = parser.add_argument_group("DUA")
-    if in_domain:
-        which = group.add_mutually_exclusive_group()
-        which.add_argument("--dua", dest="dua", action="store_true", default=None, help="adapt to the target data set")
-        which.add_argument("--no_dua", dest="dua", action="store_false", default=None, help="train and test in domain")
-    group.add_argument("--no_converter", dest="converter_on", action="store_false", help="without the pose converter")
-    group.add_argument("--no_uncertainty", dest="uncertainty_on", action="store_false", help="without the uncertainty estimator")
-    group.add_argument(
-        "--no_domain", dest="domain_on", action="store_false", help="without the domain classifier and target batches"
-    )
-    group.add_argument(
-        "--converter",
-        metavar="FILE",
-        help="checkpoint of conversion.py --format h36m, its run folder, or a folder of such runs for the newest; one that failed its own check "
-        "is taken only if it is named (default: the newest in checkpoint/; if there is none, one is trained)",
-    )
-    in_words = "0.001 in DUA, 0.1 in domain" if in_domain else "0.001"
-    group.add_argument("--uncertainty_weight", type=float, default=None, help=f"of the uncertainty loss (default: {in_words})")
-    group.add_argument(
-        "--domain_weight",
-        type=float,
-        default=0.001,
-        help="of the domain loss; 0 is a control: target batches still shape BatchNorm's statistics (default: %(default)s)",
-    )
-    group.add_argument("--domain_hid_dim", type=int, default=128, help="width of the domain classifier (default: %(default)s)")
-    group.add_argument(
-        "--grl",
-        choices=("warm", "constant"),
-        default="warm",
-        help="reversed gradient: warm start, or 1 throughout (default: warm)",
-    )
-    group.add_argument("--grl_alpha", type=float, default=1.0, help="steepness of the warm start (default: %(default)s)")
-    group.add_argument("--grl_steps", type=int, default=1000, help="scale of the warm start in steps (default: %(default)s)")
-    group.add_argument(
-        "--domain_bn",
-        action="store_true",
-        help="BatchNorm statistics of each domain apart; tests on the target use the target's (default: one set, fed by both in turn)",
-    )
-    group.add_argument(
-        "--smpl_shoulders",
-        choices=("shoulder", "collar"),
-        default="shoulder",
-        help="SMPL joints that count as shoulders; the published code takes the collars (default: %(default)s)",
-    )
-    add_adaptation_arguments(parser)
 
 
 def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -100,7 +47,8 @@ def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     elif args.uncertainty_loss != "relative":
         raise DuaError(f"--uncertainty_loss {args.uncertainty_loss}: of no use with --no_uncertainty; leave one of them out")
     if args.domain_on and not args.discrepancy:
-        descriptions["domain"] = {"name": "domain", "num_joints": NUM_JOINTS, "hid_dim": args.domain_hid_dim}
+        of_features = {"feature_size": feature_size(lifter)} if args.domain_of == "features" else {}
+        descriptions["domain"] = {"name": "domain", "num_joints": NUM_JOINTS, "hid_dim": args.domain_hid_dim, **of_features}
     return descriptions
 
 
@@ -135,8 +83,8 @@ def dua_loss(
 
         MSE + 0.1 L1 of the source's poses + w_u |u_s - e_s| + w_d BCE(D(GRL(poses of both domains)))
 
-    With `--discrepancy`, the last term is w times the distance of the two batches' features; with `--uncertainty_loss nll`, a
-    Gaussian's negative log-likelihood stands in the place of |u_s - e_s|.
+    With `--domain_of features` D is given features. With `--discrepancy`, the last term is w times the distance of the two batches'
+    features; with `--uncertainty_loss nll`, a Gaussian's negative log-likelihood stands in the place of |u_s - e_s|.
 
     Args:
         batch: inputs_s (B, 16, 2), targets_s (B, 16, 3) and, where the target is lifted, inputs_t (B, 16, 2) and what else
@@ -161,49 +109,17 @@ def dua_loss(
             everything = (gathered(features.float().flatten(1)) for features in (features_s, features_t))
             terms["discrepancy"] = DISCREPANCIES[args.discrepancy](*everything)
         terms["loss"] = terms["loss"] + args.discrepancy_weight * terms["discrepancy"]
-    elif args.domain_on and poses_t is not None:
+    elif args.domain_on and poses_t is not None and features_t is not None:
         warm = warm_start(step, alpha=args.grl_alpha, max_steps=args.grl_steps)
         coefficient = 1.0 if args.grl == "constant" else warm
-        terms["domain_loss"], terms["domain_accuracy"] = domain_loss(networks["domain"], poses_s, poses_t, coefficient)
+        told_apart = (features_s, features_t) if args.domain_of == "features" else (poses_s, poses_t)
+        terms["domain_loss"], terms["domain_accuracy"] = domain_loss(networks["domain"], *told_apart, coefficient)
         terms["loss"] = terms["loss"] + args.domain_weight * terms["domain_loss"]
     for term in on_target:
-        assert poses_t is not None
-        found = term(poses_t, target, step)
+        assert poses_t is not None and features_t is not None  # noqa: PT018
+        found = term(poses_t, features_t, target, step)
         terms |= found | {"loss": terms["loss"] + found["loss"]}
     return terms
-
-
-_ONLY_IN_DUA = (
-    "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
-    "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn", "reproject",
-    "reproject_weight", "teacher", "teacher_weight", "teacher_decay", "teacher_warmup", "views_warm_up", "views_every", "scale",
-    "scale_size",
-)  # fmt: skip
-
-
-def decide_dua(args: Arguments) -> bool:
-    """Which of its two experiments `train_surreal.py` runs; says so, and why, in the first line printed."""
-    given = args.resume or args.evaluate
-    if given:
-        experiment = load_checkpoint(checkpoint_file(given, LAST if args.resume else BEST))["experiment"]
-        if args.dua is not None and args.dua != (experiment == "surreal_dua"):
-            raise DuaError(f"{given} is of experiment '{experiment}': leave out {'--dua' if args.dua else '--no_dua'}")
-        args.dua, why = experiment == "surreal_dua", f"{given} is of experiment '{experiment}'"
-    elif args.dua is not None:
-        why = f"{'--dua' if args.dua else '--no_dua'} was given"
-    else:
-        folder = Path(args.checkpoint).name
-        args.dua = "dua" in folder.lower()
-        why = f"neither --dua nor --no_dua was given, and the checkpoint folder '{folder}' {'has' if args.dua else 'lacks'} 'dua' in its name"
-    useless = [name for name in _ONLY_IN_DUA if name in args.given]
-    if "keypoints" in useless and args.keypoints == DETECTOR:  # SURREAL's own files can have a detector's 2D
-        useless.remove("keypoints")
-    useless += ["select target"] if args.select == "target" else []
-    if not args.dua and useless:
-        names = ", ".join(f"--no_{name.removesuffix('_on')}" if name.endswith("_on") else f"--{name}" for name in useless)
-        raise DuaError(f"{names}: of no use in domain ({why}); leave it out, or add --dua")
-    print(f"experiment: {'DUA, SURREAL -> Human3.6M' if args.dua else 'in domain, SURREAL'}; {why}", flush=True)
-    return args.dua
 
 
 def select_validation(

@@ -134,7 +134,7 @@ class Reprojection:
         self.canonical = canonical
         self._back = None if converter is None else unconverted(converter)
 
-    def __call__(self, poses_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
+    def __call__(self, poses_t: Tensor, features_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """Terms for `common.adaptation.dua.dua_loss`, of predicted poses (B, 16, 3) and inputs, intrinsics and rays of the target."""
         rays = target[2]
         with torch.autocast(rays.device.type, enabled=False):

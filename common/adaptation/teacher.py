@@ -101,7 +101,7 @@ class Teacher:
         """Take in the students' weights after `steps` steps."""
         follow(self._average, self._live, steps, self.decay)
 
-    def __call__(self, poses_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
+    def __call__(self, poses_t: Tensor, features_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """Terms for `common.adaptation.dua.dua_loss`, of the student's poses (B, 16, 3) and inputs and intrinsics of the target.
 
         The loss is a mean over poses and the joints that are not the hip, of weight times distance in metres; the weights are not

@@ -57,8 +57,8 @@ UNCERTAINTY_WEIGHTS = {"in domain": 0.1, "DUA": 0.001}
 """Of that loss beside the poses' where `--uncertainty_weight` is not given, as the paper has them."""
 
 
-def domain_loss(classifier: nn.Module, poses_s: Tensor, poses_t: Tensor, coefficient: float) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy of telling source poses (label 1) from target poses (label 0), through gradient reversal.
+def domain_loss(classifier: nn.Module, source: Tensor, target: Tensor, coefficient: float) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy of telling the source's poses (label 1) from the target's (label 0), through gradient reversal.
 
     Both domains go through the classifier in one batch: its BatchNorm would otherwise centre each by itself.
 
@@ -66,11 +66,13 @@ def domain_loss(classifier: nn.Module, poses_s: Tensor, poses_t: Tensor, coeffic
         coefficient: of the reversed gradient that reaches the lifting network (`models.domain_classifier.warm_start`).
 
     Shape:
-        poses (N, J, 3), (M, J, 3) metres from the hip -> scalar loss; scalar share of poses that are told right.
+        poses (N, J, 3), (M, J, 3) metres from the hip, or features (N, F), (M, F) -> scalar loss; scalar share that is told right.
     """
-    vectors = torch.cat([poses_s, poses_t])[:, 1:].flatten(1)  # (N + M, 45)
+    vectors = torch.cat([source, target])
+    if vectors.ndim == 3:
+        vectors = vectors[:, 1:].flatten(1)  # (N + M, 45)
     logits = classifier(reverse_gradient(vectors, coefficient))
-    labels = torch.cat([logits.new_ones(len(poses_s)), logits.new_zeros(len(poses_t))])
+    labels = torch.cat([logits.new_ones(len(source)), logits.new_zeros(len(target))])
     accuracy = ((logits > 0) == (labels > 0.5)).to(logits.dtype).mean()
     return nn.functional.binary_cross_entropy_with_logits(logits, labels), accuracy
 

@@ -81,17 +81,20 @@ def lifter_description(args: argparse.Namespace, network: str, domain_bn: bool =
     return description | ({"domain_bn": True} if domain_bn else {})
 
 
+def feature_size(lifter: dict[str, Any]) -> int:
+    """Numbers per pose that a lifting network of this description hands on to the other networks."""
+    return int(lifter["hid_dim"]) * (NUM_JOINTS if lifter["name"] == "semgcn" else 1)
+
+
 def uncertainty_description(lifter: dict[str, Any], loss: str = "relative") -> dict[str, Any]:
     """The estimator that fits a lifting network: over a hidden layer on SemGCN's features, straight on the `hid_dim` features of others.
 
     `loss` is `--uncertainty_loss`.
     """
+    description = {"name": _ESTIMATORS[loss], "feature_size": feature_size(lifter), "num_joints": NUM_JOINTS}
     if lifter["name"] != "semgcn":
-        return {"name": _ESTIMATORS[loss], "feature_size": lifter["hid_dim"], "num_joints": NUM_JOINTS}
-    return {
-        "name": _ESTIMATORS[loss],
-        "feature_size": NUM_JOINTS * lifter["hid_dim"],
-        "num_joints": NUM_JOINTS,
+        return description
+    return description | {
         "hid_dim": _SEMGCN_ESTIMATOR_WIDTH,
         "hidden_scale": _SEMGCN_ESTIMATOR_WIDTH**-0.5,
     }

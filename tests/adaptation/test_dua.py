@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from common.adaptation.dua import add_dua_arguments, decide_dua, dua_descriptions, dua_loss, forward_domains
+from common.adaptation.dua import dua_descriptions, dua_loss, forward_domains
+from common.adaptation.options import add_dua_arguments, decide_dua
 from common.errors import DuaError
 from common.evaluation.losses import gaussian_nll, relative_error
 from common.training.arguments import Arguments

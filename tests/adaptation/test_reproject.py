@@ -20,6 +20,7 @@ from tests.adaptation.test_beyond import OFF, SCRIPTS, adapt
 from tests.helpers.script_tools import QUICK, assert_one_line, assert_resumes_to_the_same_bits, assert_same_bits, attempt
 
 CPU = torch.device("cpu")
+NO_FEATURES = torch.empty(0)
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +113,14 @@ def test_labels_are_seen_where_their_2d_is(demo, h36m, name, align):
     target, rows = batch_of(poses, align)
     learnt = (canonical(poses) if align else poses).targets_3d[rows]
     term = Reprojection(0.5, BoneLengths.of(poses), bool(align))
-    found = term(learnt, target, 0)
+    found = term(learnt, NO_FEATURES, target, 0)
     assert found["reprojection_loss"] < 2e-5  # a hundredth of the knee is 5e-5; SURREAL's 2D are rounded floats
     torch.testing.assert_close(term.in_camera(learnt, target[2]), poses.targets_3d[rows], atol=1e-5, rtol=0)
     roots, known = place(poses.targets_3d[rows], target[2], torch.ones(len(rows), 16), 1e-5)
     assert known.all()
     assert (roots - poses.roots_3d[rows]).norm(dim=1).max() < 0.02 * poses.roots_3d[:, 2].max()
     torch.testing.assert_close(found["loss"], 0.5 * (found["reprojection_loss"] + 0.2 * found["bone_loss"]))
-    assert term(learnt.roll(1, 0), target, 0)["reprojection_loss"] > 5e-3
+    assert term(learnt.roll(1, 0), NO_FEATURES, target, 0)["reprojection_loss"] > 5e-3
 
 
 def test_its_gradient_is_that_of_differences_and_moves_a_wrong_pose_to_the_right_one():

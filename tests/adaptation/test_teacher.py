@@ -30,6 +30,7 @@ from tests.helpers.script_tools import (
 )
 
 CPU = torch.device("cpu")
+NO_FEATURES = torch.empty(0)
 INTRINSICS = torch.tensor([[2.3, 2.2, 0.1, -0.2]])
 
 
@@ -74,12 +75,12 @@ def test_a_network_that_turns_with_the_picture_agrees_with_itself():
     intrinsics = intrinsics * torch.tensor([1, 1, 0, 0])  # a mirrored picture has its middle on the other side
     teacher = teacher_of({"lifter": Straight()})
     poses, _ = Straight()(inputs)
-    found = teacher(poses, (inputs, intrinsics), 3)
+    found = teacher(poses, NO_FEATURES, (inputs, intrinsics), 3)
     assert found["loss"] == found["teacher_loss"]
     assert found["loss"].item() == pytest.approx(0, abs=1e-5)
     assert found["teacher_trust"] == 1
     off = poses + torch.tensor([0.0, 0.3, 0.4])
-    assert teacher(off, (inputs, intrinsics), 3)["loss"].item() == pytest.approx(0.5, abs=1e-5)
+    assert teacher(off, NO_FEATURES, (inputs, intrinsics), 3)["loss"].item() == pytest.approx(0.5, abs=1e-5)
     other = teacher_of(
         {"lifter": Straight(torch.tensor([0.2, 0.0, 0.0]))}
     )  # what is right of it in one view is left in the other
@@ -161,7 +162,7 @@ def test_the_estimators_output_is_the_weight_of_each_joint():
     torch.testing.assert_close(counts[3], 0.05 / (0.05 + both))
     off = poses + torch.rand(12, 16, 3)
     expected = (counts * (off - poses).norm(dim=-1))[:, 1:].mean()
-    torch.testing.assert_close(teacher(off, (inputs, intrinsics), 0)["teacher_loss"], expected, atol=0.03, rtol=0)
+    torch.testing.assert_close(teacher(off, NO_FEATURES, (inputs, intrinsics), 0)["teacher_loss"], expected, atol=0.03, rtol=0)
     less = teacher_of({"lifter": Straight(), "uncertainty": Foresees((2 * sigma).tolist())})
     assert (less.predict(inputs, intrinsics, torch.zeros(12))[1] < counts).all()
 

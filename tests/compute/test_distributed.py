@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from common.adaptation.dua import add_dua_arguments, dua_descriptions, dua_loss
+from common.adaptation.dua import dua_descriptions, dua_loss
+from common.adaptation.options import add_dua_arguments
 from common.adaptation.reproject import BoneLengths, Reprojection
 from common.adaptation.teacher import Teacher
 from common.compute.device import choose_device, random_state, seed_everything

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.adaptation.dua import add_dua_arguments
+from common.adaptation.options import add_dua_arguments
 from common.errors import DuaError
 from common.training.arguments import adopt_arguments, parse_arguments, recorded_arguments, training_parser
 from common.training.networks import add_network_arguments

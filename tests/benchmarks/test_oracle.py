@@ -1,0 +1,64 @@
+"""`benchmarks/oracle.py`: the published protocol, which says of itself that it is none of adaptation."""
+
+import argparse
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.oracle import NAME, PublishedUncertainty
+from common.evaluation.losses import relative_error
+from tests.conftest import run_script
+from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here
+
+SCRIPT = "benchmarks/oracle.py"
+
+
+class Guess(nn.Module):
+    def forward(self, features):
+        return features[:, :16]
+
+
+@pytest.mark.parametrize(("network", "reaches"), [("martinez", True), ("semgcn", False)])
+def test_the_target_s_labels_are_in_the_loss_and_for_martinez_reach_the_poses(network, reaches):
+    generator = torch.Generator().manual_seed(0)
+    poses, targets = torch.randn(2, 5, 16, 3, generator=generator)
+    features = torch.rand(5, 20, generator=generator).requires_grad_()
+    poses.requires_grad_()
+    term = PublishedUncertainty(Guess(), argparse.Namespace(network=network, uncertainty_weight=0.5))
+    found = term(poses, features, (torch.empty(5, 16, 2), targets), 0)
+    expected = (features[:, 1:16] - relative_error(poses, targets)[:, 1:]).abs().mean()
+    torch.testing.assert_close(found["loss"], 0.5 * expected)
+    found["loss"].backward()
+    assert features.grad[:, 1:16].abs().sum() > 0
+    assert (poses.grad is not None and bool(poses.grad.abs().sum() > 0)) == reaches
+
+
+@pytest.mark.parametrize("source", ["surreal", "h36m"])
+def test_every_result_says_what_it_is(demo, converter, tmp_path, source):
+    process = run_script(
+        SCRIPT,
+        "--source",
+        source,
+        "--data_dir",
+        demo,
+        "--converter",
+        converter,
+        "--checkpoint",
+        tmp_path,
+        *QUICK,
+        "--device",
+        "cpu",
+    )
+    assert process.returncode == 0, process.stderr
+    assert NAME in process.stdout
+    results = json.loads((only_run(tmp_path) / "results.json").read_text())
+    assert results["selection"] == "oracle selection (target labels)"
+    assert {results["source"].split()[0], results["target"].split()[0]} == {"surreal", "h36m"}
+    again = run_script(SCRIPT, "--evaluate", only_run(tmp_path), "--data_dir", demo)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_module_that_is_off_is_refused(demo):
+    assert_one_line(run_here(SCRIPT, "--data_dir", demo, "--no_uncertainty"), "DUA's three modules")
