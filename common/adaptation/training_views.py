@@ -64,7 +64,7 @@ def adapted_batches(
 
     # Once for all, unless they follow the network.
     chosen_on = None if validation is None else seen_validation if like_target else cache(seen_validation)
-    filmed, scale = TestTime.of(vars(args)), Scale.of(vars(args))
+    filmed = TestTime.of(vars(args))
 
     def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
         if anew:
@@ -73,10 +73,9 @@ def adapted_batches(
         return seen.inputs_2d, seen.targets_3d
 
     def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
-        tensors = _target_tensors(poses, args.align)
-        if not anew:  # or this is done after them
-            tensors = scale.with_lens(*tensors)
-        return (*tensors, _rays(poses)) if read == 3 else tensors[: 2 if anew else 1]
+        # What is projected anew is brought to one size after that.
+        tensors = _target_tensors(poses, args.align) if anew else target_inputs(vars(args), poses)
+        return (*tensors, rays_of(poses)) if read == 3 else tensors[: 2 if anew else 1]
 
     source = make_batches(train, source_tensors, args, device)
     batches: StepBatches | DomainBatches = source
@@ -146,7 +145,12 @@ def _target_tensors(poses: UnlabelledPoses, align: Collection[str]) -> tuple[Ten
     return canonical_rotations(poses.inputs_2d, poses.sequences)[0], _centred(intrinsics)
 
 
-def _rays(poses: UnlabelledPoses) -> Tensor:
+def target_inputs(arguments: Mapping[str, Any], poses: UnlabelledPoses) -> tuple[Tensor, Tensor]:
+    """(N, 16, 2) target poses as a network with these options gets them, and (N, 4) the lens that shows them so."""
+    return Scale.of(arguments).with_lens(*_target_tensors(poses, arguments.get("align") or ()))
+
+
+def rays_of(poses: UnlabelledPoses) -> Tensor:
     """(N, 16, 3) x/z, y/z, 1 in the axes of the poses' own cameras, which are not turned, whatever the inputs are."""
     rays = undistorted(poses.inputs_2d, poses.sequences)
     return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)

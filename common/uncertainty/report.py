@@ -44,6 +44,8 @@ COLUMNS = (
     "rank corr. joint",
     "coverage 90 %",
     "radius 90 %",
+    "weighted coverage",
+    "weighted radius",
 )
 LEGEND = f"""\
 relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; constant: the same for all joints.
@@ -51,7 +53,8 @@ All but the constant are read through isotonic curves and conformal quantiles of
 are judged on the same predictions, made without dropout.
 AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
 ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
-coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm.
+coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm. Weighted: radii of
+90 % in which poses of that split count by how much they are like those of the clip, told by a classifier of their 2D.
 labels: those in the skeleton that the network predicts; where no converter brings them there, the data set's own, marked 'raw'."""
 
 DEFINITIONS = {
@@ -90,6 +93,8 @@ class Judged:
             *("-" if value is None else f"{value:.3f}" for value in (s.ence, s.spearman_pose, s.spearman_joint)),
             "-" if s.coverage is None else f"{100 * s.coverage['90%']:.1f}",
             "-" if s.radius_mm is None else f"{s.radius_mm['90%']:.1f}",
+            "-" if s.weighted_coverage is None else f"{100 * s.weighted_coverage:.1f}",
+            "-" if s.weighted_radius_mm is None else f"{s.weighted_radius_mm:.1f}",
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def judge(
         predicted, _ = predict(networks, poses.inputs_2d, device)
         methods[f"MC-dropout ({passes})"] = (
             spread,
-            Calibration.fit(spread(poses.inputs_2d), predicted, poses.targets_3d, unit="metres"),
+            Calibration.fit(spread(poses.inputs_2d), predicted, poses.targets_3d, unit="metres", inputs_2d=poses.inputs_2d),
         )
     if not methods:
         raise DuaError(
@@ -174,11 +179,25 @@ def judge(
         predicted, _ = predict(networks, poses.inputs_2d, device)
         scored = {}
         for method, (estimate, calibration) in methods.items():
-            millimetres = calibration.millimetres(estimate(poses.inputs_2d), predicted)
-            scored[method] = score(millimetres, predicted, poses.targets_3d, calibration)
+            uncertainty = estimate(poses.inputs_2d)
+            millimetres = calibration.millimetres(uncertainty, predicted)
+            weighted = weighted_radii(calibration, uncertainty, predicted, poses)
+            scored[method] = score(millimetres, predicted, poses.targets_3d, calibration, weighted)
         scored[CONSTANT] = score(torch.ones(predicted.shape[:2]), predicted, poses.targets_3d, None)
         rows += [Judged(facts, method, raw.name, keypoints, across, labels, s) for method, s in scored.items()]
     return rows
+
+
+def weighted_radii(calibration: Calibration, uncertainty: Tensor, predicted: Tensor, poses: Poses) -> Tensor | None:
+    """(N, 16) millimetres that hold 90 % of the joints, each clip's by itself; None if nothing was kept that they could be told by.
+
+    Shape:
+        uncertainty (N, 16), predicted (N, 16, 3).
+    """
+    if calibration.shift is None:
+        return None
+    rows = (slice(sequence.start, sequence.stop) for sequence in poses.sequences)
+    return torch.cat([calibration.radii(uncertainty[of], predicted[of], poses.inputs_2d[of], 0.9) for of in rows])
 
 
 def source_validation(

@@ -32,6 +32,8 @@ class Scores:
         ence: of joints, see `ence`; 0 is perfect. None where the uncertainty is no length.
         spearman_pose, spearman_joint: rank correlation with the true error; None for a constant.
         coverage: {level: share of joints within their conformal radius}, radius_mm: {level: its mean}; or None.
+        weighted_coverage, weighted_radius_mm: the same of 90 % radii in which calibration's scores count by how much its poses are like
+            those of the clip (`common.evaluation.weighted`); or None.
         sparsification: {"removed", "uncertainty", "oracle"}: shares of poses, and the mean error of those that are left,
             divided by that of all.
         reliability: {"expected_mm", "error_mm", "joints", "error_mm_10%", ...} of each bin: means, how many, quantiles
@@ -47,6 +49,8 @@ class Scores:
     spearman_joint: float | None
     coverage: dict[str, float] | None
     radius_mm: dict[str, float] | None
+    weighted_coverage: float | None
+    weighted_radius_mm: float | None
     sparsification: dict[str, list[float]]
     reliability: dict[str, list[float]] | None
 
@@ -54,11 +58,18 @@ class Scores:
         return dict(vars(self))
 
 
-def score(expected_mm: Tensor, predicted: Tensor, targets_3d: Tensor, calibration: Calibration | None) -> Scores:
+def score(
+    expected_mm: Tensor,
+    predicted: Tensor,
+    targets_3d: Tensor,
+    calibration: Calibration | None,
+    weighted_mm: Tensor | None = None,
+) -> Scores:
     """Judge the expected errors of predicted joints.
 
     Args:
         calibration: that made millimetres of the uncertainty; None if `expected_mm` only ranks, and is no length.
+        weighted_mm: (N, 16) radii of 90 %, weighted clip by clip.
 
     Shape:
         expected_mm (N, 16); predicted, targets_3d (N, 16, 3) metres.
@@ -78,6 +89,7 @@ def score(expected_mm: Tensor, predicted: Tensor, targets_3d: Tensor, calibratio
         reliability = {name: v.tolist() for name, v in zip(("expected_mm", "error_mm", "joints"), means, strict=True)}
         bins = np.split(error[np.argsort(guess, kind="stable")], np.cumsum(means[2])[:-1])
         reliability |= {f"error_mm_{q:.0%}": [float(np.quantile(values, q)) for values in bins] for q in SPREAD}
+    weighted = None if weighted_mm is None else weighted_mm.double().numpy()[:, ROOT + 1 :].ravel()
     return Scores(
         poses=len(errors),
         mpjpe_mm=float(pose_error.mean()),
@@ -88,6 +100,8 @@ def score(expected_mm: Tensor, predicted: Tensor, targets_3d: Tensor, calibratio
         spearman_joint=spearman(guess, error),
         coverage=coverage,
         radius_mm=radius,
+        weighted_coverage=None if weighted is None else float((error <= weighted).mean()),
+        weighted_radius_mm=None if weighted is None else float(weighted.mean()),
         sparsification={"removed": (places / len(pose_error)).tolist()} | {k: v[places].tolist() for k, v in curves.items()},
         reliability=reliability,
     )

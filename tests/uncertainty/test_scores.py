@@ -91,6 +91,12 @@ def test_scores_of_poses_and_joints():
     assert found.coverage["90%"] == pytest.approx(inside / (500 * 15))
     assert found.coverage["90%"] == pytest.approx(0.9, abs=0.02)
     assert found.radius_mm["90%"] == pytest.approx(calibration.quantile(0.9) * float(guess[:, 1:].mean()), rel=1e-5)
+    assert (found.weighted_coverage, found.weighted_radius_mm) == (None, None)
+    wide = torch.full((500, 16), float(error[:, 1:].median()))
+    other = score(guess, predicted, targets, calibration, wide)
+    assert other.weighted_coverage == pytest.approx(0.5, abs=1e-3)
+    assert other.weighted_radius_mm == pytest.approx(float(wide[0, 0]))
+    assert other.coverage == found.coverage
     perfect = score(error, predicted, targets, calibration)
     assert (perfect.ause_pose, perfect.ause_joint, perfect.ence) == pytest.approx((0, 0, 0), abs=1e-6)
     assert (perfect.spearman_pose, perfect.spearman_joint) == pytest.approx((1, 1))
@@ -159,6 +165,7 @@ def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
     for row, numbers in zip(rows, content["rows"], strict=True):
         assert float(row["AUSE joint"]) == pytest.approx(numbers["ause_joint"], abs=6e-4)
         assert (row["coverage 90 %"] == "-") == (row["method"] == "constant")
+        assert (row["weighted coverage"] == "-") == (row["method"] == "constant")
         assert numbers["source"] == "surreal"
     assert len({row["MPJPE"] for row in rows[3:]}) == 1, "all methods are judged on the same predictions"
     errors = json.loads((run / "results.json").read_text())

@@ -1,0 +1,131 @@
+"""Which combination would be chosen without a label of the target, and what that choice costs.
+
+    python benchmarks/rule.py --results benchmarks/results/<folder of cross_dataset.py> --data_dir <its data>
+
+Scores every finished run of the candidates in `benchmarks/rows.py` on the target's training 2D (`common.adaptation.label_free`), averages
+over seeds, and picks. Only then are test errors read, to say the regret: how much more the picked one errs than the best one, in
+percent. Errors are against labels in the skeleton that networks predict. `rule.txt` and `rule.csv` in the results' folder hold the table;
+scores are kept beside each run, which are not scored twice.
+
+The formula was fixed on build seed 0; what it is worth is what it does on another.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common` is found from the repository root
+
+from common.start import run_script  # isort: skip  (before all else: see there)
+
+from tqdm import tqdm
+
+from benchmarks.cross_dataset import NETWORKS, folder_of
+from benchmarks.rows import CANDIDATES, DIRECTIONS
+from benchmarks.runs import finished_run, read_results
+from common.adaptation.converter import convert_labels
+from common.adaptation.label_free import WEIGHTS, label_free_scores, pick, total
+from common.datasets.h36m import load_h36m, load_h36m_2d
+from common.datasets.poses import Poses, UnlabelledPoses
+from common.datasets.surreal import load_surreal, load_surreal_2d
+from common.errors import DuaError
+from common.evaluation.calibration import stored_calibration
+from common.evaluation.tables import as_csv, as_text
+from common.files.writing import write_text
+from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
+
+_EVERY = 25
+"""Frame of the target that scores are made of: neighbours say the same."""
+_SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
+COLUMNS = ("direction", "network", "candidate", *_SCORES, "sum", "MPJPE", "picked", "seeds")
+
+Candidates = dict[str, tuple[dict[str, float], float, int]]
+"""{candidate: (scores, MPJPE, number of seeds)}, means over seeds."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="folder that cross_dataset.py has written")
+    parser.add_argument("--data_dir", required=True, help="the data of those runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="those that are there (default: 0 1 2 3 4)")
+    args = parser.parse_args()
+    found = {
+        (direction, network): candidates
+        for direction in DIRECTIONS
+        for network in NETWORKS
+        if (candidates := _candidates(args, direction, network))
+    }
+    if not found:
+        raise DuaError(f"{args.results} holds no finished run of a candidate; make them with cross_dataset.py --rows candidates")
+    rows, sentences = [], []
+    for (direction, network), candidates in found.items():
+        picked = pick({name: scores for name, (scores, *_) in candidates.items()})
+        for name, (scores, error, seeds) in candidates.items():
+            values = [f"{scores[score]:.1f}" if score in scores else "-" for score in _SCORES]
+            mark = "picked" if name == picked else ""
+            rows.append((direction, network, name, *values, f"{total(scores):.2f}", f"{error:.1f}", mark, str(seeds)))
+        sentences.append(f"{direction}, {network}: {_regret(candidates, picked)}")
+    formula = " + ".join(f"{weight:g} log {name}" for name, weight in WEIGHTS.items() if weight)
+    text = "\n".join([f"The least {formula}", "", as_text(COLUMNS, rows), "", *sentences, ""])
+    write_text(args.results / "rule.txt", text)
+    write_text(args.results / "rule.csv", as_csv(COLUMNS, rows))
+    print(text)
+
+
+def _candidates(args: argparse.Namespace, direction: str, network: str) -> Candidates:
+    """Of those that have finished runs with the same seeds, as many as the best of them."""
+    runs = {name: _runs(args, direction, network, name) for name in CANDIDATES}
+    most = max(map(len, runs.values()))
+    candidates: Candidates = {}
+    for name, folders in tqdm(runs.items(), desc=f"{direction}, {network}", disable=None):
+        if folders and len(folders) == most:
+            scores = [_scores(run, args.data_dir, direction.split()[-1]) for run in folders]
+            means = {score: statistics.fmean(of[score] for of in scores) for score in scores[0]}
+            error = statistics.fmean(read_results(run / "results.json")["average"]["mpjpe"] for run in folders)
+            candidates[name] = (means, error, most)
+    return candidates
+
+
+def _runs(args: argparse.Namespace, direction: str, network: str, name: str) -> Sequence[Path]:
+    found = (finished_run(folder_of((direction, network, name, seed), args.results), "results.json") for seed in args.seeds)
+    return [run for run in found if run is not None]
+
+
+def _scores(run: Path, data_dir: str, target: str) -> dict[str, float]:
+    path = run / "label_free.json"
+    if path.exists():
+        kept: dict[str, float] = read_results(path)
+        return kept
+    checkpoint = load_checkpoint(run / BEST)
+    networks = rebuild_networks(checkpoint, run / BEST)
+    source, unlabelled = _domains(data_dir, target, checkpoint["arguments"], networks)
+    in_2d = networks["converter"] if target == "surreal" else None
+    calibration = stored_calibration(checkpoint, run / BEST)
+    scores = label_free_scores(networks, checkpoint["arguments"], calibration, source, unlabelled, in_2d)
+    write_text(path, json.dumps(scores, indent=1) + "\n")
+    return scores
+
+
+def _domains(
+    data_dir: str, target: str, arguments: Mapping[str, Any], networks: Mapping[str, Any]
+) -> tuple[Poses, UnlabelledPoses]:
+    """What the run learnt, in the skeleton that it learnt, and the target's training 2D."""
+    sparse = {"downsample": _EVERY}
+    if target == "surreal":
+        return load_h36m(data_dir, **sparse), load_surreal_2d(data_dir, "train", arguments["smpl_shoulders"], **sparse)
+    surreal = load_surreal(data_dir, "train", arguments["smpl_shoulders"], **sparse)
+    return convert_labels(surreal, networks["converter"]), load_h36m_2d(data_dir, **sparse)
+
+
+def _regret(candidates: Candidates, picked: str) -> str:
+    best = min(candidates, key=lambda name: candidates[name][1])
+    (_, error, _), (_, least, _) = candidates[picked], candidates[best]
+    return f"picked '{picked}' with {error:.1f} mm; the best is '{best}' with {least:.1f} mm; regret {100 * (error / least - 1):.1f} %"
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,131 @@
+"""What can be said of an adapted network without a label of its target, and a rule that picks one of several by it.
+
+The scores are of the target's training 2D, and the smaller the better:
+
+    discrepancy   MK-MMD x 1000 between the 2D that the network learnt from, as its options had it seen, and the target's
+    reprojection  how far predicted poses, put where their 2D says that they stand, are seen from it; a share of a person's size, %
+    bones         how much a bone's length varies within a clip, and differs from left to right; a share of its length, %
+    agreement     how far the poses of the mirrored and of the rolled picture, brought back, are from that of the picture, mm
+    expected      the estimator's calibrated mean error, mm, where there is an estimator; no part of the rule
+
+`pick` adds up logarithms, so that only ratios of a score count and no unit does.
+"""
+
+import argparse
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths
+from common.adaptation.teacher import Teacher
+from common.adaptation.training_views import adapted_batches, rays_of, target_inputs, views_of_target
+from common.datasets.poses import Poses, UnlabelledPoses, training_split
+from common.datasets.views import Scale
+from common.evaluation.calibration import Calibration
+from common.evaluation.evaluate import predict
+from common.evaluation.losses import mkmmd
+from common.evaluation.metrics import joint_errors
+from common.geometry.placement import place
+from common.geometry.skeleton import JOINTS_LEFT, MIRROR, ROOT
+from models.domain_norm import select_domain
+
+WEIGHTS = {"discrepancy": 1.0, "reprojection": 1.0, "bones": 1.0, "agreement": 1.0}
+"""Of the logarithms."""
+_FLOORS = {"discrepancy": 1.0}
+"""A discrepancy is unbiased, so that of two sets of one kind it may be 0 or less: there is no telling below this."""
+_SAMPLE = 2000
+_FLATTEST = 1e-5
+_NEAREST = 0.5
+
+
+@torch.no_grad()
+def label_free_scores(
+    networks: Mapping[str, nn.Module],
+    arguments: Mapping[str, Any],
+    calibration: Calibration | None,
+    source: Poses,
+    target: UnlabelledPoses,
+    in_2d: nn.Module | None = None,
+) -> dict[str, float]:
+    """{score: value} of a trained network.
+
+    Args:
+        networks: of its checkpoint.
+        arguments: the options that it was trained with.
+        calibration: of its estimator.
+        source: training poses whose labels it learnt, in the skeleton that it learnt.
+        target: training poses of the target.
+        in_2d: the converter to that skeleton from the one whose joints the target's 2D are, where these are two.
+    """
+    cpu = torch.device("cpu")
+    select_domain(networks["lifter"], "target")
+    inputs, intrinsics = target_inputs(arguments, target)
+    poses, uncertainty = predict(networks, inputs, cpu)
+    reprojection = Reprojection(1.0, BoneLengths.of(source), "canonical" in (arguments.get("align") or ()), in_2d)
+    lifters = {role: network for role, network in networks.items() if role in ("lifter", "uncertainty")}
+    twin = Teacher(lifters, lifters, weight=0, decay=0, warm_up=0, seed=0, scale=Scale.of(arguments))
+    turned, _ = twin.predict(inputs, intrinsics, twin.angles(len(inputs), 0))
+    scores = {
+        "discrepancy": discrepancy(networks, arguments, source, target),
+        "reprojection": 100 * reprojection_error(reprojection.in_camera(poses, rays_of(target)), rays_of(target)),
+        "bones": 100 * bone_variation(poses, target),
+        "agreement": 1000 * float(joint_errors(turned, poses)[:, ROOT + 1 :].mean()),
+    }
+    if uncertainty is not None and calibration is not None:
+        scores["expected"] = float(calibration.millimetres(uncertainty, poses)[:, ROOT + 1 :].mean())
+    return scores
+
+
+def discrepancy(networks: Mapping[str, nn.Module], arguments: Mapping[str, Any], source: Poses, target: UnlabelledPoses) -> float:
+    """MK-MMD x 1000 between a batch of the source, as training with these options sees it, and one of the target as it is lifted."""
+    train, _ = training_split(source, "source")
+    size = min(_SAMPLE, len(train), len(target))
+    alone = {"domain_on": True, "discrepancy": None, "reproject": False, "teacher": False, "batch_size": size, "seed": 0}
+    options = argparse.Namespace(**{**arguments, **alone})
+    like = views_of_target(vars(options), target, networks) if "views" in options.align else None
+    batches, *_ = adapted_batches(options, train, None, lambda: target, torch.device("cpu"), like)
+    inputs_s, _, inputs_t, *_ = next(iter(batches.epoch(arguments.get("views_warm_up") or 0)))
+    return 1000 * float(mkmmd(inputs_s.flatten(1), inputs_t.flatten(1)))
+
+
+def reprojection_error(poses_3d: Tensor, rays: Tensor) -> float:
+    """Mean distance of joints from where their 2D has them, over the 2D's spread about its middle; poses that stand where least squares
+    put them. Those of whom the 2D does not say where count as wholly wrong, as do joints behind the camera.
+
+    Shape:
+        poses_3d (N, 16, 3) metres, axes of the target's own camera; rays (N, 16, 3), x/z, y/z, 1.
+    """
+    roots, known = place(poses_3d, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
+    points = poses_3d + roots[:, None]
+    missed = torch.linalg.vector_norm(points[..., :2] / points[..., 2:].clamp_min(_NEAREST) - rays[..., :2], dim=-1)
+    middle = rays[..., :2].mean(1, keepdim=True)
+    spread = torch.linalg.vector_norm(rays[..., :2] - middle, dim=-1).square().mean(1).sqrt().clamp_min(1e-6)
+    shares = (missed / spread[:, None]).where(known[:, None] & (points[..., 2] > _NEAREST), torch.ones(()))
+    return float(shares.clamp_max(1).double().mean())
+
+
+def bone_variation(poses_3d: Tensor, target: UnlabelledPoses) -> float:
+    """Mean over bones of their standard deviation within a clip, and of the difference between left and right, over their mean length."""
+    lengths = bone_lengths(poses_3d).double()
+    mean = lengths.mean(0)
+    within = torch.cat([lengths[of.start : of.stop] - lengths[of.start : of.stop].mean(0) for of in target.sequences])
+    left = [joint - 1 for joint in JOINTS_LEFT]  # the bones that end there
+    right = [MIRROR[joint] - 1 for joint in JOINTS_LEFT]
+    sides = (lengths[:, left] - lengths[:, right]).abs().mean(0) / (mean[left] + mean[right]) * 2
+    return float((within.square().mean(0).sqrt() / mean).mean() + sides.mean())
+
+
+def pick(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """The candidate with the least weighted sum of its scores' logarithms; of equals the first.
+
+    Args:
+        scores: {candidate: `label_free_scores`}.
+    """
+    return min(scores, key=lambda name: total(scores[name]))
+
+
+def total(scores: Mapping[str, float]) -> float:
+    return sum(weight * math.log(max(scores[name], _FLOORS.get(name, 1e-6))) for name, weight in WEIGHTS.items())
