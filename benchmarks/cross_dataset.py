@@ -168,8 +168,9 @@ def folder_of(task: Task, out: Path) -> Path:
     return out / direction.replace(" -> ", "_to_") / network / plain / f"seed_{seed}"
 
 
-def training_sizes(data_dir: Path, preset: str) -> dict[tuple[str, str], list[str]]:
-    """{(direction, network): options of its trainings}, by the smaller of the two training sets, as `dataset.json` counts them."""
+def training_sizes(data_dir: Path, preset: str, times: int = 1) -> dict[tuple[str, str], list[str]]:
+    """{(direction, network): options of its trainings, so many times as long}, by the smaller of the two training sets, as
+    `dataset.json` counts them."""
     path = data_dir / "dataset.json"
     if not path.exists():
         raise DuaError(f"{path} does not exist; the benchmark needs data that data/prepare_data_bvh.py or _demo.py built")
@@ -183,7 +184,7 @@ def training_sizes(data_dir: Path, preset: str) -> dict[tuple[str, str], list[st
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DuaError(f"{path} is damaged ({short_reason(error)}); build the data set anew") from error
     return {
-        (direction, network): PRESETS[preset, network].command(poses, direction.split()[-1])
+        (direction, network): PRESETS[preset, network].command(poses, direction.split()[-1], times)
         for direction in DIRECTIONS
         for network in NETWORKS
     }

@@ -138,12 +138,12 @@ class Size:
     limit_batches: int
     epochs: int | Mapping[str, int]
 
-    def command(self, poses: int, target: str) -> list[str]:
-        """Options of the scripts. On data whose smaller training set (`poses`, every frame) has fewer batches than an epoch shall
-        have, epochs are shorter and more."""
+    def command(self, poses: int, target: str, times: int = 1) -> list[str]:
+        """Options of the scripts, of a training that is so many times as long. On data whose smaller training set (`poses`, every frame)
+        has fewer batches than an epoch shall have, epochs are shorter and more."""
         batches = min(self.limit_batches, poses // self.downsample // self.batch_size)
         wanted = self.epochs if isinstance(self.epochs, int) else self.epochs[target]
-        epochs = round(wanted * self.limit_batches / max(batches, 1))
+        epochs = round(times * wanted * self.limit_batches / max(batches, 1))
         sizes = {"batch_size": self.batch_size, "downsample": self.downsample, "limit_batches": batches, "epochs": epochs}
         return [*self.options, *(word for name, value in sizes.items() for word in (f"--{name}", str(value)))]
 
