@@ -10,7 +10,7 @@ from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_WEIGHTS
 from common.training.checkpoint import BEST, LAST, run_of
 from common.training.networks import NETWORK_SIZES
-from common.training.schedule import SCHEDULES, fast_options
+from common.training.schedule import add_schedule_arguments, fast_options
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
 _FREE_ON_RESUME = {
@@ -124,27 +124,7 @@ def training_parser(
     run.add_argument("--limit_batches", type=int, default=None, help="train on so many batches an epoch, for smoke runs")
 
     training = parser.add_argument_group("training")
-    training.add_argument("-b", "--batch_size", type=int, default=64, help="poses per step (default: %(default)s)")
-    training.add_argument("-e", "--epochs", type=int, default=epochs, help="passes over the data (default: %(default)s)")
-    training.add_argument(
-        "--epoch_share",
-        type=float,
-        default=1.0,
-        metavar="SHARE",
-        help="of its batches that an epoch has, of other poses each time; --schedule fast ends with it where it shall (default: 1)",
-    )
-    training.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)")
-    training.add_argument(
-        "--lr_decay", type=int, default=100_000, help="steps after which lr has fallen by gamma (default: %(default)s)"
-    )
-    training.add_argument("--lr_gamma", type=float, default=0.96, help="lr * gamma ** (step / lr_decay) (default: %(default)s)")
-    training.add_argument(
-        "--schedule",
-        choices=SCHEDULES,
-        default="published",
-        help="published: batch 64, Adam, decay by step; fast: warm-up and cosine over fewer epochs, averaged weights, bfloat16 where the processor "
-        "has it, weights that begin at the mean pose (default: %(default)s)",
-    )
+    add_schedule_arguments(training, epochs)
     training.add_argument(
         "--precision",
         choices=("auto", *PRECISIONS),

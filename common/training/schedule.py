@@ -15,9 +15,34 @@ _WARM_UP = 0.05
 # larger ones are hardly faster, and it needs the steps.
 _FAST: dict[str | None, dict[str, Any]] = {
     "martinez": {"batch_size": 256, "lr": 4e-3, "share": 1 / 6, "dropout": 0.0, "initial": "mean"},
-    "semgcn": {"batch_size": 64, "lr": 8e-3, "share": 0.11, "initial": "mean"},
+    "semgcn": {"batch_size": 64, "lr": 1.2e-2, "share": 0.11, "initial": "mean"},
     None: {"batch_size": 512, "lr": 8e-3, "share": 0.85},  # conversion.py's
 }
+
+
+def add_schedule_arguments(group: argparse._ArgumentGroup, epochs: int) -> None:
+    """Options of how long and how fast is learnt; `epochs` is the default of the published schedule."""
+    group.add_argument("-b", "--batch_size", type=int, default=64, help="poses per step (default: %(default)s)")
+    group.add_argument("-e", "--epochs", type=int, default=epochs, help="passes over the data (default: %(default)s)")
+    group.add_argument(
+        "--epoch_share",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of its batches that an epoch has, of other poses each time; --schedule fast ends with it where it shall (default: 1)",
+    )
+    group.add_argument("--lr", type=float, default=1e-3, help="Adam's learning rate (default: %(default)s)")
+    group.add_argument(
+        "--lr_decay", type=int, default=100_000, help="steps after which lr has fallen by gamma (default: %(default)s)"
+    )
+    group.add_argument("--lr_gamma", type=float, default=0.96, help="lr * gamma ** (step / lr_decay) (default: %(default)s)")
+    group.add_argument(
+        "--schedule",
+        choices=SCHEDULES,
+        default="published",
+        help="published: batch 64, Adam, decay by step; fast: warm-up and cosine over fewer epochs, averaged weights, bfloat16 where the processor "
+        "has it, weights that begin at the mean pose (default: %(default)s)",
+    )
 
 
 def fast_options(network: str | None, epochs: int) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_a_network_that_turns_with_the_picture_agrees_with_itself():
     other = teacher_of(
         {"lifter": Straight(torch.tensor([0.2, 0.0, 0.0]))}
     )  # what is right of it in one view is left in the other
-    found = other(poses, (inputs, intrinsics), 3)["loss"].item()
+    found = other(poses, NO_FEATURES, (inputs, intrinsics), 3)["loss"].item()
     assert 0 < found < 0.01  # so that the mean of both takes most of it away
 
 
@@ -172,7 +172,7 @@ def test_its_weight_rises_from_nothing():
     poses = torch.zeros(12, 16, 3)
 
     def share(step, warm_up):
-        found = teacher_of({"lifter": Straight()}, weight=0.3, warm_up=warm_up)(poses, (inputs, intrinsics), step)
+        found = teacher_of({"lifter": Straight()}, weight=0.3, warm_up=warm_up)(poses, NO_FEATURES, (inputs, intrinsics), step)
         return (found["loss"] / found["teacher_loss"]).item()
 
     shares = [share(step, 8) for step in (0, 2, 8, 20)] + [share(0, 0)]
