@@ -36,22 +36,28 @@ _BEYOND = {
     "box": ["--scale", "box"],
 }
 ADVERSARY_WEIGHTS = ("0.001", "0.01", "0.1", "1")
+VIEWS = "converter + canonical + views + augment + flip"
+
+
+def _combination(*align: str, more: tuple[str, ...] = ()) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Modules and options of converter, --augment, --tta and what is given."""
+    estimator = ("uncertainty",) if "--teacher" in more else ()
+    return ("converter", *estimator), ("--align", *align, "--augment", "--tta", *more)
+
+
 _COMBINATIONS = {
-    "converter + canonical + augment + flip": (("converter",), ("--align", "canonical", "--augment", "--tta")),
-    "converter + gpa + augment + flip": (("converter",), ("--align", "gpa", "--augment", "--tta")),
-    BEST: (("converter",), ("--align", "canonical", "gpa", "--augment", "--tta")),
-    f"{BEST}, reproject": (("converter",), ("--align", "canonical", "gpa", "--augment", "--tta", "--reproject")),
-    f"{BEST}, teacher": (("converter", "uncertainty"), ("--align", "canonical", "gpa", "--augment", "--tta", "--teacher")),
-    f"{BEST}, reproject, teacher": (
-        ("converter", "uncertainty"), ("--align", "canonical", "gpa", "--augment", "--tta", "--reproject", "--teacher"),
-    ),
-    "converter + canonical + views + augment + flip": (
-        ("converter",), ("--align", "canonical", "views", "--augment", "--tta"),
-    ),
-    "converter + canonical + augment + box + flip": (
-        ("converter",), ("--align", "canonical", "--augment", "--scale", "box", "--tta"),
-    ),
-}  # fmt: skip
+    "converter + canonical + augment + flip": _combination("canonical"),
+    "converter + gpa + augment + flip": _combination("gpa"),
+    BEST: _combination("canonical", "gpa"),
+    f"{BEST}, reproject": _combination("canonical", "gpa", more=("--reproject",)),
+    f"{BEST}, teacher": _combination("canonical", "gpa", more=("--teacher",)),
+    f"{BEST}, reproject, teacher": _combination("canonical", "gpa", more=("--reproject", "--teacher")),
+    VIEWS: _combination("canonical", "views"),
+    f"{VIEWS}, reproject": _combination("canonical", "views", more=("--reproject",)),
+    f"{VIEWS}, teacher": _combination("canonical", "views", more=("--teacher",)),
+    f"{VIEWS}, reproject, teacher": _combination("canonical", "views", more=("--reproject", "--teacher")),
+    "converter + canonical + augment + box + flip": _combination("canonical", more=("--scale", "box")),
+}
 _ALONE_WITH = {"MK-MMD": ("domain",), "CORAL": ("domain",), "reproject": ("converter",), "teacher": ("uncertainty",)}
 """Modules of the rows of one method that is nothing without them: a discrepancy takes the classifier's place, and its target batches;
 2D that is reprojected has to mean the joints that are predicted; a teacher's joints count by their uncertainty."""

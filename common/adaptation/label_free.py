@@ -88,7 +88,13 @@ def discrepancy(networks: Mapping[str, nn.Module], arguments: Mapping[str, Any],
     like = views_of_target(vars(options), target, networks) if "views" in options.align else None
     batches, *_ = adapted_batches(options, train, None, lambda: target, torch.device("cpu"), like)
     inputs_s, _, inputs_t, *_ = next(iter(batches.epoch(arguments.get("views_warm_up") or 0)))
-    return 1000 * float(mkmmd(inputs_s.flatten(1), inputs_t.flatten(1)))
+    return 1000 * float(mkmmd(shapes(inputs_s), shapes(inputs_t)))
+
+
+def shapes(inputs_2d: Tensor) -> Tensor:
+    """(N, 16, 2) pictures to (N, 32), about their middle and of one size, so that candidates whose cameras differ compare."""
+    centred = inputs_2d - inputs_2d.mean(1, keepdim=True)
+    return (centred / centred.square().sum(-1, keepdim=True).mean(1, keepdim=True).sqrt().clamp_min(1e-6)).flatten(1)
 
 
 def reprojection_error(poses_3d: Tensor, rays: Tensor) -> float:
