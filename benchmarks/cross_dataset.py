@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each (default: %(default)s)")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["martinez"], help="(default: martinez)")
-    parser.add_argument("--rows", choices=tuple(SETS), default="all", help="see benchmarks/rows.py (default: %(default)s)")
+    parser.add_argument(
+        "--rows", nargs="+", default=["all"], metavar="NAME", help=f"rows, or sets of them: {', '.join(SETS)} (default: all)"
+    )
     parser.add_argument(
         "--directions", nargs="+", choices=tuple(DIRECTIONS), default=list(DIRECTIONS), help="to be made (default: both)"
     )
@@ -101,7 +103,7 @@ def main() -> None:
         for seed in args.seeds
         for direction in args.directions
         for network in args.networks
-        for row in SETS[args.rows]
+        for row in rows_of(args.rows)
     ]
     check_disk(out, _BYTES_PER_RUN * len(tasks), "the runs")
     sizes = training_sizes(data_dir, args.preset)
@@ -141,6 +143,17 @@ def main() -> None:
     plot(rows, out / "table.png")
     print("\n" + "\n".join(lines))
     print(f"{(time.time() - started) / 3600:.2f} hours this time, {args.jobs} runs side by side; {out / 'table.csv'}")
+
+
+def rows_of(names: Sequence[str]) -> list[str]:
+    """The rows that some names of rows and of sets stand for, each once, and before a row that is tested again the one that is trained."""
+    unknown = [name for name in names if name not in SETS and name not in ROWS]
+    if unknown:
+        raise DuaError(
+            f"--rows '{unknown[0]}': no row and no set of rows; sets are {', '.join(SETS)}, rows are in benchmarks/rows.py"
+        )
+    wanted = [row for name in names for row in SETS.get(name, (name,))]
+    return list(dict.fromkeys(row for name in wanted for row in (ROWS[name].tests or name, name)))
 
 
 def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: str, converter: Path, out: Path) -> dict[str, Any]:

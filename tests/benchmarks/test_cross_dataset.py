@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from benchmarks.cross_dataset import rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
 from benchmarks.rows import BEST, BOUND, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SETS
+from common.errors import DuaError
 from tests.conftest import ROOT, run_script
 from tests.helpers.script_tools import assert_one_line, run_here, start, wait_for
 
@@ -87,6 +89,15 @@ def test_all_rows_make_the_same_number_of_steps_on_small_data():
     assert steps(10**6) == 1000
     assert abs(steps(34_751) - 1000) < 35  # half an epoch
     assert abs(steps(1024) - 1000) < 2
+
+
+def test_rows_are_named_one_by_one_or_by_set():
+    assert rows_of(["short"]) == list(SETS["short"])
+    assert rows_of([DUA, "short"]) == [DUA, *(row for row in SETS["short"] if row != DUA)]
+    assert rows_of(["flip at test"]) == [NONE, "flip at test"]
+    assert set(rows_of(["all"])) == set(ROWS)
+    with pytest.raises(DuaError, match="--rows 'DUO': no row and no set of rows; sets are all, short"):
+        rows_of(["DUO"])
 
 
 def test_a_preset_may_train_longer_for_one_target():
