@@ -3,12 +3,16 @@
     python evaluate.py checkpoint/sur_dua checkpoint/h36m_dua --on h36m surreal
     python evaluate.py checkpoint/prob/*/ --on h36m --keypoints cpn_ft_h36m_dbb --out tables/detected
     python evaluate.py checkpoint/prob/<run> --on h36m surreal --uncertainty --mc_dropout 20 --out tables/prob
+    python evaluate.py checkpoint/prob/<run> --on h36m surreal --protocol posebench3d --out tables/neighbours
 
 A folder of runs stands for its newest run; where no data are named, the run's own are taken.
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
 the network predicts, by the converter in the checkpoint; '-' where there is none. With `--out NAME`, NAME.csv and NAME.tex
 hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL.
+
+`--protocol posebench3d` counts errors as PoseBench3D does, beside whose rows they can be read (docs/results.md): against raw labels,
+over 16 and 14 joints, means over all poses. `--out NAME` then writes NAME_posebench3d.csv and .tex.
 
 `--uncertainty` judges, in place of the errors, how well each checkpoint knows them; `--out NAME` then writes
 NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram and sparsification curves). MC-dropout is
@@ -31,6 +35,7 @@ from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.test_sets import load_test, open_test
 from common.errors import DuaError
+from common.evaluation import posebench3d
 from common.evaluation.evaluate import evaluate
 from common.evaluation.precision import difference_from_float32
 from common.evaluation.tables import as_csv, as_latex, as_text
@@ -56,6 +61,17 @@ COLUMNS = (
     "P-MPJPE raw",
     "MPJPE conv.",
     "P-MPJPE conv.",
+)
+
+_POSEBENCH3D_COLUMNS = (
+    *COLUMNS[:6],
+    "protocol",
+    "test",
+    "poses",
+    "MPJPE 16",
+    "PA-MPJPE 16",
+    "MPJPE 14",
+    "PA-MPJPE 14",
 )
 
 
@@ -85,6 +101,12 @@ def main() -> None:
         default="float32",
         help="of the matrix products; auto: bfloat16 where the processor has it (default: %(default)s)",
     )
+    parser.add_argument(
+        "--protocol",
+        choices=("own", posebench3d.NAME),
+        default="own",
+        help="how errors are counted: as all results here, or as PoseBench3D counts them (default: %(default)s)",
+    )
     parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
     parser.add_argument("--uncertainty", action="store_true", help="judge the checkpoints' uncertainty, not their errors")
     parser.add_argument(
@@ -102,6 +124,9 @@ def main() -> None:
         raise DuaError(f"--mc_dropout {args.mc_dropout}: at least 2 passes are needed")
     if args.downsample < 1:
         raise DuaError(f"--downsample {args.downsample}: at least 1 is needed")
+    as_posebench3d = args.protocol == posebench3d.NAME
+    if as_posebench3d:
+        _check_posebench3d(args)
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
     if args.uncertainty and precision != "float32":
@@ -117,7 +142,7 @@ def main() -> None:
                 f"{lifter.file} was trained with --smpl_shoulders {shoulders}, not {args.smpl_shoulders}; give the same"
             )
     build_demo_if_missing(data_dir)
-    given = data_dir, args.keypoints, args.smpl_shoulders, args.downsample
+    given = data_dir, args.keypoints, posebench3d.NAME if as_posebench3d else args.smpl_shoulders, args.downsample
     read = load_test if args.uncertainty else open_test  # errors can be counted chunk by chunk, ranks and quantiles cannot
     tests = {name: read(name, *given) for name in dict.fromkeys(args.on)}
 
@@ -127,12 +152,60 @@ def main() -> None:
         file, checkpoint, networks = lifter.file, lifter.checkpoint, lifter.networks
         if args.uncertainty:
             judged += judge(file, checkpoint, networks, list(tests.values()), device, data_dir, args.downsample, args.mc_dropout)
+        elif as_posebench3d:
+            rows += posebench3d_rows(checkpoint, networks, list(tests.values()), device)
         else:
             rows += error_rows(checkpoint, networks, list(tests.values()), device, precision)
     if args.uncertainty:
         report_uncertainty(judged, args.out)
+    elif as_posebench3d:
+        print_table(_POSEBENCH3D_COLUMNS, rows, f"{args.out}_{posebench3d.NAME}" if args.out else None)
     else:
         print_table(COLUMNS, rows, args.out)
+
+
+def _check_posebench3d(args: argparse.Namespace) -> None:
+    """Raise a `DuaError` where an option says otherwise than the protocol does."""
+    others = {
+        "--uncertainty": args.uncertainty,
+        f"--keypoints {args.keypoints}": args.keypoints != "gt",
+        f"--downsample {args.downsample}": args.downsample != 1,
+        f"--smpl_shoulders {args.smpl_shoulders}": args.smpl_shoulders != "shoulder",
+        f"--precision {args.precision}": args.precision != "float32",
+    }
+    for option in (option for option, given in others.items() if given):
+        raise DuaError(
+            f"--protocol {posebench3d.NAME} counts every frame's ground-truth 2D in float32, with SMPL's shoulders; leave out {option}"
+        )
+
+
+def posebench3d_rows(
+    checkpoint: dict[str, Any],
+    networks: dict[str, nn.Module],
+    tests: list[tuple[Poses | Streamed[Poses], str]],
+    device: torch.device,
+) -> list[tuple[str, ...]]:
+    """The errors of a checkpoint on each of `tests` as PoseBench3D counts them."""
+    facts = describe(checkpoint)
+    rows = []
+    for poses, _ in tests:
+        test_time = TestTime.of(checkpoint["arguments"])
+        errors = posebench3d.evaluate_posebench3d(networks, poses, device, domain_of(checkpoint, poses), test_time)
+        rows.append(
+            (
+                facts["source"],
+                facts["target"] or "-",
+                facts["network"],
+                "+".join(facts["modules"]) or "none",
+                facts["selection"],
+                str(facts["seed"]),
+                posebench3d.NAME,
+                poses.name,
+                str(errors.poses),
+                *(f"{found[number]:.1f}" for number in (16, 14) for found in (errors.mpjpe, errors.pa_mpjpe)),
+            )
+        )
+    return rows
 
 
 def error_rows(

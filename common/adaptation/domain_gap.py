@@ -1,6 +1,7 @@
 """How far two domains are apart: bodies and cameras, the two skeletons of one body, and what a network makes of both."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from common.datasets.smpl import PosePairs
 from common.datasets.views import camera_up
 from common.evaluation.losses import mkmmd
 from common.evaluation.metrics import joint_errors
-from common.geometry.skeleton import JOINT_NAMES, ROOT
+from common.geometry.skeleton import BONES, JOINT_NAMES, ROOT
+from common.geometry.torso import torso_frames
 from models.domain_norm import select_domain
 from models.pose_converter import PoseConverter
 
@@ -25,6 +27,7 @@ _BENDS = {
 _WRISTS = [12, 15]
 _UPRIGHT = 45.0
 _SAMPLE = 1000
+_HALF, _DRAWS = 500, 10
 _RIDGE = 1e-3
 _CHUNK = 8192
 
@@ -91,9 +94,9 @@ def lifted(networks: Mapping[str, nn.Module], inputs_2d: Tensor, domain: str) ->
     return torch.cat(poses).cpu(), torch.cat(features).flatten(1).cpu()
 
 
-def sampled(values: Tensor, size: int = _SAMPLE) -> Tensor:
+def sampled(values: Tensor, size: int = _SAMPLE, seed: int = 0) -> Tensor:
     """At most `size` rows of (N, ...), drawn by a fixed seed."""
-    return values[torch.randperm(len(values), generator=torch.Generator().manual_seed(0))[:size]]
+    return values[torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))[:size]]
 
 
 def distance(a: Tensor, b: Tensor) -> float:
@@ -103,6 +106,61 @@ def distance(a: Tensor, b: Tensor) -> float:
     one kind it is about 0.
     """
     return 1000 * float(mkmmd(sampled(a).flatten(1), sampled(b).flatten(1)))
+
+
+def bone_directions(poses_3d: Tensor) -> Tensor:
+    """(N, 15, 3) unit vectors along the bones of (N, 16, 3) poses of any unit, seen from their trunks (`torso_frames`).
+
+    What is left of a pose without where it stands, which way it faces or leans, how large it is and how long its limbs are.
+    """
+    bones = torch.stack([poses_3d[:, child] - poses_3d[:, parent] for parent, child in BONES], dim=1)
+    return F.normalize(bones, dim=-1) @ torso_frames(poses_3d)
+
+
+@dataclass(frozen=True)
+class PoseGap:
+    """MK-MMD x 1000 between halves of the clips of two domains, and, as a yardstick, between the halves of each, over several draws.
+
+    Shape:
+        between, within_a, within_b (D,).
+    """
+
+    between: Tensor
+    within_a: Tensor
+    within_b: Tensor
+
+    @property
+    def added(self) -> Tensor:
+        """(D,) by how much the domains differ more than halves of one domain do; about 0 if both show clips of one kind."""
+        return self.between - (self.within_a + self.within_b) / 2
+
+
+def pose_gap(a: Tensor, b: Tensor, clips_a: Tensor, clips_b: Tensor, draws: int = _DRAWS) -> PoseGap:
+    """How far the poses (N, 16, 3) and (M, 16, 3) of two domains are apart, as `bone_directions`; both in one skeleton.
+
+    Poses of a clip are alike, so that sets of few clips are apart for that alone. Halves of the clips against halves of the clips are
+    so by chance as much on average between domains as within them, and what is `added` is the domains'.
+
+    Args:
+        clips_a, clips_b: (N,) and (M,) number of the clip of each row.
+
+    Raises:
+        ValueError: a domain has but one clip.
+    """
+    sets = [bone_directions(poses).flatten(1) for poses in (a, b)]
+    # One scale for all distances, without which they would not compare: the mean squared distance between any two poses.
+    width = torch.pdist(torch.cat([sampled(rows) for rows in sets])).square().mean()
+    found = torch.empty(draws, 3)
+    for draw in range(draws):
+        # Each domain by seeds of its own: where both have the same list of movements, its halves would otherwise be of the same ones.
+        halves = []
+        for seed, rows, clips in zip((2 * draw, 2 * draw + 1), sets, (clips_a, clips_b), strict=True):
+            half = _half_of_clips(clips, seed)
+            halves.append([sampled(rows[side], _HALF, seed) for side in (half, ~half)])
+        (a1, a2), (b1, b2) = halves
+        pairs = ((a1, b1), (a1, a2), (b1, b2))
+        found[draw] = torch.stack([1000 * mkmmd(x, y, width) for x, y in pairs])
+    return PoseGap(*found.unbind(1))
 
 
 def a_distance(a: Tensor, b: Tensor, clips_a: Tensor, clips_b: Tensor) -> float:
@@ -142,12 +200,12 @@ def a_distance(a: Tensor, b: Tensor, clips_a: Tensor, clips_b: Tensor) -> float:
     return max(0.0, 2 * (1 - 2 * wrong))
 
 
-def _half_of_clips(clips: Tensor) -> Tensor:
-    """Whether each row is of a clip of the half that is learnt from, drawn by a fixed seed."""
+def _half_of_clips(clips: Tensor, seed: int = 0) -> Tensor:
+    """Whether each row is of a clip of the first half, drawn by a fixed seed."""
     names, numbers = clips.unique(return_inverse=True)
     if len(names) < 2:
-        raise ValueError("an A-distance needs two clips of each domain, one to learn from and one to be judged on")
-    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(0))
+        raise ValueError("halves of the clips are compared, so two clips of each domain are needed")
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed))
     return (order < len(names) // 2)[numbers]
 
 

@@ -24,12 +24,21 @@ from common.datasets.surreal_file import (
 )
 from common.errors import DuaError
 from common.geometry.camera import normalize_screen_coordinates
-from common.geometry.skeleton import NUM_JOINTS, ROOT, SMPL_24_TO_16, SMPL_24_TO_16_COLLAR, SMPL_JOINT_NAMES
+from common.geometry.skeleton import (
+    NUM_JOINTS,
+    ROOT,
+    SMPL_24_TO_16,
+    SMPL_24_TO_16_COLLAR,
+    SMPL_24_TO_16_SPINE2,
+    SMPL_JOINT_NAMES,
+)
 
 if TYPE_CHECKING:
     import h5py
 
 SMPL_SHOULDERS = {"shoulder": SMPL_24_TO_16, "collar": SMPL_24_TO_16_COLLAR}
+SMPL_JOINTS = SMPL_SHOULDERS | {"posebench3d": SMPL_24_TO_16_SPINE2}
+"""What stands for our sixteen joints: the choices of `--smpl_shoulders`, and the joints of PoseBench3D (`common.evaluation.posebench3d`)."""
 _BLOCK = 2**16  # frames read at once: 19 MB of 3D joints
 _GAP = 1024  # frames that are rather read and left than skipped; HDF5's chunks are as long
 SAMPLE = 20_000  # poses that are looked at before streamed ones are trained on
@@ -161,10 +170,10 @@ def motion_of(clip: str) -> str:
 
 
 def joints_of(smpl_shoulders: str, keypoints: str = "gt") -> Joints:
-    """The 16 of SMPL's joints that are read, with 'shoulder' or 'collar' for the shoulders, and whose 2D."""
-    if smpl_shoulders not in SMPL_SHOULDERS:
-        raise DuaError(f"smpl_shoulders is '{smpl_shoulders}', it can be: {', '.join(SMPL_SHOULDERS)}")
-    return Joints(list(SMPL_SHOULDERS[smpl_shoulders]), keypoints == DETECTOR)
+    """The 16 of SMPL's joints that are read, by a name in `SMPL_JOINTS`, and whose 2D."""
+    if smpl_shoulders not in SMPL_JOINTS:
+        raise DuaError(f"smpl_shoulders is '{smpl_shoulders}', it can be: {', '.join(SMPL_JOINTS)}")
+    return Joints(list(SMPL_JOINTS[smpl_shoulders]), keypoints == DETECTOR)
 
 
 def choose_sequences(

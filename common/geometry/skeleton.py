@@ -40,6 +40,8 @@ SMPL_JOINT_NAMES = (
 SMPL_24_TO_16 = (0, 2, 5, 8, 1, 4, 7, 9, 12, 15, 16, 18, 20, 17, 19, 21)
 SMPL_24_TO_16_COLLAR = (0, 2, 5, 8, 1, 4, 7, 9, 12, 15, 13, 18, 20, 14, 19, 21)
 """The published DUA code takes the collars for the shoulders (`--smpl_shoulders collar`)."""
+SMPL_24_TO_16_SPINE2 = (0, 2, 5, 8, 1, 4, 7, 6, 12, 15, 16, 18, 20, 17, 19, 21)
+"""PoseBench3D's: SMPL's second spine joint is the spine, where ours is the third."""
 
 SMPL_MIRROR = (0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22)
 

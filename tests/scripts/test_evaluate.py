@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from common.datasets.test_sets import load_test
 from common.training.checkpoint import load_checkpoint
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here, trained
@@ -144,3 +145,23 @@ def test_a_training_script_tests_in_bfloat16_beside_its_own_results(runs, demo):
     assert "precision" not in own
     assert json.loads((runs["plain"] / "results.json").read_text()) == own
     assert found["average"]["mpjpe"] == pytest.approx(own["average"]["mpjpe"], abs=20)
+
+
+def test_posebench3d_counts_all_frames_of_both_data_sets(quick_run, demo, tmp_path):
+    command = ("evaluate.py", quick_run, "--data_dir", demo, "--on", "h36m", "surreal", "--device", "cpu")
+    process = run_here(*command, "--protocol", "posebench3d", "--out", tmp_path / "table")
+    assert process.returncode == 0, process.stderr
+    h36m, surreal = rows_of(tmp_path / "table_posebench3d.csv")
+    assert (tmp_path / "table_posebench3d.tex").exists()
+    assert (h36m["protocol"], h36m["test"], surreal["test"]) == ("posebench3d", "h36m", "surreal")
+    per_action = json.loads((quick_run / "results.json").read_text())["per_action"].values()
+    tests = {name: load_test(name, demo, "gt", "posebench3d", 1)[0] for name in ("h36m", "surreal")}
+    assert [int(row["poses"]) for row in (h36m, surreal)] == [len(poses) for poses in tests.values()]
+    # The run's own test kept every third frame.
+    by_pose = sum(row["poses"] * row["mpjpe"] for row in per_action) / sum(row["poses"] for row in per_action)
+    assert float(h36m["MPJPE 16"]) == pytest.approx(by_pose, rel=0.02)
+    smpl = load_test("surreal", demo, "gt", "shoulder", 1)[0]
+    differs = (tests["surreal"].targets_3d != smpl.targets_3d).any(dim=-1).any(dim=0)
+    assert differs.nonzero().flatten().tolist() == [7]  # the spine
+    assert_one_line(run_here(*command, "--protocol", "posebench3d", "--downsample", 5), "leave out --downsample 5")
+    assert_one_line(run_here(*command, "--protocol", "posebench3d", "-k", "cpn"), "leave out --keypoints cpn")
