@@ -66,7 +66,10 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 1 2 3 4)")
     parser.add_argument(
-        "--preset", choices=("quick", "standard", "full"), default="quick", help="size of each training (default: %(default)s)"
+        "--preset",
+        choices=("quick", "trial", "standard", "full"),
+        default="quick",
+        help="size of each training (default: %(default)s)",
     )
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each (default: %(default)s)")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["martinez"], help="(default: martinez)")
