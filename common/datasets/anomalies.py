@@ -57,8 +57,9 @@ def check_bodies(poses_3d: np.ndarray, where: str | Path, remedy: str) -> None:
     """
     sample = _sampled(poses_3d)
     with np.errstate(over="ignore", invalid="ignore"):
-        reach = np.abs(sample - sample[:, ROOT : ROOT + 1]).max(axis=2)  # (N, 16)
-    if not (reach < _FARTHEST_JOINT).all():
+        distances = np.abs(sample - sample[:, ROOT : ROOT + 1])  # (N, 16, 3)
+    if not (distances < _FARTHEST_JOINT).all():
+        reach = distances.max(axis=2)
         joint = JOINT_NAMES[int(np.argmax(np.nan_to_num(reach, nan=np.inf).max(axis=0)))]
         raise DuaError(
             f"{where}: {joint} lies {reach.max():.3g} m from the hip in some poses, no body is so large: other units than metres, "
@@ -86,7 +87,7 @@ def check_pixels(poses: Poses | UnlabelledPoses, where: str | Path, remedy: str)
 def pixels_problem(screen: np.ndarray, height: np.ndarray) -> str | None:
     """Why (N, 16, 2) screen coordinates cannot come of pixels, or None. `height` (N,) is that of the images over their width."""
     with np.errstate(over="ignore", invalid="ignore"):
-        spans = np.ptp(screen, axis=1).max(axis=1)
+        spans = np.ptp(screen.transpose(1, 2, 0).copy(), axis=0).max(axis=0)  # poses last: along them numpy is quickest
     if np.median(spans) < _WIDEST:
         return "its 2D joints lie within a hundredth of the image's width of each other: they are no pixels, perhaps metres, or normalised already"
     inside = (np.abs(screen[..., 0]) <= 1) & (np.abs(screen[..., 1]) <= height[:, None])
@@ -135,7 +136,7 @@ def check_views(poses: Poses, focal: float, where_2d: str | Path, where_3d: str 
             f"{both}: left and right are exchanged between 2D and 3D (correlation of their distances {sides:.2f}, above 0 was "
             f"expected); {remedy}"
         )
-    scale = float(np.sum(seen * projected) / np.sum(projected**2))  # by regression: noise in 2D does not change it
+    scale = float(np.vdot(seen, projected) / np.vdot(projected, projected))  # by regression: noise in 2D does not change it
     if same > _AGREE and not 1 / _SCALE < scale < _SCALE:
         raise DuaError(
             f"{both}: bodies are {scale:.2g} times as large in 2D as the camera shows them: pixels of another size of image, or 3D in "
@@ -146,16 +147,17 @@ def check_views(poses: Poses, focal: float, where_2d: str | Path, where_3d: str 
 
 def _warn_of_sequences(poses: Poses, rows: np.ndarray, seen: np.ndarray, projected: np.ndarray, both: str) -> None:
     edges = np.searchsorted(rows, [sequence.start for sequence in poses.sequences] + [len(poses)])
+    agreements = _correlations(seen, projected, edges)
     judged = 0
     exchanged: list[str] = []
     unlike: list[str] = []
-    for sequence, first, last in zip(poses.sequences, edges[:-1], edges[1:], strict=True):
+    for sequence, first, last, agreement in zip(poses.sequences, edges[:-1], edges[1:], agreements, strict=True):
         if last - first < _FEW:
             continue
         judged += 1
         name = f"{sequence.subject} {sequence.action} {sequence.camera}"
-        of_2d, of_3d = seen[first:last], projected[first:last]
-        if _correlation(of_2d, of_3d) < _AGREE:
+        if agreement < _AGREE:
+            of_2d, of_3d = seen[first:last], projected[first:last]
             (exchanged if _correlation(of_2d, of_3d[:, list(MIRROR)]) > _AGREE else unlike).append(name)
     if exchanged:
         warn(f"{both}: left and right are exchanged in {_listed(exchanged, judged)}; leave them out, or get them anew")
@@ -173,8 +175,19 @@ def _across(points: np.ndarray) -> np.ndarray:
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Of numbers that are differences already: their mean is not taken off. 1 if there is nothing to compare."""
-    norms = np.sqrt(np.sum(a**2) * np.sum(b**2))
-    return float(np.sum(a * b) / norms) if norms > 0 else 1.0
+    a, b = a.ravel(), b.ravel()
+    norms = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norms) if norms > 0 else 1.0
+
+
+def _correlations(a: np.ndarray, b: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """`_correlation` of the rows of (N, J, 2) from each of the edges (S + 1) to the next, where there are any: (S)."""
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    aa, bb, ab = (  # a zero at the end, because a last part may have no rows
+        np.add.reduceat(np.append(np.einsum("ij,ij->i", *pair), 0.0), edges[:-1]) for pair in ((a, a), (b, b), (a, b))
+    )
+    norms = np.sqrt(aa * bb)
+    return np.where(norms > 0, ab / np.where(norms > 0, norms, 1), 1.0)
 
 
 def _sampled(values: np.ndarray) -> np.ndarray:

@@ -28,6 +28,17 @@ class Gaps:
     left_out: dict[str, str] = field(default_factory=dict)
     longest: int = 0
 
+    def fill_views(self, views: list[np.ndarray], order: JointOrder, names: list[str]) -> list[np.ndarray | None]:
+        """`fill` of each of several sequences by name, at once where every joint of all of them was found."""
+        if len({view.shape[1:] for view in views}) == 1 and views[0].shape[2] == 2:
+            pixels = np.concatenate(views).astype(np.float64, copy=False)
+            if is_place(pixels).all():
+                joints = measured_joints(pixels, order)
+                self.total += len(joints) * len(order.places)
+                follow_rule(joints, set(RULE) - set(order.places))
+                return list(np.split(joints, np.cumsum([len(view) for view in views[:-1]])))
+        return [self.fill(view, order, name) for view, name in zip(views, names, strict=True)]
+
     def fill(self, values: np.ndarray, order: JointOrder, name: str) -> np.ndarray | None:
         """Our joints of a sequence whose joints (T, J, 2 or 3) stand in `order`, with what was not found interpolated in time.
 

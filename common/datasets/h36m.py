@@ -114,6 +114,7 @@ def _poses_of(
             where = f"{file_3d}: {subject} {action}"
             world = check_h36m(world, where)
             check_world(world, subject, where, _ANEW, signs_needed=3)  # open motion climbs and does cartwheels
+            joints = world[::downsample, list(H36M_32_TO_16)].astype(np.float64)
             for camera, pixels in _views(positions_2d[subject], metadata, subject, action, file_2d, gaps, len(world)):
                 # The field's rule (VideoPose3D): videos run on after the motion capture has stopped.
                 if len(pixels) < len(world):
@@ -121,7 +122,7 @@ def _poses_of(
                         f"{file_2d}: {subject} {action} camera {camera.name} has {len(pixels)} frames, {file_3d.name} has {len(world)}; "
                         "the two files do not belong together, get or make both anew"
                     )
-                in_camera = world_to_camera(world[::downsample, list(H36M_32_TO_16)].astype(np.float64), camera)
+                in_camera = world_to_camera(joints, camera)
                 targets.append((in_camera - in_camera[:, ROOT : ROOT + 1]).astype(np.float32))
                 roots.append(in_camera[:, ROOT].astype(np.float32))
                 inputs.append(_screen(pixels[::downsample], camera))
@@ -252,19 +253,22 @@ def _views(
     if not isinstance(views, list | tuple) or len(views) != len(cameras):
         count = len(views) if isinstance(views, list | tuple) else "no list of"
         raise DuaError(f"{file}: {subject} {action} has {count} cameras, the {len(cameras)} of Human3.6M were expected")
-    result = []
+    found: dict[int, list[tuple[Camera, np.ndarray]]] = {}  # by their count of joints, which is nearly always the same
     for camera, pixels in zip(cameras, views, strict=True):
         where = f"{file}: {subject} {action} camera {camera.name}"
         pixels = number_array(pixels, where)
         if pixels.ndim != 3 or pixels.shape[2] < 2 or pixels.shape[1] not in _OF_COUNT or not len(pixels):
             raise DuaError(f"{where} has shape {pixels.shape}, (T, J, 2) with J = 16, 17 or 32 was expected")
-        order = _order_of(metadata, pixels.shape[1], file)
-        values, read = pixels[:frames, :, :3], places_read(order)
+        values, read = pixels[:frames, :, :3], places_read(_order_of(metadata, pixels.shape[1], file))
         check_finite(values[:, read, :2], where, read)
-        filled = gaps.fill(values, order, f"{subject} {action} {camera.name}")
-        if filled is not None:
-            result.append((camera, filled))
-    return result
+        found.setdefault(pixels.shape[1], []).append((camera, values))
+    filled: dict[str, np.ndarray | None] = {}
+    for joints, group in found.items():
+        names = [f"{subject} {action} {camera.name}" for camera, _ in group]
+        order = _order_of(metadata, joints, file)
+        made = gaps.fill_views([values for _, values in group], order, names)
+        filled |= {camera.name: pixels for (camera, _), pixels in zip(group, made, strict=True)}
+    return [(camera, pixels) for camera in cameras if (pixels := filled[camera.name]) is not None]
 
 
 def number_array(values: Any, where: str) -> np.ndarray:
@@ -278,7 +282,7 @@ def number_array(values: Any, where: str) -> np.ndarray:
 
 
 def _screen(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    return normalize_screen_coordinates(pixels.astype(np.float64), *camera.resolution).astype(np.float32)
+    return normalize_screen_coordinates(pixels.astype(np.float64, copy=False), *camera.resolution).astype(np.float32)
 
 
 def sequence_of(subject: str, action: str, camera: Camera, start: int, length: int, splits: dict) -> Sequence:

@@ -7,6 +7,7 @@ any more: so a process of its own opens each file first.
 
 import io
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,9 @@ _FREE = 2**20
 _MAX_CHUNK = 64 * 2**20  # bytes; HDF5 takes the memory of a whole chunk to read one number of it
 _MAX_NAMES = 10_000
 _PROBED = 16 * 2**20  # bytes of a data set that the other process reads; of larger ones it reads the index alone
+
+_READ_THROUGH: set[tuple[int, ...]] = set()
+"""Files that another process has read to their end, as they were then: a script opens one some times."""
 
 
 @contextmanager
@@ -85,7 +89,15 @@ def _probe(source: Path | bytes, where: str) -> None:
     """Raise an OSError if reading the file through is not possible."""
     if isinstance(source, bytes) and b"GCOL" not in source:  # text of any length is where HDF5 loses itself
         return
+    state = None
+    if isinstance(source, Path):
+        found = os.stat(source)
+        state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if state in _READ_THROUGH:
+            return
     run_apart(partial(_read_through, source, where))
+    if state is not None:
+        _READ_THROUGH.add(state)
 
 
 def _read_through(source: Path | bytes, where: str) -> None:

@@ -293,7 +293,7 @@ def test_the_result_is_the_student(demo, tmp_path):
 BESIDE_OTHERS = ("--schedule", "fast", "--align", "canonical", "views", "--views_warm_up", 1, "--scale", "box", "--reproject")
 
 
-@pytest.mark.parametrize("options", [("--no_domain",), BESIDE_OTHERS])
+@pytest.mark.parametrize("options", [("--no_domain",), pytest.param(BESIDE_OTHERS, marks=pytest.mark.campaign)])
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(demo, converter, tmp_path, options):
     run, _ = adapt(demo, tmp_path / "runs", "--converter", converter, *OPTIONS, *options, "--epochs", 2, "--snapshot", 1)
     assert_resumes_to_the_same_bits("train_surreal.py", run, "snapshot_epoch_1.pth.tar", tmp_path)

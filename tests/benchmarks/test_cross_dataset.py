@@ -194,6 +194,7 @@ def test_a_full_disk_is_said_before_anything_starts(demo, tmp_path, monkeypatch)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.campaign
 def test_the_gap_s_report_knows_level_cameras_and_apart_skeletons(demo, converter):
     text = report(str(demo), converter)
     pitch = next(line for line in text.splitlines() if line.startswith("camera pitch"))

@@ -77,15 +77,16 @@ def test_the_loop_goes_on_over_the_end_of_an_epoch():
     assert ours(setting).train(5) > 0
 
 
-def test_it_measures_and_writes(demo, tmp_path):
+@pytest.mark.parametrize("networks", [["martinez"], pytest.param(list(NETWORKS), marks=pytest.mark.campaign)])
+def test_it_measures_and_writes(demo, tmp_path, networks):
     process = run_here(
         "benchmarks/speed.py", "--quick", "--measures", "rates", "--data_dir", demo, "--out", tmp_path, "--workers", 0,
-        "--precision", "bfloat16",
+        "--precision", "bfloat16", "--networks", *networks,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     results = json.loads((tmp_path / "speed.json").read_text())["results"]
     assert [(result["network"], result["measure"]) for result in results] == [
-        (network, measure) for network in NETWORKS for measure in ("training", "evaluation")
+        (network, measure) for network in networks for measure in ("training", "evaluation")
     ]
     assert all(result[way] > 0 for result in results for way in ("published", "ours", "floor"))
     assert (tmp_path / "table.txt").read_text().strip() == process.stdout.strip()

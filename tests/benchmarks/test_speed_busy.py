@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from benchmarks import speed_busy
 
 
@@ -30,6 +32,7 @@ def test_competitors_work_and_end(monkeypatch):
     assert all(process.returncode is not None for process in started)
 
 
+@pytest.mark.campaign
 def test_one_measurement(monkeypatch):
     monkeypatch.setitem(os.environ, "GOMP_SPINCOUNT", "5")  # which is not this way's
     assert speed_busy.measured("martinez", 16, 0.0, {"OMP_NUM_THREADS": "1"}) > 0

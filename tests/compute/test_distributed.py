@@ -115,9 +115,12 @@ RUNS = {
     "teacher, reprojection": ("--dropout", 0.5, "--no_domain", "--teacher", "--teacher_warmup", 1, "--reproject"),
     "MK-MMD, likelihood": ("--dropout", 0.5, "--discrepancy", "mkmmd", "--discrepancy_weight", 1, "--uncertainty_loss", "nll"),
 }
+QUICK_RUNS = ("martinez, dropout", "domain classifier", "statistics of each domain")
 
 
-@pytest.mark.parametrize("argv", RUNS.values(), ids=list(RUNS))
+@pytest.mark.parametrize(
+    "argv", [pytest.param(run, id=name, marks=[] if name in QUICK_RUNS else [pytest.mark.campaign]) for name, run in RUNS.items()]
+)
 def test_two_processes_take_the_steps_of_one(processes, argv):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -354,6 +357,7 @@ def test_a_signal_to_one_stops_all_after_the_same_step_and_one_process_can_go_on
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(not Path("/proc").exists(), reason="the system does not show a process's children")
 def test_torchrun_goes_on_from_the_last_checkpoint_when_a_process_is_killed(processes, demo, tmp_path):
     arguments = ("main_prob.py", "--data_dir", demo, *QUICK, "--epochs", 3, "--limit_batches", 40)

@@ -40,7 +40,7 @@ def test_a_backend_that_matplotlib_does_not_know(backend, lines):
 @pytest.mark.parametrize(
     "command",
     [
-        ("main_prob.py", "--data_dir", "DATA", "--checkpoint", "LOOP", *QUICK),
+        pytest.param(("main_prob.py", "--data_dir", "DATA", "--checkpoint", "LOOP", *QUICK), marks=pytest.mark.campaign),
         ("main_prob.py", "--data_dir", "LOOP", *QUICK),
         ("main_prob.py", "--resume", "LOOP"),
         ("evaluate.py", "LOOP", "--data_dir", "DATA"),

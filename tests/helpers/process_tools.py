@@ -20,6 +20,7 @@ from common.compute.distributed import run_together
 from common.errors import DuaError
 from common.start import run_script
 from tests.conftest import ROOT
+from tests.helpers.script_tools import leave_empty_curves
 
 _PATIENCE = timedelta(seconds=60)
 
@@ -105,6 +106,7 @@ def _script(port, rank, count, attempt, words, change):
         _torchruns_environment(port, rank, count, attempt),
         mock.patch.object(distributed, "_TIMEOUT", _PATIENCE),
         mock.patch.object(sys, "argv", words),
+        mock.patch("common.training.loop.plot_curves", leave_empty_curves),
         redirect_stdout(output),
         redirect_stderr(errors),
     ):

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from unittest import mock
 
 import numpy as np
 import torch
+from PIL import Image
 
+from common.compute.distributed import main_only
 from common.files.arrays import load_arrays
 from common.training.checkpoint import load_checkpoint
 from tests.conftest import ROOT, run_script  # noqa: F401 (some tests take it from here)
@@ -22,8 +24,22 @@ QUICK = ("--hid_dim", 16, "--device", "cpu", "--batch_size", 64, "--epochs", 1, 
 """A run that is over before anything is learnt, for what does not depend on that."""
 
 
-def run_here(script, *arguments):
-    """`python SCRIPT ARGUMENTS` without a process of its own, which spares the imports; returns what `run_script` does."""
+def run_here(script, *arguments, curves=False):
+    """`python SCRIPT ARGUMENTS` without a process of its own, which spares the imports; returns what `run_script` does.
+
+    Without `curves` a training leaves an empty picture for curves.png: to draw it takes longer than the rest of a run of `QUICK`.
+    """
+    with nullcontext() if curves else mock.patch("common.training.loop.plot_curves", leave_empty_curves):
+        return _run_here(script, *arguments)
+
+
+@main_only
+def leave_empty_curves(folder, history):
+    """In place of `common.training.run_log.plot_curves`, which tests/training/test_run_log.py is for."""
+    Image.new("L", (1, 1)).save(folder / "curves.png")
+
+
+def _run_here(script, *arguments):
     output, errors, code = io.StringIO(), io.StringIO(), 0
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as `run_script`, so that both give the same bits

@@ -100,6 +100,7 @@ def test_the_report_counts_what_its_columns_say(finished, pairs):
     assert report["joints"]["Hip"] == [0, 0, 0]
 
 
+@pytest.mark.campaign
 def test_default_options_come_within_5_percent_of_least_squares(tmp_path):
     """On the demo as it is built for users: the small one of the other tests has a sixth of the steps."""
     built = run_script("data/prepare_data_demo.py", "--out", tmp_path / "demo")

@@ -167,13 +167,13 @@ def test_resuming_a_snapshot_ends_in_the_same_bits(finished, demo, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "snapshot.pth.tar").write_bytes((run / "snapshot_epoch_2.pth.tar").read_bytes())
-    process = run_script("main_prob.py", "--resume", copy / "snapshot.pth.tar")
+    process = run_here("main_prob.py", "--resume", copy / "snapshot.pth.tar")
     assert process.returncode == 0, process.stderr
     assert_same_bits(run / "ckpt_last.pth.tar", copy / "ckpt_last.pth.tar")
     assert len((copy / "log.csv").read_text().splitlines()) == 4
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.15, 0.4])
+@pytest.mark.parametrize("delay", [0.0, *(pytest.param(delay, marks=pytest.mark.campaign) for delay in (0.15, 0.4))])
 def test_kill_9_loses_no_result(finished, demo, tmp_path, delay):
     run, _ = finished
     process = start("main_prob.py", "--data_dir", demo, "--checkpoint", tmp_path, *SMALL, "--epochs", 3)
@@ -189,7 +189,7 @@ def test_kill_9_loses_no_result(finished, demo, tmp_path, delay):
     assert weights(run / "ckpt_best.pth.tar").keys() == weights(folder / "ckpt_best.pth.tar").keys()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.campaign)])
 def test_ctrl_c_saves_in_the_middle_of_an_epoch(finished, demo, tmp_path, number):
     process = start("main_prob.py", "--data_dir", demo, "--checkpoint", tmp_path / "stopped", *SMALL, "--epochs", 2)
     assert "poses:" in process.stdout.readline()

@@ -471,7 +471,7 @@ def test_bad_input_is_one_line(run, converter, files, pixels, tmp_path, monkeypa
     assert not list(tmp_path.glob("m.*"))
 
 
-@pytest.mark.parametrize("lifter", ["martinez", "semgcn alone", "semgcn non_local"])
+@pytest.mark.parametrize("lifter", ["martinez", "semgcn alone", pytest.param("semgcn non_local", marks=pytest.mark.campaign)])
 def test_onnx_gives_the_same_numbers(run, lifter, pixels, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -304,7 +304,7 @@ def test_the_three_forms_give_the_same(tmp_path: Path, prepare: Callable[..., Ou
         assert len(held) == 1
 
 
-@pytest.mark.parametrize("suffix", [".cdf.mat", ".cdf"])
+@pytest.mark.parametrize("suffix", [".cdf.mat", pytest.param(".cdf", marks=pytest.mark.campaign)])
 def test_complete_tree_needs_no_allow_partial(tmp_path: Path, prepare: Callable[..., Outcome], suffix: str) -> None:
     write_tree(tmp_path / "one", {("S5", "Eating"): person(0)}, suffix)
     data = tree_file(tmp_path / "one", "S5", "Eating", suffix).read_bytes()

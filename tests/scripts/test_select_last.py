@@ -25,7 +25,7 @@ LAST = ("--select", "last", *QUICK, "--epochs", 2)
 @pytest.fixture(scope="module")
 def run(demo, tmp_path_factory):
     out = tmp_path_factory.mktemp("last")
-    process = run_here("main_prob.py", "--data_dir", demo, "--checkpoint", out, *LAST, "--snapshot", 1)
+    process = run_here("main_prob.py", "--data_dir", demo, "--checkpoint", out, *LAST, "--snapshot", 1, curves=True)
     assert process.returncode == 0, process.stderr
     return only_run(out), process
 

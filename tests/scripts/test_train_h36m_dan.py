@@ -106,6 +106,7 @@ def test_a_snapshot_that_is_never_bettered_is_reported_all_the_same(finished, tm
     assert results_of(tmp_path)["epoch"] == 3
 
 
+@pytest.mark.campaign
 def test_kill_9_loses_no_result(finished, demo, converter, tmp_path):
     process = start(
         SCRIPT, "--data_dir", demo, "--converter", converter, "--checkpoint", tmp_path, *QUICK, "--epochs", 3, "--snapshot", 2
@@ -173,9 +174,10 @@ def remove(file):
 
 ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
 VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
+OTHERS = (["--domain_bn", "--grl", "constant", "--domain_weight", 1], ON_TARGET, VIEWS)
 
 
-@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], ON_TARGET, VIEWS])
+@pytest.mark.parametrize("options", [[], *(pytest.param(other, marks=pytest.mark.campaign) for other in OTHERS)])
 def test_the_targets_training_labels_change_nothing(demo, converter, tmp_path, options):
     """Bit for bit, whether they are NaN or not there at all."""
     first, _ = adapt(demo, converter, tmp_path / "first", *options)

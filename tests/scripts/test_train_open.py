@@ -9,6 +9,7 @@ import torch
 from common.training.checkpoint import BEST, LAST, load_checkpoint
 from common.training.open_weights import write_open_weights
 from tests.conftest import ROOT, run_script
+from tests.helpers.script_tools import run_here
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,14 @@ def people(tmp_path_factory):
 SMALL = ("--epochs", 4, "--limit_batches", 3, "--batch_size", 64, "--hid_dim", 16, "--device", "cpu")
 
 
-def trained(people, out, *options):
-    process = run_script("train_open.py", "--data_dir", people, "--checkpoint", out, *SMALL, *options)
+def trained(people, out, *options, run=run_here):
+    process = run("train_open.py", "--data_dir", people, "--checkpoint", out, *SMALL, *options)
     assert process.returncode == 0, process.stderr
     return next(path for path in out.iterdir() if path.is_dir()), process.stdout
 
 
 def test_it_trains_tests_and_says_on_what(people, tmp_path):
-    run, said = trained(people, tmp_path, "--test_dirs", people)
+    run, said = trained(people, tmp_path, "--test_dirs", people, run=run_script)
     assert "people are seen anew: any cameras, joints of detector, noise 0.3" in said
     results = json.loads((run / "results.json").read_text())
     assert results["keypoints"] == "detector"
@@ -43,7 +44,7 @@ def test_it_trains_tests_and_says_on_what(people, tmp_path):
     checkpoint = load_checkpoint(run / BEST)
     assert set(checkpoint["networks"]) == {"lifter", "uncertainty", "to_detector"}
     assert checkpoint["calibration"]["poses"] > 0
-    again = run_script("train_open.py", "--evaluate", tmp_path)
+    again = run_here("train_open.py", "--evaluate", tmp_path)
     assert again.returncode == 0, again.stderr
     assert "MPJPE by joint" in again.stdout
     assert (
@@ -56,7 +57,7 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(people, tmp_path):
     whole, _ = trained(people, tmp_path / "whole", "--snapshot", 2)
     one = load_checkpoint(whole / LAST)
     (whole / LAST).unlink()
-    process = run_script("train_open.py", "--resume", whole / "snapshot_epoch_2.pth.tar")
+    process = run_here("train_open.py", "--resume", whole / "snapshot_epoch_2.pth.tar")
     assert process.returncode == 0, process.stderr
     two = load_checkpoint(whole / LAST)
     assert two["training"]["step"] == one["training"]["step"] == 12
@@ -68,10 +69,10 @@ def test_weights_that_were_passed_on_are_tested_and_not_trained_on(people, tmp_p
     run, said = trained(people, tmp_path)
     packed = tmp_path / "packed.safetensors"
     write_open_weights(packed, load_checkpoint(run / BEST))
-    process = run_script("train_open.py", "--resume", packed)
+    process = run_here("train_open.py", "--resume", packed)
     assert process.returncode == 2
     assert "holds weights alone" in process.stderr
-    process = run_script("train_open.py", "--evaluate", packed)
+    process = run_here("train_open.py", "--evaluate", packed)
     assert process.returncode == 0, process.stderr
     errors = [float(re.findall(r"average of actions +([\d.]+)", text)[0]) for text in (said, process.stdout)]
     assert abs(errors[0] - errors[1]) < 0.1 * errors[0] / 100  # mm; float16
@@ -82,11 +83,11 @@ def test_weights_that_were_passed_on_are_tested_and_not_trained_on(people, tmp_p
     [
         (("--keypoints", "cpn_ft_h36m_dbb"), "--keypoints cpn_ft_h36m_dbb: 'detector' or 'gt'"),
         (("--roll", "-3"), "--roll -3"),
-        (("--data_dir", "data/demo"), "people.npz does not exist; make it with: python data/prepare_data_people.py"),
+        (("--data_dir", "tests"), "people.npz does not exist; make it with: python data/prepare_data_people.py"),
     ],
 )
 def test_bad_options_end_in_one_line(people, options, said):
-    process = run_script("train_open.py", "--data_dir", people, *options)
+    process = run_here("train_open.py", "--data_dir", people, *options)
     assert process.returncode == 2
     assert said in process.stderr
     assert "Traceback" not in process.stderr

@@ -292,9 +292,10 @@ def remove(positions):
 VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
 BEYOND = ["--align", "canonical", "gpa", "--augment", "--discrepancy", "mkmmd", "--tta", "--test_bn"]
 ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
+OTHERS = (["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND, ON_TARGET, VIEWS)
 
 
-@pytest.mark.parametrize("options", [[], ["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND, ON_TARGET, VIEWS])
+@pytest.mark.parametrize("options", [[], *(pytest.param(other, marks=pytest.mark.campaign) for other in OTHERS)])
 def test_the_targets_training_labels_change_nothing(demo, converter, tmp_path, options):
     """Bit for bit, whether they are NaN or not there at all; the converter's pairs are gone as well."""
     first, _ = adapt(demo, converter, tmp_path / "first", *options)
