@@ -245,7 +245,7 @@ def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str]
     """Write `benchmark.json`, or raise a `DuaError` if the folder holds results of something else."""
     path = out / "benchmark.json"
     facts = {"version": VERSION, "data": data_dir.name, "hash": data_hash(data_dir), "preset": preset}
-    facts["trainings"] = {f"{direction}, {network}": " ".join(words) for (direction, network), words in sizes.items()}
+    facts["trainings"] = in_words(sizes)
     if path.exists():
         found = read_results(path)
         if not isinstance(found, dict):
@@ -256,6 +256,11 @@ def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str]
         return
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     write_text(path, json.dumps(facts | {"commit": commit(), "machine": machine}, indent=1) + "\n")
+
+
+def in_words(sizes: Mapping[tuple[str, str], list[str]]) -> dict[str, str]:
+    """The options of `training_sizes` as `benchmark.json` keeps them."""
+    return {f"{direction}, {network}": " ".join(words) for (direction, network), words in sizes.items()}
 
 
 def data_hash(data_dir: Path) -> str:

@@ -35,6 +35,7 @@ def test_the_target_s_labels_are_in_the_loss_and_for_martinez_reach_the_poses(ne
     assert (poses.grad is not None and bool(poses.grad.abs().sum() > 0)) == reaches
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("source", ["surreal", "h36m"])
 def test_every_result_says_what_it_is(demo, converter, tmp_path, source):
     process = run_script(

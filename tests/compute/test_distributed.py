@@ -115,7 +115,7 @@ RUNS = {
     "teacher, reprojection": ("--dropout", 0.5, "--no_domain", "--teacher", "--teacher_warmup", 1, "--reproject"),
     "MK-MMD, likelihood": ("--dropout", 0.5, "--discrepancy", "mkmmd", "--discrepancy_weight", 1, "--uncertainty_loss", "nll"),
 }
-QUICK_RUNS = ("martinez, dropout", "domain classifier", "statistics of each domain")
+QUICK_RUNS = ("domain classifier", "statistics of each domain")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,7 @@ def test_two_processes_take_the_steps_of_one(processes, argv):
         assert_same_run(found, alone)
 
 
+@pytest.mark.campaign
 def test_four_processes_take_the_steps_of_one(processes):
     argv = RUNS["MK-MMD, likelihood"]
     alone = in_doubles(argv)

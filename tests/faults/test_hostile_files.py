@@ -35,6 +35,7 @@ def refused(tmp_path: Path, kind: str, files: dict[str, bytes], words: str = "")
     assert {path for path in tmp_path.parent.rglob("*") if path.name != "h36m.zip"} == before
 
 
+@pytest.mark.campaign
 def test_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.files.pickles._Counted.left", 250_000)
     payloads = hostile.pickles(tmp_path / "marker")
@@ -80,12 +81,14 @@ def test_checkpoints_of_the_time_before_zips(tmp_path: Path) -> None:
     assert load_tensors(place).tolist() == [[0, 1], [2, 3]]
 
 
+@pytest.mark.campaign
 def test_hdf5(tmp_path: Path) -> None:
     KINDS["surreal h5, old"].make(tmp_path)
     files = hostile.h5_files(tmp_path)
     refused(tmp_path, "surreal h5, old", files)
 
 
+@pytest.mark.campaign
 def test_mat(tmp_path: Path) -> None:
     refused(tmp_path, "info mat", hostile.mats())
     cell = {name: content.replace(b"joints2D", b"data\0\0\0\0") for name, content in hostile.mats().items()}
@@ -106,6 +109,7 @@ def test_csv(tmp_path: Path) -> None:
     refused(tmp_path, "log csv", {name: f"epoch,step,val_mpjpe_mm\n{row}\n".encode() for name, row in rows.items()})
 
 
+@pytest.mark.campaign
 def test_bvh(tmp_path: Path) -> None:
     refused(tmp_path, "bvh", hostile.bvhs())
 

@@ -131,7 +131,7 @@ def test_training_killed_while_it_writes(demo, left_alone, tmp_path, attempt):
     ends_as_the_whole_run(command, whole, tmp_path)
 
 
-@pytest.mark.parametrize("ignored", [False, True])
+@pytest.mark.parametrize("ignored", [pytest.param(False, marks=pytest.mark.campaign), True])
 def test_training_whose_terminal_is_closed(demo, left_alone, tmp_path, ignored):
     """A hang-up saves and stops; under nohup it does nothing."""
     command = (*TRAININGS["lifter"], "--data_dir", demo, "--checkpoint", "OUT")

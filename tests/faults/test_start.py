@@ -41,7 +41,7 @@ def test_a_backend_that_matplotlib_does_not_know(backend, lines):
     "command",
     [
         pytest.param(("main_prob.py", "--data_dir", "DATA", "--checkpoint", "LOOP", *QUICK), marks=pytest.mark.campaign),
-        ("main_prob.py", "--data_dir", "LOOP", *QUICK),
+        pytest.param(("main_prob.py", "--data_dir", "LOOP", *QUICK), marks=pytest.mark.campaign),
         ("main_prob.py", "--resume", "LOOP"),
         ("evaluate.py", "LOOP", "--data_dir", "DATA"),
         ("plots.py", "LOOP", "--out", "LOOP"),

@@ -288,7 +288,7 @@ def slow_tree(tmp_path: Path, clips: int) -> Path:
     return tmp_path / "cmu"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.campaign)])
 def test_interrupted(tmp_path: Path, number: int, code: int) -> None:
     tree, out = slow_tree(tmp_path, 20_000), tmp_path / "out"
     process = start("--from-surreal", tree, "--out", out, "--workers", "2", start_new_session=True)

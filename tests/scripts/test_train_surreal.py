@@ -347,6 +347,7 @@ def test_the_targets_2d_and_the_sources_labels_do_count(demo, converter, tmp_pat
 # --- the converter that is taken where none is given --------------------------------------------------------------------
 
 
+@pytest.mark.campaign
 def test_without_a_converter_one_is_trained_first_and_then_found(demo, tmp_path):
     repository = copy_repository(tmp_path / "repository")
 
