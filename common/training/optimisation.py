@@ -1,6 +1,5 @@
 """One step of training: forward, backward, clipped gradients, Adam; and what becomes of a step whose numbers are not finite."""
 
-import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -68,7 +67,7 @@ class Optimisation:
             for network in networks.values():  # in place: names in checkpoints stay; the step's number never enters a graph
                 network.compile(mode="reduce-overhead" if device.type == "cuda" else "default")
         self.parameters = list(self.objective.parameters())
-        self.optimizer = _adam(self.parameters, args.lr)
+        self.optimizer = Adam(self.parameters, lr=args.lr, fused=True)
         self.total_steps = total_steps
         self.average = Average(self.objective, total_steps) if args.schedule == "fast" else None
         self.count = 0
@@ -146,16 +145,22 @@ class Optimisation:
             self.average.load(state["raw"])
 
 
-def _adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Adam:
-    """The first optimiser of a process imports torch's compiler, needed or not. No garbage is looked for meanwhile: there is little in
-    so many new objects, and going through them is a fifth of the time."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return torch.optim.Adam(parameters, lr=lr, fused=True)
-    finally:
-        if collecting:
-            gc.enable()
+def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method without what torch wraps it in; itself, should a torch wrap it no more."""
+    plain: Callable[..., Any] = getattr(method, "__wrapped__", method)
+    return plain
+
+
+class Adam(torch.optim.Adam):
+    """torch's own, to the bit, without the wrappers that keep torch's compiler out of it: they import that compiler (two thousand modules, two
+    fifths of the time to a first step) in order to say so to it. Here the networks alone are compiled (`--compile`), and an optimiser is never
+    in what is compiled."""
+
+    add_param_group = _plain(torch.optim.Optimizer.add_param_group)
+    zero_grad = _plain(torch.optim.Optimizer.zero_grad)
+    state_dict = _plain(torch.optim.Optimizer.state_dict)
+    load_state_dict = _plain(torch.optim.Optimizer.load_state_dict)
+    step = torch.no_grad()(_plain(torch.optim.Adam.step))
 
 
 def check_compiler(device: torch.device) -> None:

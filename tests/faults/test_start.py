@@ -42,7 +42,7 @@ def test_a_backend_that_matplotlib_does_not_know(backend, lines):
     [
         pytest.param(("main_prob.py", "--data_dir", "DATA", "--checkpoint", "LOOP", *QUICK), marks=pytest.mark.campaign),
         pytest.param(("main_prob.py", "--data_dir", "LOOP", *QUICK), marks=pytest.mark.campaign),
-        ("main_prob.py", "--resume", "LOOP"),
+        pytest.param(("main_prob.py", "--resume", "LOOP"), marks=pytest.mark.campaign),
         ("evaluate.py", "LOOP", "--data_dir", "DATA"),
         ("plots.py", "LOOP", "--out", "LOOP"),
         ("predict.py", "LOOP", "--checkpoint", "LOOP", "--out", "LOOP"),

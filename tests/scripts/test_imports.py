@@ -5,6 +5,7 @@ import os
 
 from benchmarks.speed_imports import BAD_INPUTS
 from tests.conftest import ROOT, run_script
+from tests.helpers.script_tools import QUICK
 
 HEAVY = ("matplotlib", "scipy", "h5py", "torch._dynamo", "sympy")
 PROGRAM = """
@@ -50,6 +51,15 @@ def test_help_and_bad_input_import_nothing_that_only_work_takes(tmp_path):
 def test_nor_does_the_import_that_notebooks_begin_with(tmp_path):
     program = f"import sys, common.predictor; print([name for name in {HEAVY} if name in sys.modules])"
     assert run_script("-c", program).stdout.strip() == "[]"
+
+
+def test_a_training_does_not_import_torchs_compiler(demo, tmp_path):
+    """Which torch's own optimisers do, in order to be left out of it."""
+    options = ["--data_dir", str(demo), "--checkpoint", str(tmp_path / "runs"), *map(str, QUICK)]
+    ((code, output, imported),) = told_of([("main_prob.py", options)], tmp_path)
+    assert code == 0, output
+    assert "torch" in imported
+    assert not {"torch._dynamo", "sympy"} & set(imported)
 
 
 def test_it_would_be_seen(tmp_path):

@@ -1,6 +1,7 @@
 """A step of training: its learning rate, its precision, averaged weights, and numbers that are not finite."""
 
 import argparse
+import copy
 import itertools
 import math
 
@@ -12,7 +13,7 @@ from common.compute.device import autocast, choose_precision, has_bfloat16
 from common.datasets.batches import ShuffledBatches
 from common.errors import DuaError
 from common.training.checkpoint import load_checkpoint
-from common.training.optimisation import Average, NotFinite, Optimisation, check_compiler
+from common.training.optimisation import Adam, Average, NotFinite, Optimisation, check_compiler
 from common.training.schedule import learning_rate
 from models.martinez import Martinez
 from tests.conftest import run_script
@@ -68,6 +69,29 @@ def test_a_step_that_is_not_finite_stops_before_it_touches_a_weight(wrong):
         steps.step(bad)
     assert stopped.value.step == 4, "counted from 1, as the log counts"
     assert all(torch.equal(before[name], tensor) for name, tensor in network.named_parameters())
+
+
+def test_adam_is_torchs_own_to_the_bit_and_goes_on_from_its_state():
+    def trained(kind, steps, state=None, weights=None):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
+        if weights:
+            network.load_state_dict(weights)
+        optimizer = kind(network.parameters(), lr=1e-2, fused=True)
+        if state:
+            optimizer.load_state_dict(state)
+        for _ in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            network(torch.linspace(-1, 1, 200).view(40, 5)).square().mean().backward()
+            optimizer.step()
+        return copy.deepcopy(network.state_dict()), copy.deepcopy(optimizer.state_dict())
+
+    whole, _ = trained(torch.optim.Adam, 8)
+    for first, second in ((Adam, Adam), (Adam, torch.optim.Adam), (torch.optim.Adam, Adam)):
+        weights, state = trained(first, 5)
+        found, _ = trained(second, 3, state, weights)
+        assert all(torch.equal(found[name], value) for name, value in whole.items())
+    assert not torch.equal(trained(Adam, 7)[0]["0.weight"], whole["0.weight"])
 
 
 def test_a_gradient_alone_can_be_what_is_not_finite():
