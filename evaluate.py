@@ -193,12 +193,7 @@ def posebench3d_rows(
         errors = posebench3d.evaluate_posebench3d(networks, poses, device, domain_of(checkpoint, poses), test_time)
         rows.append(
             (
-                facts["source"],
-                facts["target"] or "-",
-                facts["network"],
-                "+".join(facts["modules"]) or "none",
-                facts["selection"],
-                str(facts["seed"]),
+                *_named(facts),
                 posebench3d.NAME,
                 poses.name,
                 str(errors.poses),
@@ -206,6 +201,12 @@ def posebench3d_rows(
             )
         )
     return rows
+
+
+def _named(facts: dict[str, Any]) -> tuple[str, ...]:
+    """A checkpoint in the first six of `COLUMNS`."""
+    modules = "+".join(facts["modules"]) or "none"
+    return facts["source"], facts["target"] or "-", facts["network"], modules, facts["selection"], str(facts["seed"])
 
 
 def error_rows(
@@ -229,12 +230,7 @@ def error_rows(
             print(f"{poses.name}: {difference_from_float32(networks, poses, device, domain, test_time)}")
         rows.append(
             (
-                facts["source"],
-                facts["target"] or "-",
-                facts["network"],
-                "+".join(facts["modules"]) or "none",
-                facts["selection"],
-                str(facts["seed"]),
+                *_named(facts),
                 keypoints,
                 poses.name if precision == "float32" else f"{poses.name}, {precision}",
                 *(f"{raw[key]:.1f}" for key in ("mpjpe", "p_mpjpe")),

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths
+from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths, both_sides
 from common.adaptation.teacher import Teacher
 from common.adaptation.training_views import adapted_batches, rays_of, target_inputs, views_of_target
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
@@ -29,7 +29,7 @@ from common.evaluation.evaluate import predict
 from common.evaluation.losses import mkmmd
 from common.evaluation.metrics import joint_errors
 from common.geometry.placement import place
-from common.geometry.skeleton import JOINTS_LEFT, MIRROR, ROOT
+from common.geometry.skeleton import ROOT
 from models.domain_norm import select_domain
 
 WEIGHTS = {"discrepancy": 1.0, "reprojection": 1.0, "bones": 1.0, "agreement": 1.0}
@@ -64,13 +64,14 @@ def label_free_scores(
     select_domain(networks["lifter"], "target")
     inputs, intrinsics = target_inputs(arguments, target)
     poses, uncertainty = predict(networks, inputs, cpu)
+    rays = rays_of(target)
     reprojection = Reprojection(1.0, BoneLengths.of(source), "canonical" in (arguments.get("align") or ()), in_2d)
     lifters = {role: network for role, network in networks.items() if role in ("lifter", "uncertainty")}
     twin = Teacher(lifters, lifters, weight=0, decay=0, warm_up=0, seed=0, scale=Scale.of(arguments))
     turned, _ = twin.predict(inputs, intrinsics, twin.angles(len(inputs), 0))
     scores = {
         "discrepancy": discrepancy(networks, arguments, source, target),
-        "reprojection": 100 * reprojection_error(reprojection.in_camera(poses, rays_of(target)), rays_of(target)),
+        "reprojection": 100 * reprojection_error(reprojection.in_camera(poses, rays), rays),
         "bones": 100 * bone_variation(poses, target),
         "agreement": 1000 * float(joint_errors(turned, poses)[:, ROOT + 1 :].mean()),
     }
@@ -118,9 +119,8 @@ def bone_variation(poses_3d: Tensor, target: UnlabelledPoses) -> float:
     lengths = bone_lengths(poses_3d).double()
     mean = lengths.mean(0)
     within = torch.cat([lengths[of.start : of.stop] - lengths[of.start : of.stop].mean(0) for of in target.sequences])
-    left = [joint - 1 for joint in JOINTS_LEFT]  # the bones that end there
-    right = [MIRROR[joint] - 1 for joint in JOINTS_LEFT]
-    sides = (lengths[:, left] - lengths[:, right]).abs().mean(0) / (mean[left] + mean[right]) * 2
+    left, right = both_sides(lengths)
+    sides = (left - right).abs().mean(0) / sum(both_sides(mean)) * 2
     return float((within.square().mean(0).sqrt() / mean).mean() + sides.mean())
 
 

@@ -63,16 +63,21 @@ class BoneLengths:
             (N, 16, 3) -> scalar.
         """
         lengths = bone_lengths(poses_3d)
-        left = [joint - 1 for joint in JOINTS_LEFT]  # the bones that end there
-        right = [MIRROR[joint] - 1 for joint in JOINTS_LEFT]
+        left, right = both_sides(lengths)
         mean, deviation = self.mean.to(lengths), self.deviation.to(lengths)
-        return (lengths[:, left] - lengths[:, right]).abs().mean() + F.relu((lengths - mean).abs() - deviation).mean()
+        return (left - right).abs().mean() + F.relu((lengths - mean).abs() - deviation).mean()
 
 
 def bone_lengths(poses_3d: Tensor) -> Tensor:
     """(N, 16, 3) to (N, 15), in the order of `BONES`."""
     parents, children = (list(joints) for joints in zip(*BONES, strict=True))
     return torch.linalg.vector_norm(poses_3d[:, children] - poses_3d[:, parents], dim=-1)
+
+
+def both_sides(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Of (..., 15) bones those of the left side and, in the same order, those of the right."""
+    left = [joint - 1 for joint in JOINTS_LEFT]  # the bones that end there
+    return lengths[..., left], lengths[..., [MIRROR[joint] - 1 for joint in JOINTS_LEFT]]
 
 
 def reprojection_loss(poses_3d: Tensor, rays: Tensor) -> Tensor:

@@ -68,6 +68,26 @@ def test_the_loss_is_the_written_one():
     assert terms["domain_accuracy"].item() == pytest.approx(right.item() / 24)
 
 
+@pytest.mark.parametrize("network", ["martinez", "semgcn"])
+def test_the_classifier_may_be_given_features(network):
+    args = options(
+        "--domain_of",
+        "features",
+        "--domain_weight",
+        0.3,
+        "--network",
+        network,
+        *(["--num_layers", 1] if network == "semgcn" else []),
+    )
+    terms = dua_loss(args, networks(args), batch(), 400)
+    again = networks(args)
+    inputs_s, _, inputs_t = batch()
+    features = torch.cat([again["lifter"](inputs)[1] for inputs in (inputs_s, inputs_t)])
+    logits = again["domain"](features)
+    domain = (F.softplus(-logits[:12]).sum() + F.softplus(logits[12:]).sum()) / 24
+    torch.testing.assert_close(terms["domain_loss"], domain)
+
+
 def test_default_weights_are_the_papers():
     args = options()
     terms = dua_loss(args, networks(args), batch(), 0)
