@@ -7,8 +7,9 @@
 
 Builds the data if it is not there, prints how far its two domains are apart (`benchmarks/domain_gap.py`), runs `conversion.py` once
 and the training scripts for every row and seed, each as its user would, and prints the table. Rows that are done are skipped,
-a run that was killed is resumed, so a long table can be made in several sittings. Beside the table (text, CSV, LaTeX) and the
-plot (PNG, PDF), `benchmark.json` says of what: data, its hash, preset, commit. The protocol is in benchmarks/README.md.
+a run that was killed is resumed, so a long table can be made in several sittings: what a run came to is in `runs.csv`, which needs none of
+the folders of runs and can be carried to another machine. Beside it and the table (text, CSV, LaTeX) and the plot (PNG, PDF),
+`benchmark.json` says of what: data, its hash, preset, commit. The protocol is in benchmarks/README.md.
 """
 
 import argparse
@@ -32,9 +33,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 from tqdm import tqdm
 
 from benchmarks.domain_gap import report
+from benchmarks.kept import KeptResults
 from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
-from benchmarks.runs import finished_run, one_run, read_results, tested_again
+from benchmarks.runs import one_run, read_results, tested_again
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
@@ -114,17 +116,25 @@ def main() -> None:
 
     command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
     converter = one_run(command, out / "converter", "conversion.json")
-    gap = report(str(data_dir), converter)
-    write_text(out / "domain_gap.txt", gap + "\n")
-    print(gap, flush=True)
+    gap = out / "domain_gap.txt"
+    if not gap.exists():
+        write_text(gap, report(str(data_dir), converter) + "\n")
+    print(gap.read_text(), flush=True)
+    kept = KeptResults(out)
+    results = kept.all()
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
-        return task, run_row(task, sizes, str(data_dir), converter, out)
+        result = run_row(task, sizes, str(data_dir), converter, out)
+        kept.add(task, result)
+        return task, result
 
-    again = [task for task in tasks if ROWS[task[2]].tests is not None]
-    trained = [task for task in tasks if task not in again]
-    results = {}
-    with ThreadPoolExecutor(args.jobs) as pool, tqdm(total=len(tasks), unit="run", smoothing=0) as bar:
+    missing = [task for task in tasks if task not in results]
+    again = [task for task in missing if ROWS[task[2]].tests is not None]
+    trained = [task for task in missing if task not in again]
+    with (
+        ThreadPoolExecutor(args.jobs) as pool,
+        tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", smoothing=0) as bar,
+    ):
         for part in (trained, again):  # what is tested again is trained first
             for task, result in pool.map(work, part):
                 results[task] = result
@@ -164,9 +174,15 @@ def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: st
     direction, network, name, seed = task
     row = ROWS[name]
     if row.tests is not None:
-        run = finished_run(folder_of((direction, network, row.tests, seed), out), "results.json")
-        assert run is not None, "what is tested again was trained before"
+        run = trained_run((direction, network, row.tests, seed), sizes, data_dir, converter, out)
         return tested_again(DIRECTIONS[direction][:1], run, data_dir, row.options, folder_of(task, out))
+    return read_results(trained_run(task, sizes, data_dir, converter, out) / "results.json")
+
+
+def trained_run(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: str, converter: Path, out: Path) -> Path:
+    """The finished run folder of a row that is trained."""
+    direction, network, name, seed = task
+    row = ROWS[name]
     given = ["--converter", str(converter)] if row.oracle or "converter" in row.modules else []
     if row.oracle:
         command = ["benchmarks/oracle.py", "--source", direction.split()[0], "--network", network, *given]
@@ -175,7 +191,7 @@ def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: st
     else:
         command = [*DIRECTIONS[direction], "--network", network, *row.switches(), *given, *row.options]
     command += ["--data_dir", data_dir, *sizes[direction, network], "--seed", str(seed)]
-    return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
+    return one_run(command, folder_of(task, out), "results.json")
 
 
 def folder_of(task: Task, out: Path) -> Path:

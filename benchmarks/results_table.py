@@ -34,8 +34,8 @@ PAPER = (
 
 def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
     """Rows of `COLUMNS`. Where the target is SURREAL, a row with a converter has an error against converted and one against raw
-    labels. Each is compared with no adaptation against the same labels: `+ converter` is that where the labels are converted,
-    since the converter does not reach training there."""
+    labels. Each is compared with no adaptation against the same labels, if that is there: `+ converter` is that where the labels are
+    converted, since the converter does not reach training there."""
     rows = []
     for direction in DIRECTIONS:
         for network in sorted({task[1] for task in results}):
@@ -45,7 +45,7 @@ def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
                     errors = _errors(results, direction, network, row, raw)
                     if errors:
                         rival = _errors(results, direction, network, NONE if raw else CONVERTER, raw)
-                        none = statistics.fmean(error["mpjpe"] for error in rival)
+                        none = statistics.fmean(error["mpjpe"] for error in rival) if rival else None
                         rows.append((direction, network, row, "raw" if raw else "converted", *_cells(errors, none)))
     return rows
 
@@ -63,13 +63,18 @@ def average(result: dict[str, Any], raw: bool) -> dict[str, float]:
     return result["average"]
 
 
-def _cells(errors: list[dict[str, float]], none: float) -> tuple[str, ...]:
+def _cells(errors: list[dict[str, float]], none: float | None) -> tuple[str, ...]:
     cells = []
     for key in ("mpjpe", "p_mpjpe"):
         values = [error[key] for error in errors]
         cells += [f"{statistics.fmean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else "-"]
     mean = statistics.fmean(error["mpjpe"] for error in errors)
-    return *cells, f"{mean - none:+.1f}", f"{100 * (mean / none - 1):+.1f}", f"{100 * mean / none:.1f}", str(len(errors))
+    against = (
+        ("-", "-", "-")
+        if none is None
+        else (f"{mean - none:+.1f}", f"{100 * (mean / none - 1):+.1f}", f"{100 * mean / none:.1f}")
+    )
+    return *cells, *against, str(len(errors))
 
 
 def goals(rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -107,7 +112,8 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
         axis.errorbar(values, places, xerr=spread, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
         axis.set_yticks(places, names if axis is axes[0][0] or len(shown) != longest else [""] * len(names), fontsize=6)
         axis.invert_yaxis()
-        axis.axvline(values[0], color="#777777", linewidth=0.6, linestyle=":")
+        if names[0] == NONE:
+            axis.axvline(values[0], color="#777777", linewidth=0.6, linestyle=":")
         axis.tick_params(axis="x", labelsize=6)
         axis.set_xlabel("MPJPE, raw labels of the target, mm", fontsize=7)
         axis.set_title(f"{panel[0].replace('->', '→')}, {panel[1]}", fontsize=8)

@@ -4,17 +4,16 @@
 
 Scores every finished run of the candidates in `benchmarks/rows.py` on the target's training 2D (`common.adaptation.label_free`), averages
 over seeds, and picks. Only then are test errors read, to say the regret: how much more the picked one errs than the best one, in
-percent. Errors are against labels in the skeleton that networks predict. `rule.txt` and `rule.csv` in the results' folder hold the table;
-scores are kept beside each run, which are not scored twice.
+percent. Errors are against labels in the skeleton that networks predict. `rule.txt` and `rule.csv` in the results' folder hold the table,
+`scores.csv` the scores of each run, none of which is scored twice, or needs to be there any more.
 
 The formula was fixed on build seed 0; what it is worth is what it does on another.
 """
 
 import argparse
-import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 from tqdm import tqdm
 
 from benchmarks.cross_dataset import NETWORKS, folder_of
+from benchmarks.kept import TASK, Kept, KeptResults
+from benchmarks.results_table import Task
 from benchmarks.rows import CANDIDATES, DIRECTIONS
-from benchmarks.runs import finished_run, read_results
+from benchmarks.runs import finished_run
 from common.adaptation.converter import convert_labels
 from common.adaptation.label_free import WEIGHTS, label_free_scores, pick, total
 from common.datasets.h36m import load_h36m, load_h36m_2d
@@ -40,8 +41,8 @@ from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
 
 _EVERY = 25
 """Frame of the target that scores are made of: neighbours say the same."""
-_SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
-COLUMNS = ("direction", "network", "candidate", *_SCORES, "sum", "MPJPE", "picked", "seeds")
+SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
+COLUMNS = ("direction", "network", "candidate", *SCORES, "sum", "MPJPE", "picked", "seeds")
 
 Candidates = dict[str, tuple[dict[str, float], float, int]]
 """{candidate: (scores, MPJPE, number of seeds)}, means over seeds."""
@@ -65,7 +66,7 @@ def main() -> None:
     for (direction, network), candidates in found.items():
         picked = pick({name: scores for name, (scores, *_) in candidates.items()})
         for name, (scores, error, seeds) in candidates.items():
-            values = [f"{scores[score]:.1f}" if score in scores else "-" for score in _SCORES]
+            values = [f"{scores[score]:.1f}" if score in scores else "-" for score in SCORES]
             mark = "picked" if name == picked else ""
             rows.append((direction, network, name, *values, f"{total(scores):.2f}", f"{error:.1f}", mark, str(seeds)))
         sentences.append(f"{direction}, {network}: {_regret(candidates, picked)}")
@@ -77,36 +78,38 @@ def main() -> None:
 
 
 def _candidates(args: argparse.Namespace, direction: str, network: str) -> Candidates:
-    """Of those that have finished runs with the same seeds, as many as the best of them."""
-    runs = {name: _runs(args, direction, network, name) for name in CANDIDATES}
+    """Of those that have scored runs of as many seeds as the best of them."""
+    results = KeptResults(args.results).all()
+    runs: dict[str, list[tuple[dict[str, float], float]]] = {}
+    for name in tqdm(CANDIDATES, desc=f"{direction}, {network}", disable=None):
+        tasks = [task for task in results if task[:3] == (direction, network, name) and task[3] in args.seeds]
+        scored = ((_scores(task, args), results[task]["average"]["mpjpe"]) for task in tasks)
+        runs[name] = [(scores, error) for scores, error in scored if scores]
     most = max(map(len, runs.values()))
     candidates: Candidates = {}
-    for name, folders in tqdm(runs.items(), desc=f"{direction}, {network}", disable=None):
-        if folders and len(folders) == most:
-            scores = [_scores(run, args.data_dir, direction.split()[-1]) for run in folders]
-            means = {score: statistics.fmean(of[score] for of in scores) for score in scores[0]}
-            error = statistics.fmean(read_results(run / "results.json")["average"]["mpjpe"] for run in folders)
-            candidates[name] = (means, error, most)
+    for name, found in runs.items():
+        if found and len(found) == most:
+            means = {score: statistics.fmean(scores[score] for scores, _ in found) for score in found[0][0]}
+            candidates[name] = (means, statistics.fmean(error for _, error in found), most)
     return candidates
 
 
-def _runs(args: argparse.Namespace, direction: str, network: str, name: str) -> Sequence[Path]:
-    found = (finished_run(folder_of((direction, network, name, seed), args.results), "results.json") for seed in args.seeds)
-    return [run for run in found if run is not None]
-
-
-def _scores(run: Path, data_dir: str, target: str) -> dict[str, float]:
-    path = run / "label_free.json"
-    if path.exists():
-        kept: dict[str, float] = read_results(path)
-        return kept
+def _scores(task: Task, args: argparse.Namespace) -> dict[str, float] | None:
+    """Of a run; None if it is not kept and the run's folder is not there."""
+    kept = Kept(args.results / "scores.csv", TASK, SCORES)
+    key = tuple(map(str, task))
+    scores = kept.read().get(key)
+    run = finished_run(folder_of(task, args.results), "results.json")
+    if scores or run is None:
+        return scores
     checkpoint = load_checkpoint(run / BEST)
     networks = rebuild_networks(checkpoint, run / BEST)
-    source, unlabelled = _domains(data_dir, target, checkpoint["arguments"], networks)
+    target = task[0].split()[-1]
+    source, unlabelled = _domains(args.data_dir, target, checkpoint["arguments"], networks)
     in_2d = networks["converter"] if target == "surreal" else None
     calibration = stored_calibration(checkpoint, run / BEST)
     scores = label_free_scores(networks, checkpoint["arguments"], calibration, source, unlabelled, in_2d)
-    write_text(path, json.dumps(scores, indent=1) + "\n")
+    kept.add({key: scores})
     return scores
 
 
