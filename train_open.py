@@ -15,6 +15,8 @@ et al., Sensors 2023.
 
 from common.start import run_script  # isort: skip  (before all else: see there)
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from common.adaptation.any_camera import AnyCamera, add_filming_arguments
@@ -22,10 +24,11 @@ from common.adaptation.augment import SeenAnew
 from common.adaptation.to_detector import fit_to_detector
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
+from common.datasets.poses import Poses
 from common.evaluation.losses import UNCERTAINTY_LOSSES
 from common.evaluation.metrics import joint_errors
-from common.mocap.filming import films
-from common.mocap.people import load_people
+from common.mocap.filming import films, focal_span_of
+from common.mocap.people import People, load_people
 from common.training.arguments import parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.in_domain import train_on_batches
@@ -44,13 +47,9 @@ def main() -> None:
     run = Experiment("open", args, network=None)
     people = load_people(args.data_dir)
     held_out = people.select(("validation",))
-    others = [load_people(folder) for folder in args.test_dirs]
-    tests = {}
-    for name, tested in (("held-out people", held_out), *((other.name, other) for other in others)):
-        tests[f"{name}, any camera"] = films(tested, seed=0)
-        tests[f"{name}, any camera, lens unknown"] = films(tested, seed=0, lens_known=False)
+    tested = {"held-out people": held_out} | {other.name: other for other in map(load_people, args.test_dirs)}
     if args.evaluate:
-        run.report(tests)
+        run.report(filmed(tested))
         return
 
     view = AnyCamera.of(args)
@@ -65,11 +64,20 @@ def main() -> None:
         uncertainty = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_3d, targets_3d)
         return {"loss": pose + args.uncertainty_weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
-    cameras = next(iter(tests.values())).sequences
+    lenses = focal_span_of(args.cameras)
     train_on_batches(
-        run, args, args.network, batches, view.validation(held_out), "h36m", people.name, objective, cameras, train=len(train)
+        run, args, args.network, batches, view.validation(held_out), "h36m", people.name, objective, lenses, train=len(train)
     )
-    run.report(tests)
+    run.report(filmed(tested))
+
+
+def filmed(tested: Mapping[str, People]) -> dict[str, Poses]:
+    """{what is tested on: people before any camera}, each with the true focal length and without."""
+    tests = {}
+    for name, people in tested.items():
+        tests[f"{name}, any camera"] = films(people, seed=0)
+        tests[f"{name}, any camera, lens unknown"] = films(people, seed=0, lens_known=False)
+    return tests
 
 
 if __name__ == "__main__":

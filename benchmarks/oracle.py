@@ -36,7 +36,7 @@ from common.evaluation.losses import UNCERTAINTY_WEIGHTS, relative_error
 from common.training.arguments import parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.networks import add_network_arguments
-from common.training.trained_range import TrainedRange
+from common.training.trained_range import TrainedRange, focal_span
 
 NAME = "oracle, target labels in the loss"
 
@@ -84,7 +84,7 @@ def main() -> None:
         skeleton="h36m",
         source=source.name,
         target=target.name,
-        seen=lambda: TrainedRange.of(batches, (*train.sequences, *tested.sequences)),
+        seen=lambda: TrainedRange.of(batches, focal_span((*train.sequences, *tested.sequences))),
         source_train=len(train),
         source_validation=len(validation),
         target_train_labelled=len(target),

@@ -1,5 +1,13 @@
 """`from common.predictor import Predictor`, as notebooks say it; the code is in `common.prediction.predictor`."""
 
-from common.prediction.predictor import Prediction, Predictor
+import gc
+
+_collects = gc.isenabled()
+gc.disable()  # a fifth of the time that importing torch takes goes into looking for garbage that is not there
+try:
+    from common.prediction.predictor import Prediction, Predictor
+finally:
+    if _collects:
+        gc.enable()
 
 __all__ = ["Prediction", "Predictor"]

@@ -5,7 +5,6 @@ objective is one and stands here once."""
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -25,11 +24,11 @@ from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, UNCERTAI
 from common.evaluation.metrics import mpjpe
 from common.evaluation.test_time import TestTime
 from common.geometry.skeleton import NUM_JOINTS
-from common.mocap.filming import FOCAL_SPAN
+from common.mocap.filming import focal_span_of
 from common.training.experiment import Experiment
 from common.training.facts import ORACLE
 from common.training.networks import feature_size, lifter_description, uncertainty_description
-from common.training.trained_range import TrainedRange
+from common.training.trained_range import TrainedRange, focal_span
 from models.domain_classifier import warm_start
 from models.domain_norm import select_domain
 
@@ -189,8 +188,9 @@ def train_adapted(
         # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
         of_target = next(iter(tests.values())).sequences if needs_target(args) else ()
         later = () if like_target is None else (like_target.scale(like_target.inputs_2d),)
-        found = TrainedRange.of(batches, (*(() if "gpa" in args.align else train.sequences), *of_target), *later)
-        return replace(found, focal_length=FOCAL_SPAN) if args.augment == ANY and "gpa" not in args.align else found
+        if args.augment == ANY and "gpa" not in args.align:
+            return TrainedRange.of(batches, focal_span_of("any"), *later)
+        return TrainedRange.of(batches, focal_span((*(() if "gpa" in args.align else train.sequences), *of_target)), *later)
 
     validate_epoch = select_validation(args, run, networks, source=chosen_on, target=next(iter(tests.values())))
     run.train(

@@ -34,8 +34,7 @@ _DISTANCE = (2.0, 9.0)
 """Metres to the hip; nearer is more frequent, as sizes in the picture go by its inverse."""
 _ASPECTS = (9 / 16, 3 / 4, 1.0, 4 / 3, 16 / 9)
 """Height over width."""
-FOCAL_SPAN = (1 / math.tan(math.radians(_FIELD[1]) / 2), _ASPECTS[-1] / math.tan(math.radians(_FIELD[0]) / 2))
-"""Focal lengths of 'any', in screen coordinates."""
+_ANY_FOCAL = 1 / math.tan(math.radians(_FIELD[1]) / 2), _ASPECTS[-1] / math.tan(math.radians(_FIELD[0]) / 2)
 _REACH = 0.95
 """Metres from the hip that have to be in the picture's shorter side, if the hip is in its middle."""
 _ROOM = 1.0
@@ -109,6 +108,14 @@ def _calibrated() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     places = torch.tensor([camera.translation for camera in cameras])
     aspects = torch.tensor([camera.resolution[1] / camera.resolution[0] for camera in cameras])
     return rotations, places, torch.stack([screen_lens(camera) for camera in cameras]), aspects
+
+
+def focal_span_of(setup: str) -> tuple[float, float]:
+    """Least and largest focal length of the cameras that are drawn, in screen coordinates."""
+    if setup == "any":
+        return _ANY_FOCAL
+    _, _, intrinsics, _ = _calibrated()
+    return float(intrinsics[:, 0].min()), float(intrinsics[:, 0].max())
 
 
 def about(axis: int, angle: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
 """Training a lifting network with its uncertainty estimator on one data set: what three experiments share around their loss."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from torch import Tensor
 
 from common.datasets.block_batches import make_batches
-from common.datasets.poses import Poses, Sequence, training_split
+from common.datasets.poses import Poses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.evaluation.evaluate import Validation, validate
 from common.evaluation.metrics import mpjpe
@@ -13,7 +13,7 @@ from common.training.arguments import Arguments
 from common.training.experiment import Experiment
 from common.training.loop import Batches
 from common.training.networks import lifter_description, uncertainty_description
-from common.training.trained_range import TrainedRange
+from common.training.trained_range import Span, TrainedRange, focal_span
 
 Objective = Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]
 """(poses_3d (B, 16, 3), targets_3d (B, 16, 3), the estimator's output (B, 16)) -> {"loss": what is minimised, and its terms}."""
@@ -35,7 +35,8 @@ def train_in_domain(
     batches = make_batches(train, lambda poses: (poses.inputs_2d, poses.targets_3d), args, run.device)
     if isinstance(train, Streamed):
         print(batches.describe())
-    train_on_batches(run, args, network, batches, validation, skeleton, poses.name, objective, train.sequences, train=len(train))
+    cameras = focal_span(train.sequences)
+    train_on_batches(run, args, network, batches, validation, skeleton, poses.name, objective, cameras, train=len(train))
 
 
 def train_on_batches(
@@ -47,7 +48,7 @@ def train_on_batches(
     skeleton: str,
     source: str,
     objective: Objective,
-    cameras: Iterable[Sequence],
+    cameras: Span,
     train: int,
 ) -> None:
     """Train on batches of inputs_2d and targets_3d, keep the epoch with the least error on `held_out`, or without it the last.
@@ -55,7 +56,7 @@ def train_on_batches(
     Args:
         held_out: as the batches show poses.
         source: the data set's name.
-        cameras: sequences that were filmed by the cameras that the batches see through.
+        cameras: least and largest focal length of those that the batches see through, in screen coordinates.
         train: poses that are trained on.
     """
     validation = None if held_out is None else held_out.to(run.device)

@@ -57,13 +57,13 @@ class TrainedRange:
     focal_length: Span
 
     @classmethod
-    def of(cls, batches: Batches, sequences: Iterable[Sequence], *later: Tensor) -> Self:
+    def of(cls, batches: Batches, focal_length: Span, *later: Tensor) -> Self:
         """What the first batches of a training hold: views that are made anew as they are seen, and the target's 2D as well.
 
         Nothing random is drawn but from the batches' own generators, which give the same batches when they are asked again.
 
         Args:
-            sequences: filmed by the cameras that the views are of.
+            focal_length: of the cameras that the views are of; `focal_span` has it of those that filmed something.
             later: (N, 16, 2) like which batches of later epochs are.
         """
         seen: list[tuple[Span, ...]] = []
@@ -72,10 +72,8 @@ class TrainedRange:
             if parts[0].shape[1:] == (NUM_JOINTS, 2):  # of the source and, where there are any, of the target
                 values = _measured(np.concatenate([part.cpu().numpy() for part in parts]))
                 seen.append(tuple(_span(*np.quantile(value[np.isfinite(value)], _QUANTILES)) for value in values))
-        cameras = {(sequence.subject, sequence.camera, sequence.view): sequence for sequence in sequences}
-        focal = [float(screen_intrinsics([_one_pose(sequence)])[0, 0]) for sequence in cameras.values()]
         size, root_x, root_y = (_span(min(low for low, _ in of), max(high for _, high in of)) for of in zip(*seen, strict=True))
-        return cls(size, root_x, root_y, _span(min(focal), max(focal)))
+        return cls(size, root_x, root_y, _span(*focal_length))
 
     def to_dict(self) -> dict[str, list[float]]:
         """As checkpoints keep it."""
@@ -127,6 +125,13 @@ class TrainedRange:
             f"the focal length is {focal_length / 2:.2f} times the picture's width, in training {lengths}: {times:.2g} times that "
             "(film from farther away or nearer, with a lens like those)"
         )
+
+
+def focal_span(sequences: Iterable[Sequence]) -> Span:
+    """Least and largest focal length of the cameras that filmed these."""
+    cameras = {(sequence.subject, sequence.camera, sequence.view): sequence for sequence in sequences}
+    focal = [float(screen_intrinsics([_one_pose(sequence)])[0, 0]) for sequence in cameras.values()]
+    return min(focal), max(focal)
 
 
 def stored_range(checkpoint: Mapping[str, Any], path: str | Path) -> TrainedRange | None:

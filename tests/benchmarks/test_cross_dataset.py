@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cross_dataset import rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
-from benchmarks.rows import BEST, BOUND, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SETS
+from benchmarks.rows import BEST, BOUND, CANDIDATES, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SETS
 from common.errors import DuaError
 from tests.conftest import ROOT, run_script
 from tests.helpers.script_tools import assert_one_line, run_here, start, wait_for
@@ -66,6 +66,14 @@ def test_a_short_table_of_one_seed_and_its_plot(tmp_path):
     plot(rows, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
     assert (tmp_path / "plot.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_without_no_adaptation_nothing_is_compared(tmp_path):
+    rows = table(results_for([DUA]))
+    assert {row[2] for row in rows} == {DUA}
+    assert {row[8:11] for row in rows} == {("-", "-", "-")}
+    plot(rows, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_rows_name_options_that_the_scripts_have():
@@ -142,6 +150,40 @@ def test_rows_that_are_done_are_left(finished, demo):
     process = run_small(demo, out)
     assert process.returncode == 0, process.stderr
     assert {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")} == before
+
+
+@pytest.mark.campaign
+def test_what_runs_came_to_does_not_need_their_folders(finished, demo, tmp_path):
+    out, _ = finished
+    for name in ("benchmark.json", "runs.csv", "domain_gap.txt"):
+        shutil.copy(out / name, tmp_path / name)
+    process = run_small(demo, tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "table.csv").read_text() == (out / "table.csv").read_text()
+    assert not list(tmp_path.glob("*/martinez"))
+
+
+@pytest.mark.campaign
+def test_the_rule_scores_each_run_once_and_says_its_regret(finished, demo, tmp_path):
+    out, _ = finished
+    process = run_here("benchmarks/rule.py", "--results", out, "--data_dir", demo, "--seeds", 0)
+    assert process.returncode == 0, process.stderr
+    with open(out / "rule.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["candidate"] for row in rows] == 2 * [row for row in CANDIDATES if row in SETS["short"]]
+    for direction in DIRECTIONS:
+        ours = [row for row in rows if row["direction"] == direction]
+        (picked,) = [row for row in ours if row["picked"]]
+        assert float(picked["sum"]) == min(float(row["sum"]) for row in ours)
+        regret = 100 * (float(picked["MPJPE"]) / min(float(row["MPJPE"]) for row in ours) - 1)
+        (said,) = re.findall(rf"{direction}, martinez: picked .* regret ([\d.]+) %", process.stdout)
+        assert float(said) == pytest.approx(regret, abs=0.1)
+    for name in ("runs.csv", "scores.csv"):
+        shutil.copy(out / name, tmp_path / name)
+    again = run_here("benchmarks/rule.py", "--results", tmp_path, "--data_dir", demo, "--seeds", 0)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "rule.csv").read_text() == (out / "rule.csv").read_text()
+    assert_one_line(run_here("benchmarks/rule.py", "--results", tmp_path, "--data_dir", demo, "--seeds", 9), "no finished run")
 
 
 @pytest.mark.campaign

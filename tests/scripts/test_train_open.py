@@ -53,6 +53,12 @@ def test_it_trains_tests_and_says_on_what(people, tmp_path):
     )
 
 
+def test_the_lenses_that_were_seen_are_those_of_the_cameras_that_were_drawn(people, tmp_path):
+    for cameras, expected in (("any", (1.0, 5.638)), ("h36m", (2.290, 2.299))):  # 90 degrees of 1, 35 of 16/9; the calibrated ones
+        run, _ = trained(people, tmp_path / cameras, "--cameras", cameras, "--epochs", 1)
+        assert load_checkpoint(run / BEST)["trained_range"]["focal_length"] == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(people, tmp_path):
     whole, _ = trained(people, tmp_path / "whole", "--snapshot", 2)
     one = load_checkpoint(whole / LAST)

@@ -10,7 +10,7 @@ from common.adaptation.augment import SeenAnew, Views
 from common.datasets.batches import DomainBatches, ShuffledBatches
 from common.datasets.poses import Sequence
 from common.errors import DuaError
-from common.training.trained_range import TrainedRange, stored_range
+from common.training.trained_range import TrainedRange, focal_span, stored_range
 
 H36M = [Sequence("S1", "Walking", camera, 0, 10, (1000, 1002)) for camera in ("54138969", "55011271")]
 SURREAL = [Sequence("surreal", "01 01", "surreal", 0, 10, (320, 240))]
@@ -34,7 +34,7 @@ def source(count=4000, seed=0, low=0.5, high=1.0):
 def test_ranges_are_quantiles_of_what_batches_hold():
     inputs = source()
     batches = ShuffledBatches(inputs, torch.zeros(len(inputs), 16, 3), batch_size=50, seed=3)
-    found = TrainedRange.of(batches, H36M)
+    found = TrainedRange.of(batches, focal_span(H36M))
     assert found.size == pytest.approx((0.5025, 0.9975), abs=2e-3)
     assert found.root_x == pytest.approx((-0.1975, 0.2975), abs=4e-3)
     assert found.root_y == pytest.approx((-0.1975, 0.2975), abs=4e-3)
@@ -48,7 +48,7 @@ def test_the_targets_2d_was_seen_as_well():
         ShuffledBatches(inputs, torch.zeros(len(inputs), 16, 3), batch_size=50, seed=3),
         ShuffledBatches(target, batch_size=50, seed=3, stream=1),
     )
-    found = TrainedRange.of(batches, H36M + SURREAL)
+    found = TrainedRange.of(batches, focal_span(H36M + SURREAL))
     assert found.size == pytest.approx((0.5025, 1.399), abs=5e-3)
     assert found.focal_length == pytest.approx((2.29, 3.75), abs=1e-3)
 
@@ -61,7 +61,7 @@ def test_views_that_are_made_anew_count_as_they_are_seen():
     intrinsics = torch.tensor([[2.3, 2.3, 0, 0]]).repeat(count, 1)
     filmed = ShuffledBatches(torch.zeros(count, 16, 2), poses, roots, up, intrinsics, batch_size=50, seed=0)
     batches = SeenAnew(filmed, Views(augment=True, align=False, centred=False, compare=False), seed=4)
-    found = TrainedRange.of(batches, H36M)
+    found = TrainedRange.of(batches, focal_span(H36M))
     seen = torch.cat([inputs for inputs, _ in batches.epoch(0)]).numpy()
     assert found.root_x == pytest.approx(np.quantile(seen[:, 0, 0], (0.005, 0.995)))
     assert found.root_x[1] - found.root_x[0] > 0.5  # as filmed, all hips are in the middle
@@ -72,7 +72,7 @@ def test_nothing_of_a_run_is_changed():
     inputs = source()
     batches, untouched = (ShuffledBatches(inputs, batch_size=50, seed=3) for _ in range(2))
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
-    TrainedRange.of(batches, H36M)
+    TrainedRange.of(batches, focal_span(H36M))
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
     assert random.getstate() == states[2]
