@@ -12,6 +12,7 @@ lies on few scores and on the last term: radii grow.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -46,10 +47,18 @@ class ShiftAware:
 
     def quantiles(self, inputs_2d: np.ndarray, level: float) -> np.ndarray:
         """(T,) what to multiply expected errors of new poses (T, 16, 2) by, so that the radii hold `level` of the joints."""
-        of_calibration, of_new = likelihood_ratios(
-            self.inputs.astype(np.float64), inputs_2d.reshape(len(inputs_2d), -1).astype(np.float64)
-        )
-        return weighted_quantiles(self.scores.astype(np.float64), of_calibration, of_new, level)
+        new = inputs_2d.reshape(len(inputs_2d), -1).astype(np.float64)
+        of_calibration, of_new = likelihood_ratios(self._known, new)
+        return self._rising.quantiles(of_calibration, of_new, level)
+
+    # One calibration is asked for clip after clip.
+    @cached_property
+    def _known(self) -> "Known":
+        return Known(self.inputs.astype(np.float64))
+
+    @cached_property
+    def _rising(self) -> "Rising":
+        return Rising(self.scores.astype(np.float64))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint: hexadecimal, as a list of numbers would be three times as long."""
@@ -75,20 +84,28 @@ class ShiftAware:
         return cls(inputs, scores)
 
 
-def likelihood_ratios(calibration: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) and (T,) densities of the new inputs over the calibration's, at (N, D) and at (T, D), up to a factor.
+class Known:
+    """Calibration's inputs (N, D), and the places of others on their principal directions."""
+
+    def __init__(self, inputs: np.ndarray) -> None:
+        self._mean = inputs.mean(axis=0)
+        _, deviations, directions = np.linalg.svd(inputs - self._mean, full_matrices=False)
+        self._directions = directions[:_DIRECTIONS] / np.maximum(deviations[:_DIRECTIONS, None] / np.sqrt(len(inputs)), 1e-6)
+        self.design = self.design_of(inputs)
+
+    def design_of(self, inputs: np.ndarray) -> np.ndarray:
+        """(N, D) to (N, 17): a one, and places and their squares along the directions, as logistic regression gets them."""
+        places = np.clip((inputs - self._mean) @ self._directions.T, -5, 5)
+        return np.concatenate([np.ones((len(inputs), 1)), places, places**2 - 1], axis=1)
+
+
+def likelihood_ratios(known: Known, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) and (T,) densities of the new inputs (T, D) over the calibration's, at those of either, up to a factor.
 
     A ridge-regularised logistic regression on the calibration's principal directions, both sets counting as much: p / (1 - p).
     """
-    mean = calibration.mean(axis=0)
-    _, deviations, directions = np.linalg.svd(calibration - mean, full_matrices=False)
-    kept = directions[:_DIRECTIONS] / np.maximum(deviations[:_DIRECTIONS, None] / np.sqrt(len(calibration)), 1e-6)
-
-    def design(inputs: np.ndarray) -> np.ndarray:
-        places = np.clip((inputs - mean) @ kept.T, -5, 5)
-        return np.concatenate([np.ones((len(inputs), 1)), places, places**2 - 1], axis=1)
-
-    x = np.concatenate([design(calibration), design(new)])
+    calibration = known.design
+    x = np.concatenate([calibration, known.design_of(new)])
     y = np.concatenate([np.zeros(len(calibration)), np.ones(len(new))])
     counts = np.concatenate([np.full(len(calibration), 0.5 / len(calibration)), np.full(len(new), 0.5 / len(new))])
     counts *= min(len(calibration), len(new))  # frames of a clip are alike: no more evidence than the smaller set has
@@ -106,13 +123,18 @@ def likelihood_ratios(calibration: np.ndarray, new: np.ndarray) -> tuple[np.ndar
     return ratios[: len(calibration)], ratios[len(calibration) :]
 
 
-def weighted_quantiles(scores: np.ndarray, of_scores: np.ndarray, of_new: np.ndarray, level: float) -> np.ndarray:
-    """(T,) quantiles of scores (N, J) that weigh (N,) each, for new poses that weigh (T,); of weights that are all equal, the plain
-    split-conformal quantile."""
-    joints = scores.shape[1]
-    order = np.argsort(scores, axis=None, kind="stable")
-    rising = scores.ravel()[order]
-    below = np.cumsum(np.repeat(of_scores, joints)[order])  # of a score and all that are smaller
-    wanted = level * (below[-1] + of_new)
-    places = np.searchsorted(below, wanted * (1 - 1e-12))
-    return rising[np.minimum(places, len(rising) - 1)]
+class Rising:
+    """Scores (N, J), sorted once."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self._joints = scores.shape[1]
+        self._order = np.argsort(scores, axis=None, kind="stable")
+        self._sorted = scores.ravel()[self._order]
+
+    def quantiles(self, of_scores: np.ndarray, of_new: np.ndarray, level: float) -> np.ndarray:
+        """(T,) quantiles of the scores, which weigh (N,), for new poses that weigh (T,); of weights that are all equal, the plain
+        split-conformal quantile."""
+        below = np.cumsum(np.repeat(of_scores, self._joints)[self._order])  # of a score and all that are smaller
+        wanted = level * (below[-1] + of_new)
+        places = np.searchsorted(below, wanted * (1 - 1e-12))
+        return self._sorted[np.minimum(places, len(self._sorted) - 1)]

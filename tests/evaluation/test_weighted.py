@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 
 from common.errors import DuaError
-from common.evaluation.weighted import ShiftAware, likelihood_ratios, weighted_quantiles
+from common.evaluation.weighted import Known, Rising, ShiftAware, likelihood_ratios
 
 
 def test_equal_weights_are_plain_split_conformal():
     scores = np.arange(1.0, 20.0)[:, None]  # 19 scores of one joint: 90 % is the 18th, ceil(20 x 0.9)
-    radii = weighted_quantiles(scores, np.ones(19), np.array([1.0]), 0.9)
+    radii = Rising(scores).quantiles(np.ones(19), np.array([1.0]), 0.9)
     assert radii.tolist() == [18.0]
 
 
 def test_scores_count_by_their_weight():
     scores = np.array([[1.0], [2.0], [3.0], [4.0]])
-    heavy = weighted_quantiles(scores, np.array([0.0, 0.0, 0.0, 10.0]), np.array([0.01]), 0.5)
-    light = weighted_quantiles(scores, np.array([10.0, 0.0, 0.0, 0.1]), np.array([0.01]), 0.5)
+    heavy = Rising(scores).quantiles(np.array([0.0, 0.0, 0.0, 10.0]), np.array([0.01]), 0.5)
+    light = Rising(scores).quantiles(np.array([10.0, 0.0, 0.0, 0.1]), np.array([0.01]), 0.5)
     assert heavy.tolist() == [4.0]
     assert light.tolist() == [1.0]
 
 
 def test_a_pose_unlike_all_others_gets_the_largest_radius():
     scores = np.linspace(0, 1, 50)[:, None]
-    near, far = weighted_quantiles(scores, np.ones(50), np.array([1.0, 1000.0]), 0.5)
+    near, far = Rising(scores).quantiles(np.ones(50), np.array([1.0, 1000.0]), 0.5)
     assert near == pytest.approx(0.5, abs=0.05)
     assert far == 1.0
 
@@ -32,7 +32,7 @@ def test_ratios_tell_a_shift_that_is_known():
     """Two Gaussians a deviation apart: the true ratio is exp(x - 1/2)."""
     rng = np.random.default_rng(0)
     old, new = rng.normal(0, 1, (4000, 3)), rng.normal(np.array([1.0, 0, 0]), 1, (4000, 3))
-    ratios, _ = likelihood_ratios(old, new)
+    ratios, _ = likelihood_ratios(Known(old), new)
     truth = np.exp(old[:, 0] - 0.5)
     assert np.corrcoef(np.log(ratios), np.log(truth))[0, 1] > 0.99
 
