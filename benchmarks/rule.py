@@ -1,10 +1,12 @@
 """Which combination would be chosen without a label of the target, and what that choice costs.
 
     python benchmarks/rule.py --results benchmarks/results/<folder of cross_dataset.py> --data_dir <its data>
+    python benchmarks/rule.py --results benchmarks/results/<folder> --data_dir <its data> --rows adversary     # of DUA's classifier's weights
 
-Scores every finished run of the candidates in `benchmarks/rows.py` on the target's training 2D (`common.adaptation.label_free`), averages
-over seeds, and picks. Only then are test errors read, to say the regret: how much more the picked one errs than the best one, in
-percent. Errors are against labels in the skeleton that networks predict. `rule.txt` and `rule.csv` in the results' folder hold the table,
+Scores every finished run of some rows of `benchmarks/rows.py`, but of no adaptation and the bound, on the target's training 2D
+(`common.adaptation.label_free`), averages over seeds, and picks. Only then are test errors read, to say the regret: how much more the
+picked one errs than the best one, in percent. Errors are against labels in the skeleton that networks predict. `rule.txt` and `rule.csv`
+(`rule_adversary.txt` ...) in the results' folder hold the table,
 `scores.csv` the scores of each run, none of which is scored twice, or needs to be there any more.
 
 The formula was fixed on build seed 0; what it is worth is what it does on another.
@@ -13,7 +15,7 @@ The formula was fixed on build seed 0; what it is worth is what it does on anoth
 import argparse
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from tqdm import tqdm
 from benchmarks.cross_dataset import NETWORKS, folder_of
 from benchmarks.kept import TASK, Kept, KeptResults
 from benchmarks.results_table import Task
-from benchmarks.rows import CANDIDATES, DIRECTIONS
+from benchmarks.rows import BOUND, DIRECTIONS, NONE, ROWS, SETS
 from benchmarks.runs import finished_run
 from common.adaptation.converter import convert_labels
 from common.adaptation.label_free import WEIGHTS, label_free_scores, pick, total
@@ -53,15 +55,17 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder that cross_dataset.py has written")
     parser.add_argument("--data_dir", required=True, help="the data of those runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="those that are there (default: 0 1 2 3 4)")
+    parser.add_argument("--rows", choices=tuple(SETS), default="candidates", help="to choose from (default: %(default)s)")
     args = parser.parse_args()
+    names = [name for name in SETS[args.rows] if name not in (NONE, BOUND) and ROWS[name].tests is None]
     found = {
         (direction, network): candidates
         for direction in DIRECTIONS
         for network in NETWORKS
-        if (candidates := _candidates(args, direction, network))
+        if (candidates := _candidates(args, names, direction, network))
     }
     if not found:
-        raise DuaError(f"{args.results} holds no finished run of a candidate; make them with cross_dataset.py --rows candidates")
+        raise DuaError(f"{args.results} holds no finished run of these; make them with cross_dataset.py --rows {args.rows}")
     rows, sentences = [], []
     for (direction, network), candidates in found.items():
         picked = pick({name: scores for name, (scores, *_) in candidates.items()})
@@ -72,16 +76,17 @@ def main() -> None:
         sentences.append(f"{direction}, {network}: {_regret(candidates, picked)}")
     formula = " + ".join(f"{weight:g} log {name}" for name, weight in WEIGHTS.items() if weight)
     text = "\n".join([f"The least {formula}", "", as_text(COLUMNS, rows), "", *sentences, ""])
-    write_text(args.results / "rule.txt", text)
-    write_text(args.results / "rule.csv", as_csv(COLUMNS, rows))
+    stem = "rule" if args.rows == parser.get_default("rows") else f"rule_{args.rows}"
+    write_text(args.results / f"{stem}.txt", text)
+    write_text(args.results / f"{stem}.csv", as_csv(COLUMNS, rows))
     print(text)
 
 
-def _candidates(args: argparse.Namespace, direction: str, network: str) -> Candidates:
+def _candidates(args: argparse.Namespace, names: Sequence[str], direction: str, network: str) -> Candidates:
     """Of those that have scored runs of as many seeds as the best of them."""
     results = KeptResults(args.results).all()
     runs: dict[str, list[tuple[dict[str, float], float]]] = {}
-    for name in tqdm(CANDIDATES, desc=f"{direction}, {network}", disable=None):
+    for name in tqdm(names, desc=f"{direction}, {network}", disable=None):
         tasks = [task for task in results if task[:3] == (direction, network, name) and task[3] in args.seeds]
         scored = ((_scores(task, args), results[task]["average"]["mpjpe"]) for task in tasks)
         runs[name] = [(scores, error) for scores, error in scored if scores]
