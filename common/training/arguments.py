@@ -59,7 +59,7 @@ _OLDER_RUNS = {
     "scale": "none", "scale_size": None, "views_warm_up": None, "views_every": 1,
     "reproject": False, "teacher": False, "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
     "select": "source", "start": "identity", "settled": 0.0, "initial": "published", "epoch_share": 1.0,
-    "domain_of": "poses",
+    "domain_of": "poses", "lr_fall": "cosine",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 SCHEDULES = ("published", "fast")
+FALLS = ("cosine", "linear")
 
 _WARM_UP = 0.05
 """Share of a fast run in which the learning rate rises; Adam's second moments are of few steps then."""
@@ -15,7 +16,7 @@ _WARM_UP = 0.05
 # larger ones are hardly faster, and it needs the steps.
 _FAST: dict[str | None, dict[str, Any]] = {
     "martinez": {"batch_size": 256, "lr": 4e-3, "share": 1 / 6, "dropout": 0.0, "initial": "mean"},
-    "semgcn": {"batch_size": 64, "lr": 1.2e-2, "share": 0.11, "initial": "mean"},
+    "semgcn": {"batch_size": 64, "lr": 1e-2, "lr_fall": "linear", "share": 0.1175, "initial": "mean"},
     None: {"batch_size": 512, "lr": 8e-3, "share": 0.85},  # conversion.py's
 }
 
@@ -37,10 +38,16 @@ def add_schedule_arguments(group: argparse._ArgumentGroup, epochs: int) -> None:
     )
     group.add_argument("--lr_gamma", type=float, default=0.96, help="lr * gamma ** (step / lr_decay) (default: %(default)s)")
     group.add_argument(
+        "--lr_fall",
+        choices=FALLS,
+        default="cosine",
+        help="how lr falls to 0 with --schedule fast: half a cosine, or a line (default: %(default)s; SemGCN's is a line)",
+    )
+    group.add_argument(
         "--schedule",
         choices=SCHEDULES,
         default="published",
-        help="published: batch 64, Adam, decay by step; fast: warm-up and cosine over fewer epochs, averaged weights, bfloat16 where the processor "
+        help="published: batch 64, Adam, decay by step; fast: warm-up and a fall to 0 over fewer epochs, averaged weights, bfloat16 where the processor "
         "has it, weights that begin at the mean pose (default: %(default)s)",
     )
 
@@ -63,12 +70,13 @@ def learning_rate(args: argparse.Namespace, step: int, total_steps: int) -> floa
     """Of the step that comes after `step` steps.
 
     published: lr * gamma ** (step / lr_decay), as Martinez et al. and what builds on them.
-    fast: a linear rise to lr, then half a cosine down to 0 at the run's end (Loshchilov & Hutter 2017; Smith 2018).
+    fast: a linear rise to lr (Smith 2018), then down to 0 at the run's end, by half a cosine (Loshchilov & Hutter 2017) or a line
+    (Bergsma et al. 2025, arXiv 2502.15938).
     """
     if args.schedule == "published":
         return float(args.lr * args.lr_gamma ** (step / args.lr_decay))
     warm_up = max(1, round(_WARM_UP * total_steps))
     if step < warm_up:
         return float(args.lr * (step + 1) / warm_up)
-    share = (step - warm_up) / max(1, total_steps - warm_up)
-    return float(args.lr * (1 + math.cos(math.pi * min(share, 1.0))) / 2)
+    share = min((step - warm_up) / max(1, total_steps - warm_up), 1.0)
+    return float(args.lr * (1 - share if args.lr_fall == "linear" else (1 + math.cos(math.pi * share)) / 2))

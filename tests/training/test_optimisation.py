@@ -5,6 +5,7 @@ import copy
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ CPU = torch.device("cpu")
 
 def options(**changes):
     given = {
-        "lr": 1e-3, "lr_gamma": 0.96, "lr_decay": 100_000, "schedule": "published", "precision": "float32", "compile": False,
+        "lr": 1e-3, "lr_gamma": 0.96, "lr_decay": 100_000, "schedule": "published", "lr_fall": "cosine", "precision": "float32", "compile": False,
         "on_nan": "stop", "max_norm": True,
     }  # fmt: skip
     return argparse.Namespace(**given | changes)
@@ -55,6 +56,10 @@ def test_the_published_rate_decays_by_the_step_and_the_fast_one_rises_and_falls_
     assert all(a > b for a, b in itertools.pairwise(fast[10:]))
     assert fast[105] == pytest.approx(1e-3, rel=0.01)
     assert fast[-1] < 1e-6
+    line = [learning_rate(options(schedule="fast", lr=2e-3, lr_fall="linear"), step, 200) for step in range(200)]
+    assert line[:11] == fast[:11]
+    assert np.diff(line[10:]) == pytest.approx(-2e-3 / 190)
+    assert line[-1] == pytest.approx(2e-3 / 190)
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
