@@ -25,6 +25,7 @@ from common.adaptation.to_detector import fit_to_detector
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
 from common.datasets.poses import Poses
+from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_LOSSES
 from common.evaluation.metrics import joint_errors
 from common.mocap.filming import films, focal_span_of
@@ -47,7 +48,11 @@ def main() -> None:
     run = Experiment("open", args, network=None)
     people = load_people(args.data_dir)
     held_out = people.select(("validation",))
-    tested = {"held-out people": held_out} | {other.name: other for other in map(load_people, args.test_dirs)}
+    tested = {"held-out people": held_out}
+    for other in map(load_people, args.test_dirs):
+        if other.name in tested:
+            raise DuaError(f"--test_dirs: two folders are called '{other.name}', as their errors would be; rename one")
+        tested[other.name] = other
     if args.evaluate:
         run.report(filmed(tested))
         return

@@ -7,9 +7,10 @@
 
 Builds the data if it is not there, prints how far its two domains are apart (`benchmarks/domain_gap.py`), runs `conversion.py` once
 and the training scripts for every row and seed, each as its user would, and prints the table. Rows that are done are skipped,
-a run that was killed is resumed, so a long table can be made in several sittings: what a run came to is in `runs.csv`, which needs none of
-the folders of runs and can be carried to another machine. Beside it and the table (text, CSV, LaTeX) and the plot (PNG, PDF),
-`benchmark.json` says of what: data, its hash, preset, commit. The protocol is in benchmarks/README.md.
+a run that was killed is resumed, so a long table can be made in several sittings: what a run came to is in `runs.csv`, which with
+`benchmark.json` (of what: data, its hash, preset, trainings) is all that another machine needs to go on. To make a run anew, delete its
+folder and its lines in `runs.csv` and `scores.csv`. Tables (text, CSV, LaTeX) and the plot (PNG, PDF) hold all rows and seeds that are
+there; each is compared over the seeds that both have. The protocol is in benchmarks/README.md.
 """
 
 import argparse
@@ -33,15 +34,16 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 from tqdm import tqdm
 
 from benchmarks.domain_gap import report
-from benchmarks.kept import KeptResults
+from benchmarks.kept import RUNS, KeptResults
 from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
-from benchmarks.runs import one_run, read_results, tested_again
+from benchmarks.runs import finished_run, one_run, read_results, tested_again
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh
 from common.mocap.demo import DATASET_FORMAT, build_demo_if_missing
+from common.training.schedule import fast_options
 
 VERSION = 3
 """Of the benchmark, and part of its hash: results of another are not mixed with these. 2: SURREAL's camera follows the pelvis, more rows. 3: a
@@ -110,32 +112,34 @@ def main() -> None:
         for network in args.networks
         for row in rows_of(args.rows)
     ]
-    check_disk(out, _BYTES_PER_RUN * len(tasks), "the runs")
+    kept = KeptResults(out)
+    results = kept.all()
+    missing = [task for task in tasks if task not in results]
+    again = [task for task in missing if ROWS[task[2]].tests is not None]
+    trained = dict.fromkeys(task for task in missing if task not in again)
+    trained |= dict.fromkeys(task for task in tested_by(again) if not finished_run(folder_of(task, out), "results.json"))
     sizes = training_sizes(data_dir, args.preset)
+    check_disk(out, _BYTES_PER_RUN * len(trained), "the runs")
     claim(out, data_dir, args.preset, sizes)
 
-    command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
-    converter = one_run(command, out / "converter", "conversion.json")
     gap = out / "domain_gap.txt"
+    if missing or not gap.exists():
+        command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
+        converter = one_run(command, out / "converter", "conversion.json")
     if not gap.exists():
         write_text(gap, report(str(data_dir), converter) + "\n")
     print(gap.read_text(), flush=True)
-    kept = KeptResults(out)
-    results = kept.all()
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
         result = run_row(task, sizes, str(data_dir), converter, out)
         kept.add(task, result)
         return task, result
 
-    missing = [task for task in tasks if task not in results]
-    again = [task for task in missing if ROWS[task[2]].tests is not None]
-    trained = [task for task in missing if task not in again]
     with (
         ThreadPoolExecutor(args.jobs) as pool,
         tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", smoothing=0) as bar,
     ):
-        for part in (trained, again):  # what is tested again is trained first
+        for part in (list(trained), again):  # what is tested again is trained first
             for task, result in pool.map(work, part):
                 results[task] = result
                 bar.update()
@@ -169,20 +173,19 @@ def rows_of(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(row for name in wanted for row in (ROWS[name].tests or name, name)))
 
 
+def tested_by(again: Sequence[Task]) -> list[Task]:
+    """The rows whose networks these test again."""
+    return [(direction, network, ROWS[row].tests or row, seed) for direction, network, row, seed in again]
+
+
 def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: str, converter: Path, out: Path) -> dict[str, Any]:
     """The results of one row and seed, trained, taken up or found; `sizes` are the options of `training_sizes`."""
     direction, network, name, seed = task
     row = ROWS[name]
     if row.tests is not None:
-        run = trained_run((direction, network, row.tests, seed), sizes, data_dir, converter, out)
+        run = finished_run(folder_of((direction, network, row.tests, seed), out), "results.json")
+        assert run is not None, "what is tested again was trained before"
         return tested_again(DIRECTIONS[direction][:1], run, data_dir, row.options, folder_of(task, out))
-    return read_results(trained_run(task, sizes, data_dir, converter, out) / "results.json")
-
-
-def trained_run(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: str, converter: Path, out: Path) -> Path:
-    """The finished run folder of a row that is trained."""
-    direction, network, name, seed = task
-    row = ROWS[name]
     given = ["--converter", str(converter)] if row.oracle or "converter" in row.modules else []
     if row.oracle:
         command = ["benchmarks/oracle.py", "--source", direction.split()[0], "--network", network, *given]
@@ -191,7 +194,7 @@ def trained_run(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir
     else:
         command = [*DIRECTIONS[direction], "--network", network, *row.switches(), *given, *row.options]
     command += ["--data_dir", data_dir, *sizes[direction, network], "--seed", str(seed)]
-    return one_run(command, folder_of(task, out), "results.json")
+    return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
 
 
 def folder_of(task: Task, out: Path) -> Path:
@@ -262,6 +265,10 @@ def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str]
     path = out / "benchmark.json"
     facts = {"version": VERSION, "data": data_dir.name, "hash": data_hash(data_dir), "preset": preset}
     facts["trainings"] = in_words(sizes)
+    if not path.exists() and (out / RUNS).exists():
+        raise DuaError(
+            f"{out / RUNS} does not say of what it is: benchmark.json, which lay beside it, is missing; bring it along"
+        )
     if path.exists():
         found = read_results(path)
         if not isinstance(found, dict):
@@ -275,8 +282,17 @@ def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str]
 
 
 def in_words(sizes: Mapping[tuple[str, str], list[str]]) -> dict[str, str]:
-    """The options of `training_sizes` as `benchmark.json` keeps them."""
-    return {f"{direction}, {network}": " ".join(words) for (direction, network), words in sizes.items()}
+    """The options of `training_sizes` as `benchmark.json` keeps them, with what `--schedule fast` stands for today."""
+    texts = {}
+    for (direction, network), words in sizes.items():
+        fast = fast_options(network, 1) if "fast" in words else {}
+        stands_for = [
+            f"--{name} {value}"
+            for name, value in fast.items()
+            if name not in ("epochs", "epoch_share") and f"--{name}" not in words
+        ]
+        texts[f"{direction}, {network}"] = " ".join([*words, *stands_for])
+    return texts
 
 
 def data_hash(data_dir: Path) -> str:

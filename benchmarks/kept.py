@@ -2,6 +2,8 @@
 
 import csv
 import io
+import math
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,13 +15,20 @@ from common.evaluation.tables import as_csv
 from common.files.lock import try_lock
 from common.files.writing import write_text
 
+RUNS = "runs.csv"
+SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
+"""Of `common.adaptation.label_free`."""
 TASK = ("direction", "network", "row", "seed")
 _ERRORS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}
 
 Key = tuple[str, ...]
 
 
-class Kept:
+_IN_PROCESS = threading.Lock()
+"""Where the system has no locks on files, threads at least wait for each other."""
+
+
+class KeptTable:
     """A CSV file of numbers by key, which threads and processes may add to at the same time.
 
     Args:
@@ -37,45 +46,61 @@ class Kept:
         if not self.path.exists():
             return {}
         try:
-            lines = list(csv.DictReader(io.StringIO(self.path.read_text())))
-            return {
-                tuple(line[key] for key in self.keys): {name: float(line[name]) for name in self.values if line[name]}
-                for line in lines
-            }
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            first, *lines = csv.reader(io.StringIO(self.path.read_text()), strict=True)
+            if first != [*self.keys, *self.values]:
+                raise ValueError(f"its columns are {', '.join(first)}")
+            found: dict[Key, dict[str, float]] = {}
+            for number, line in enumerate(lines, 2):
+                key, cells = tuple(line[: len(self.keys)]), line[len(self.keys) :]
+                numbers = {name: float(cell) for name, cell in zip(self.values, cells, strict=True) if cell}
+                if not numbers or key in found or not all(map(math.isfinite, numbers.values())):
+                    raise ValueError(f"line {number}")
+                found[key] = numbers
+        except (OSError, ValueError, csv.Error) as error:
             raise DuaError(f"{self.path} is damaged ({short_reason(error)}); take back the file as it was") from error
+        return found
 
-    def add(self, lines: Mapping[Key, Mapping[str, float]]) -> None:
-        """Put lines into the file, in the place of those with the same key."""
+    def add(self, lines: Mapping[Key, Mapping[str, float]], without: Key = ()) -> None:
+        """Put lines into the file, in the place of those with the same key, and take out one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path.with_suffix(".lock")):
-            whole = self.read() | lines
+        with _IN_PROCESS, _alone(self.path.with_suffix(".lock")):
+            whole = {key: of for key, of in self.read().items() if key != without} | lines
             cells = [
                 (*key, *(f"{of[name]:.4f}" if name in of else "" for name in self.values)) for key, of in sorted(whole.items())
             ]
             write_text(self.path, as_csv((*self.keys, *self.values), cells))
 
 
+def kept_scores(folder: Path) -> KeptTable:
+    """`scores.csv` of a folder of results: what `benchmarks/rule.py` found without labels."""
+    return KeptTable(folder / "scores.csv", TASK, SCORES)
+
+
 class KeptResults:
     """`runs.csv` of a folder of results: test errors of every finished run, against each kind of labels, in mm."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = Kept(folder / "runs.csv", (*TASK, "labels"), tuple(_ERRORS.values()))
+        self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()))
+        self._scores = kept_scores(folder)
 
     def all(self) -> dict[tuple[str, str, str, int], dict[str, Any]]:
         """{(direction, network, row, seed): averages, shaped as in `results.json`}."""
-        found: dict[tuple[str, str, str, int], dict[str, Any]] = {}
-        # "converted" is before "raw": what a script reports first.
-        for (direction, network, row, seed, _), of in sorted(self._file.read().items()):
-            average = {"average": {name: of[column] for name, column in _ERRORS.items()}}
-            task = (direction, network, row, int(seed))
-            if task in found:
-                found[task]["also"][RAW] = average
-            else:
-                found[task] = {**average, "also": {}}
-        return found
+        by_labels: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
+        try:
+            for (direction, network, row, seed, labels), of in self._file.read().items():
+                average = {"average": {name: of[column] for name, column in _ERRORS.items()}}
+                by_labels.setdefault((direction, network, row, int(seed)), {})[labels] = average
+            return {
+                task: {**kinds["converted"], "also": {RAW: kinds["raw"]}} if len(kinds) > 1 else {**kinds["raw"], "also": {}}
+                for task, kinds in by_labels.items()
+            }
+        except (KeyError, ValueError) as error:
+            raise DuaError(f"{self._file.path} is damaged ({short_reason(error)}); take back the file as it was") from error
 
     def add(self, task: tuple[str, str, str, int], result: Mapping[str, Any]) -> None:
+        """Keep a run; scores of an earlier one in its place go."""
+        if self._scores.path.exists():
+            self._scores.add({}, without=tuple(map(str, task)))
         both = RAW in result["also"]
         kinds = {"converted" if both else "raw": result["average"]}
         if both:

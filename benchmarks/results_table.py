@@ -44,16 +44,17 @@ def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
                 for raw in (False, True) if both else (True,):
                     errors = _errors(results, direction, network, row, raw)
                     if errors:
-                        rival = _errors(results, direction, network, NONE if raw else CONVERTER, raw)
-                        none = statistics.fmean(error["mpjpe"] for error in rival) if rival else None
-                        rows.append((direction, network, row, "raw" if raw else "converted", *_cells(errors, none)))
+                        rivals = _errors(results, direction, network, NONE if raw else CONVERTER, raw)
+                        rows.append((direction, network, row, "raw" if raw else "converted", *_cells(errors, rivals)))
     return rows
 
 
-def _errors(results: Mapping[Task, dict[str, Any]], direction: str, network: str, row: str, raw: bool) -> list[dict[str, float]]:
-    """Averages of every seed."""
-    wanted = [result for task, result in results.items() if task[:3] == (direction, network, row)]
-    return [average(result, raw) for result in wanted]
+def _errors(
+    results: Mapping[Task, dict[str, Any]], direction: str, network: str, row: str, raw: bool
+) -> dict[int, dict[str, float]]:
+    """{seed: averages}."""
+    wanted = {task[3]: result for task, result in results.items() if task[:3] == (direction, network, row)}
+    return {seed: average(result, raw) for seed, result in sorted(wanted.items())}
 
 
 def average(result: dict[str, Any], raw: bool) -> dict[str, float]:
@@ -63,17 +64,17 @@ def average(result: dict[str, Any], raw: bool) -> dict[str, float]:
     return result["average"]
 
 
-def _cells(errors: list[dict[str, float]], none: float | None) -> tuple[str, ...]:
+def _cells(errors: Mapping[int, dict[str, float]], rivals: Mapping[int, dict[str, float]]) -> tuple[str, ...]:
+    """Means over all seeds of a row; against no adaptation over the seeds that both have."""
     cells = []
     for key in ("mpjpe", "p_mpjpe"):
-        values = [error[key] for error in errors]
+        values = [error[key] for error in errors.values()]
         cells += [f"{statistics.fmean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else "-"]
-    mean = statistics.fmean(error["mpjpe"] for error in errors)
-    against = (
-        ("-", "-", "-")
-        if none is None
-        else (f"{mean - none:+.1f}", f"{100 * (mean / none - 1):+.1f}", f"{100 * mean / none:.1f}")
-    )
+    shared = errors.keys() & rivals.keys()
+    against: tuple[str, ...] = ("-", "-", "-")
+    if shared:
+        ours, none = (statistics.fmean(of[seed]["mpjpe"] for seed in sorted(shared)) for of in (errors, rivals))
+        against = (f"{ours - none:+.1f}", f"{100 * (ours / none - 1):+.1f}", f"{100 * ours / none:.1f}")
     return *cells, *against, str(len(errors))
 
 
@@ -101,6 +102,7 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
     rows = [row for row in rows if row[3] == "raw"]
     panels = list(dict.fromkeys((row[0], row[1]) for row in rows))
     longest = max(sum((row[0], row[1]) == panel for row in rows) for panel in panels)
+    named = [row[2] for row in rows if (row[0], row[1]) == panels[0]]
     figure, axes = subplots(1, len(panels), (2.4 * len(panels) + 2.2, 0.17 * longest + 0.8))
     for axis, panel in zip(axes[0], panels, strict=True):
         shown = [row for row in rows if (row[0], row[1]) == panel]
@@ -110,7 +112,8 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
         places = range(len(shown))
         axis.barh(places, values, color=[_COLOURS.get(row[2], "#9ecae1") for row in shown], height=0.7)
         axis.errorbar(values, places, xerr=spread, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
-        axis.set_yticks(places, names if axis is axes[0][0] or len(shown) != longest else [""] * len(names), fontsize=6)
+        beside = axis is not axes[0][0] and names == named
+        axis.set_yticks(places, [""] * len(names) if beside else names, fontsize=6)
         axis.invert_yaxis()
         if names[0] == NONE:
             axis.axvline(values[0], color="#777777", linewidth=0.6, linestyle=":")

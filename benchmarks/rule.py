@@ -26,9 +26,9 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 from tqdm import tqdm
 
 from benchmarks.cross_dataset import NETWORKS, folder_of
-from benchmarks.kept import TASK, Kept, KeptResults
+from benchmarks.kept import RUNS, SCORES, KeptResults, kept_scores
 from benchmarks.results_table import Task
-from benchmarks.rows import BOUND, DIRECTIONS, NONE, ROWS, SETS
+from benchmarks.rows import BOUND, DIRECTIONS, NONE, SETS
 from benchmarks.runs import finished_run
 from common.adaptation.converter import convert_labels
 from common.adaptation.label_free import WEIGHTS, label_free_scores, pick, total
@@ -43,8 +43,10 @@ from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
 
 _EVERY = 25
 """Frame of the target that scores are made of: neighbours say the same."""
-SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
 COLUMNS = ("direction", "network", "candidate", *SCORES, "sum", "MPJPE", "picked", "seeds")
+
+CHOICES = ("candidates", "adversary")
+"""Sets of rows whose networks all predict converted labels and have seen no label of the target."""
 
 Candidates = dict[str, tuple[dict[str, float], float, int]]
 """{candidate: (scores, MPJPE, number of seeds)}, means over seeds."""
@@ -55,9 +57,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder that cross_dataset.py has written")
     parser.add_argument("--data_dir", required=True, help="the data of those runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="those that are there (default: 0 1 2 3 4)")
-    parser.add_argument("--rows", choices=tuple(SETS), default="candidates", help="to choose from (default: %(default)s)")
+    parser.add_argument("--rows", choices=CHOICES, default="candidates", help="to choose from (default: %(default)s)")
     args = parser.parse_args()
-    names = [name for name in SETS[args.rows] if name not in (NONE, BOUND) and ROWS[name].tests is None]
+    names = [name for name in SETS[args.rows] if name not in (NONE, BOUND)]
     found = {
         (direction, network): candidates
         for direction in DIRECTIONS
@@ -83,39 +85,52 @@ def main() -> None:
 
 
 def _candidates(args: argparse.Namespace, names: Sequence[str], direction: str, network: str) -> Candidates:
-    """Of those that have scored runs of as many seeds as the best of them."""
+    """Of those rows that have a run, over the seeds that all of them have.
+
+    Raises:
+        DuaError: a run was never scored, and its networks are gone; or no seed is in all rows.
+    """
     results = KeptResults(args.results).all()
-    runs: dict[str, list[tuple[dict[str, float], float]]] = {}
+    runs: dict[str, dict[int, tuple[dict[str, float], float]]] = {}
     for name in tqdm(names, desc=f"{direction}, {network}", disable=None):
         tasks = [task for task in results if task[:3] == (direction, network, name) and task[3] in args.seeds]
-        scored = ((_scores(task, args), results[task]["average"]["mpjpe"]) for task in tasks)
-        runs[name] = [(scores, error) for scores, error in scored if scores]
-    most = max(map(len, runs.values()))
+        if tasks:
+            runs[name] = {task[3]: (_scores(task, args), results[task]["average"]["mpjpe"]) for task in tasks}
+    if not runs:
+        return {}
+    shared = sorted(set.intersection(*(set(found) for found in runs.values())))
+    if not shared:
+        raise DuaError(
+            f"{args.results}: {direction}, {network}: no seed is in every row of {', '.join(runs)}; name rows and seeds alike"
+        )
     candidates: Candidates = {}
     for name, found in runs.items():
-        if found and len(found) == most:
-            means = {score: statistics.fmean(scores[score] for scores, _ in found) for score in found[0][0]}
-            candidates[name] = (means, statistics.fmean(error for _, error in found), most)
+        alike = [found[seed] for seed in shared]
+        means = {score: statistics.fmean(scores[score] for scores, _ in alike) for score in alike[0][0]}
+        candidates[name] = (means, statistics.fmean(error for _, error in alike), len(shared))
     return candidates
 
 
-def _scores(task: Task, args: argparse.Namespace) -> dict[str, float] | None:
-    """Of a run; None if it is not kept and the run's folder is not there."""
-    kept = Kept(args.results / "scores.csv", TASK, SCORES)
+def _scores(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """Of a run, kept or made."""
+    kept = kept_scores(args.results)
     key = tuple(map(str, task))
     scores = kept.read().get(key)
     run = finished_run(folder_of(task, args.results), "results.json")
-    if scores or run is None:
+    if scores:
         return scores
+    if run is None:
+        raise DuaError(
+            f"{args.results}: {', '.join(key)} was never scored, and its folder is gone; delete its line in {RUNS} and run it anew"
+        )
     checkpoint = load_checkpoint(run / BEST)
     networks = rebuild_networks(checkpoint, run / BEST)
     target = task[0].split()[-1]
     source, unlabelled = _domains(args.data_dir, target, checkpoint["arguments"], networks)
     in_2d = networks["converter"] if target == "surreal" else None
     calibration = stored_calibration(checkpoint, run / BEST)
-    scores = label_free_scores(networks, checkpoint["arguments"], calibration, source, unlabelled, in_2d)
-    kept.add({key: scores})
-    return scores
+    kept.add({key: label_free_scores(networks, checkpoint["arguments"], calibration, source, unlabelled, in_2d)})
+    return kept.read()[key]
 
 
 def _domains(

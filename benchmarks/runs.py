@@ -51,7 +51,9 @@ def read_results(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DuaError(f"{path} cannot be read ({short_reason(error)}); delete its folder, it is then made anew") from error
+        raise DuaError(
+            f"{path} cannot be read ({short_reason(error)}); delete its folder (and its line in runs.csv), it is then made anew"
+        ) from error
 
 
 def finished_run(folder: Path, result: str) -> Path | None:

@@ -47,8 +47,8 @@ def add_schedule_arguments(group: argparse._ArgumentGroup, epochs: int) -> None:
         "--schedule",
         choices=SCHEDULES,
         default="published",
-        help="published: batch 64, Adam, decay by step; fast: warm-up and a fall to 0 over fewer epochs, averaged weights, bfloat16 where the processor "
-        "has it, weights that begin at the mean pose (default: %(default)s)",
+        help="published: batch 64, Adam, decay by step; fast: warm-up and a fall to 0 over fewer epochs, averaged weights, bfloat16 where the "
+        "processor has it, weights that begin at the mean pose (default: %(default)s)",
     )
 
 

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from benchmarks.cross_dataset import rows_of
+from benchmarks.cross_dataset import in_words, rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
 from benchmarks.rows import BEST, BOUND, CANDIDATES, CHOSEN, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SETS
 from common.errors import DuaError
+from common.training.schedule import fast_options
 from tests.conftest import ROOT, run_script
 from tests.helpers.script_tools import assert_one_line, run_here, start, wait_for
 
@@ -74,6 +75,29 @@ def test_without_no_adaptation_nothing_is_compared(tmp_path):
     assert {row[8:11] for row in rows} == {("-", "-", "-")}
     plot(rows, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_rows_are_compared_over_the_seeds_that_both_have():
+    results = results_for([NONE, DUA], seeds=(0, 1))
+    results |= {task: of for task, of in results_for([NONE], seeds=(10,)).items()}  # 20 mm more
+    rows = {row[:4]: dict(zip(COLUMNS[4:], row[4:], strict=False)) for row in table(results)}
+    none, dua = (rows["surreal -> h36m", "martinez", row, "raw"] for row in (NONE, DUA))
+    assert (none["seeds"], dua["seeds"]) == ("3", "2")
+    assert dua["against none, mm"] == "-1.0"  # row 1 of these against row 0
+
+
+def test_what_the_fast_schedule_stands_for_is_part_of_what_a_folder_claims():
+    words = PRESETS["standard", "semgcn"].command(10**7, "h36m")
+    (text,) = in_words({("surreal -> h36m", "semgcn"): words}).values()
+    assert "--schedule fast --non_local --batch_size 64" in text
+    for name, value in fast_options("semgcn", 1).items():
+        assert (f"--{name} {value}" in text) == (name not in ("epochs", "epoch_share")), name
+    assert in_words({("surreal -> h36m", "martinez"): ["--hid_dim", "16"]}) == {"surreal -> h36m, martinez": "--hid_dim 16"}
+
+
+def test_errors_without_their_benchmark_are_refused(demo, tmp_path):
+    (tmp_path / "runs.csv").write_text("direction,network,row,seed,labels,MPJPE,P-MPJPE\n")
+    assert_one_line(run_here(SCRIPT, "--data_dir", demo, "--out", tmp_path), "runs.csv", "benchmark.json", "is missing")
 
 
 def test_rows_name_options_that_the_scripts_have():
@@ -147,9 +171,12 @@ def test_it_makes_table_plot_and_report(finished, demo):
 def test_rows_that_are_done_are_left(finished, demo):
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")}
+    kept = (out / "runs.csv").read_text()
+    (out / "runs.csv").unlink()
     process = run_small(demo, out)
     assert process.returncode == 0, process.stderr
     assert {path: path.stat().st_mtime_ns for path in out.glob("**/ckpt_*")} == before
+    assert (out / "runs.csv").read_text() == kept
 
 
 @pytest.mark.campaign
@@ -161,6 +188,16 @@ def test_what_runs_came_to_does_not_need_their_folders(finished, demo, tmp_path)
     assert process.returncode == 0, process.stderr
     assert (tmp_path / "table.csv").read_text() == (out / "table.csv").read_text()
     assert not list(tmp_path.glob("*/martinez"))
+    # What is tested again is trained first, once for both rows, and counts as it is now.
+    process = run_small(
+        demo, tmp_path, "--rows", "flip at test", "test BatchNorm", "--directions", "surreal -> h36m", "--jobs", 2
+    )
+    assert process.returncode == 0, process.stderr
+    assert len(list(tmp_path.glob("surreal_to_h36m/martinez/no_adaptation/seed_0/*"))) == 1
+    with open(tmp_path / "table.csv") as file:
+        rows = {row["row"]: row for row in csv.DictReader(file) if row["direction"] == "surreal -> h36m"}
+    assert rows["flip at test"]["MPJPE"] != rows[NONE]["MPJPE"]
+    assert len(rows) == len(SETS["short"]) + 2
 
 
 @pytest.mark.campaign
@@ -184,6 +221,9 @@ def test_the_rule_scores_each_run_once_and_says_its_regret(finished, demo, tmp_p
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "rule.csv").read_text() == (out / "rule.csv").read_text()
     assert_one_line(run_here("benchmarks/rule.py", "--results", tmp_path, "--data_dir", demo, "--seeds", 9), "no finished run")
+    (tmp_path / "scores.csv").unlink()
+    gone = run_here("benchmarks/rule.py", "--results", tmp_path, "--data_dir", demo, "--seeds", 0)
+    assert_one_line(gone, "was never scored", "runs.csv")
 
 
 @pytest.mark.campaign

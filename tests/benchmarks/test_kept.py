@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.kept import TASK, Kept, KeptResults
+from benchmarks.kept import SCORES, TASK, KeptResults, KeptTable, kept_scores
 from common.errors import DuaError
 
 TO_H36M = ("surreal -> h36m", "martinez", "oracle, target labels in the loss", 3)
@@ -30,19 +30,55 @@ def test_errors_come_back_as_a_script_reports_them(tmp_path):
     assert KeptResults(tmp_path).all()[TO_H36M]["average"]["mpjpe"] == 80.0
 
 
-def test_many_add_at_the_same_time_and_nothing_is_lost(tmp_path):
+def test_a_run_made_anew_loses_its_scores(tmp_path):
+    key = tuple(map(str, TO_H36M))
+    kept_scores(tmp_path).add({key: dict.fromkeys(SCORES, 1.0), (*key[:3], "4"): {"bones": 2.0}})
+    KeptResults(tmp_path).add(TO_H36M, result(80.0))
+    assert kept_scores(tmp_path).read() == {(*key[:3], "4"): {"bones": 2.0}}
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_many_add_at_the_same_time_and_nothing_is_lost(tmp_path, monkeypatch, locks):
+    if not locks:
+        monkeypatch.setattr("benchmarks.kept.try_lock", lambda _: None)
+
     def add(seed):
-        Kept(tmp_path / "scores.csv", TASK, ("bones",)).add({("a", "b", "c", str(seed)): {"bones": seed}})
+        KeptTable(tmp_path / "table.csv", TASK, ("bones",)).add({("a", "b", "c", str(seed)): {"bones": seed}})
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(40)))
-    found = Kept(tmp_path / "scores.csv", TASK, ("bones",)).read()
+    found = KeptTable(tmp_path / "table.csv", TASK, ("bones",)).read()
     assert {key[-1]: of["bones"] for key, of in found.items()} == {str(seed): seed for seed in range(40)}
 
 
-def test_a_damaged_file_is_refused_and_stays(tmp_path):
-    for text in ("direction,network\na,b\n", "direction,network,row,seed,labels,MPJPE,P-MPJPE\na,b,c,0,raw,long,1\n"):
-        (tmp_path / "runs.csv").write_text(text)
-        with pytest.raises(DuaError, match=r"runs.csv is damaged"):
-            KeptResults(tmp_path).add(TO_H36M, result(1.0))
-        assert (tmp_path / "runs.csv").read_text() == text
+WHOLE = """direction,network,row,seed,labels,MPJPE,P-MPJPE
+h36m -> surreal,martinez,DUA,0,converted,80.5,60.5
+h36m -> surreal,martinez,DUA,0,raw,90.5,70.5
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "direction,network\na,b\n",
+        WHOLE.replace("80.5", "long"),
+        WHOLE.replace("80.5", "nan"),
+        WHOLE[:-6],
+        WHOLE[:-5] + "\n",
+        WHOLE.replace("labels,", "labels,note,"),
+        WHOLE.replace("P-MPJPE\n", "P-MPJPE\n<<<<<<< ours\n"),
+        WHOLE + WHOLE.splitlines()[-1] + "\n",
+        WHOLE.replace("DUA,0,raw", "DUA,1,raw"),
+        WHOLE.replace(",0,", ",first,"),
+        WHOLE.replace("raw", "rough"),
+    ],
+)
+def test_a_damaged_file_is_refused_and_stays(tmp_path, text):
+    path = tmp_path / "runs.csv"
+    path.write_text(WHOLE)
+    assert KeptResults(tmp_path).all()["h36m -> surreal", "martinez", "DUA", 0]["average"]["mpjpe"] == 80.5
+    path.write_text(text)
+    with pytest.raises(DuaError, match=r"runs.csv is damaged"):
+        KeptResults(tmp_path).all()
+    assert path.read_text() == text

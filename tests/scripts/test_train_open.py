@@ -9,7 +9,7 @@ import torch
 from common.training.checkpoint import BEST, LAST, load_checkpoint
 from common.training.open_weights import write_open_weights
 from tests.conftest import ROOT, run_script
-from tests.helpers.script_tools import run_here
+from tests.helpers.script_tools import assert_one_line, run_here
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,16 @@ def test_it_trains_tests_and_says_on_what(people, tmp_path):
     )
 
 
+def test_two_tests_of_one_name_are_refused(people):
+    process = run_here("train_open.py", "--data_dir", people, "--test_dirs", people, people)
+    assert_one_line(process, "--test_dirs", f"'{people.name}'", "rename")
+
+
 def test_the_lenses_that_were_seen_are_those_of_the_cameras_that_were_drawn(people, tmp_path):
-    for cameras, expected in (("any", (1.0, 5.638)), ("h36m", (2.290, 2.299))):  # 90 degrees of 1, 35 of 16/9; the calibrated ones
+    for cameras, expected in (
+        ("any", (1.0, 5.638)),
+        ("h36m", (2.290, 2.299)),
+    ):  # 90 degrees of 1, 35 of 16/9; the calibrated ones
         run, _ = trained(people, tmp_path / cameras, "--cameras", cameras, "--epochs", 1)
         assert load_checkpoint(run / BEST)["trained_range"]["focal_length"] == pytest.approx(expected, abs=1e-3)
 
