@@ -4,12 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from models.martinez import Martinez
-from models.sem_gcn import SemGCN
+from models.sem_gcn import GraphLayer, SemGCN
 
 INITIAL = ("published", "mean", "whitened")
 """Ways to begin: as the networks are built, from the mean pose, and from it with whitened inputs."""
 OUTPUT_SCALE = 0.1
 """Of the last layer's initial weights to those that are otherwise drawn, whose first poses are metres wrong."""
+GRAPH_SCALE = 4.0
+"""The same of SemGCN's hidden graph convolutions. The BatchNorm after each hides it from the poses, but not from Adam, whose steps are as
+large whatever the weights are: these are small (`models.sem_gcn.SemanticGraphConv`), and a fast rate's first steps as large as they."""
 _LEAST_VARIANCE = 1e-6
 """Of the largest: what varies less is not amplified any further. Joints that follow from others would be, without bound."""
 
@@ -18,7 +21,8 @@ _LEAST_VARIANCE = 1e-6
 def start_from_data(lifter: nn.Module, inputs_2d: Tensor, targets_3d: Tensor, whiten: bool = False) -> None:
     """Change a new lifting network's last layer, and with `whiten` its first, to suit some of its training data, in place.
 
-    Its first poses are near the mean one (Martinez) or near the hip (SemGCN, whose output layer has no bias). With `whiten`, Martinez's first
+    Its first poses are near the mean one (Martinez) or near the hip (SemGCN, whose output layer has no bias; its hidden layers begin larger,
+    which their BatchNorms undo). With `whiten`, Martinez's first
     layer whitens: W becomes W C^(-1/2), b becomes b - W C^(-1/2) m, with the mean m and the covariance C of the inputs, so that every
     direction of 2D poses comes in with the same variance (LeCun et al. 1998, "Efficient BackProp", section 4.3). The small
     differences that tell depth are otherwise hidden beneath where people stand and how they are turned. SemGCN's first layer
@@ -37,6 +41,9 @@ def start_from_data(lifter: nn.Module, inputs_2d: Tensor, targets_3d: Tensor, wh
         raise TypeError(f"nobody has said yet how a {type(lifter).__name__} begins where the data are; leave --initial out")
     lifter.output.weight.mul_(OUTPUT_SCALE)
     if isinstance(lifter, SemGCN):
+        for layer in lifter.modules():
+            if isinstance(layer, GraphLayer):
+                layer.conv.weight.mul_(GRAPH_SCALE)
         return
     lifter.output.bias.copy_(targets_3d[:, 1:].mean(0).flatten())
     if not whiten:
