@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from common.compute.distributed import alone
-from common.datasets.h36m import path_2d
 from common.errors import DuaError
 
 DATASET_FORMAT = 2
@@ -28,6 +27,8 @@ def build_demo_if_missing(data_dir: str | Path) -> None:
     Raises:
         DuaError: the builder failed; it has said why.
     """
+    from common.datasets.h36m import path_2d  # here, not above: who lifts asks of the demo's name alone
+
     if not is_demo(data_dir):
         return
     try:
