@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import BEST, BOUND, CHOSEN, CONVERTER, DIRECTIONS, DUA, NONE, ROWS
+from benchmarks.rows import BEST, BOUND, CHOSEN, CONVERTER, DIRECTIONS, DUA, NONE, ORACLE, ROWS, SELECTED
 from common.figures import save, subplots
 
 COLUMNS = (
@@ -93,32 +93,38 @@ def goals(rows: Iterable[tuple[str, ...]]) -> list[str]:
     return sorted(lines, reverse=True)
 
 
-_COLOURS = {NONE: "#777777", DUA: "#0072b2", BEST: "#009e73", BOUND: "#000000"}  # Okabe and Ito's, told apart by the colour-blind
+_COLOURS = {
+    NONE: "#777777",
+    DUA: "#0072b2",
+    BEST: "#009e73",
+    CHOSEN: "#009e73",
+    BOUND: "#000000",
+    SELECTED: "#e69f00",
+    ORACLE: "#e69f00",
+}  # Okabe and Ito's, told apart by the colour-blind
 
 
 def plot(rows: list[tuple[str, ...]], path: Path) -> None:
     """Bars of every row's error against raw labels with its standard deviation, a panel for each direction and network, as
-    `path`.png and .pdf."""
+    `path`.png and .pdf; what a panel has not got is left free."""
     rows = [row for row in rows if row[3] == "raw"]
     panels = list(dict.fromkeys((row[0], row[1]) for row in rows))
-    longest = max(sum((row[0], row[1]) == panel for row in rows) for panel in panels)
-    named = [row[2] for row in rows if (row[0], row[1]) == panels[0]]
-    figure, axes = subplots(1, len(panels), (2.4 * len(panels) + 2.2, 0.17 * longest + 0.8))
+    names = [name for name in ROWS if any(row[2] == name for row in rows)]
+    figure, axes = subplots(1, len(panels), (2.0 * len(panels) + 2.6, 0.17 * len(names) + 0.9))
     for axis, panel in zip(axes[0], panels, strict=True):
-        shown = [row for row in rows if (row[0], row[1]) == panel]
-        names = [row[2] for row in shown]
-        values = [float(row[4]) for row in shown]
-        spread = [0.0 if row[5] == "-" else float(row[5]) for row in shown]
-        places = range(len(shown))
-        axis.barh(places, values, color=[_COLOURS.get(row[2], "#9ecae1") for row in shown], height=0.7)
-        axis.errorbar(values, places, xerr=spread, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
-        beside = axis is not axes[0][0] and names == named
-        axis.set_yticks(places, [""] * len(names) if beside else names, fontsize=6)
-        axis.invert_yaxis()
-        if names[0] == NONE:
-            axis.axvline(values[0], color="#777777", linewidth=0.6, linestyle=":")
+        shown = {row[2]: row for row in rows if (row[0], row[1]) == panel}
+        places = [names.index(name) for name in shown]
+        values = [float(row[4]) for row in shown.values()]
+        axis.barh(places, values, color=[_COLOURS.get(name, "#9ecae1") for name in shown], height=0.7)
+        spread = [(value, place, float(row[5])) for value, place, row in zip(values, places, shown.values()) if row[5] != "-"]
+        if spread:
+            means, at, deviations = zip(*spread, strict=True)
+            axis.errorbar(means, at, xerr=deviations, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
+        axis.set_yticks(range(len(names)), names if axis is axes[0][0] else [""] * len(names), fontsize=6)
+        axis.set_ylim(len(names) - 0.4, -0.6)
+        if NONE in shown:
+            axis.axvline(float(shown[NONE][4]), color="#777777", linewidth=0.6, linestyle=":")
         axis.tick_params(axis="x", labelsize=6)
-        axis.set_xlabel("MPJPE, raw labels of the target, mm", fontsize=7)
-        axis.set_title(f"{panel[0].replace('->', '→')}, {panel[1]}", fontsize=8)
-        axis.margins(y=0.01)
+        axis.set_title(f"{panel[0].replace('->', '→')}\n{panel[1]}", fontsize=7)
+    figure.supxlabel("MPJPE, raw labels of the target, mm", fontsize=7)
     save(figure, path.with_suffix(".png"), path.with_suffix(".pdf"), dpi=200)
