@@ -73,7 +73,8 @@ NETWORKS: dict[str, tuple[str, ...]] = {
         "30",
     ),
 }
-"""Options of `train_open.py`, all that the fast schedule stood for then. Narrower than the paper's Martinez, which in the same hours makes a fourth of the steps and ends worse."""
+"""Options of `train_open.py`, with what the fast schedule stood for then. Narrower than the paper's Martinez, which in the same hours makes a
+fourth of the steps and ends worse."""
 PEOPLE, TESTED = ROOT / "data" / "people", ROOT / "data" / "people_test"
 RUNS, OUT = ROOT / "checkpoint" / "open_runs", ROOT / "benchmarks" / "results_open"
 LICENCE = "Apache-2.0, as the project"
