@@ -56,8 +56,12 @@ def main() -> None:
     converter = run.freeze("converter", *(run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)))
     data = {"data_dir": args.data_dir, "downsample": args.downsample}
     h36m_test = load_h36m(subjects=TEST_SUBJECTS, **data)
-    surreal_test = convert_labels(load_surreal(split="test", **data), converter)
-    tests = {"h36m, S9 and S11": h36m_test} if args.source == "surreal" else {"surreal, labels converted to h36m": surreal_test}
+    surreal_test = load_surreal(split="test", **data)
+    converted = {
+        "surreal, labels converted to h36m": convert_labels(surreal_test, converter),
+        "surreal, raw labels": surreal_test,
+    }
+    tests = {"h36m, S9 and S11": h36m_test} if args.source == "surreal" else converted
     if args.evaluate:
         run.report(tests)
         return
@@ -76,7 +80,7 @@ def main() -> None:
     def loss(batch: tuple[Tensor, ...], step: int) -> dict[str, Tensor]:
         return dua_loss(args, networks, batch, step, [told])
 
-    (tested,) = tests.values()
+    tested = next(iter(tests.values()))
     run.train(
         batches,
         loss,

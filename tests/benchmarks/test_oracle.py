@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.kept import RAW
 from benchmarks.oracle import NAME, PublishedUncertainty
 from common.evaluation.losses import relative_error
 from tests.conftest import run_script
@@ -57,6 +58,7 @@ def test_every_result_says_what_it_is(demo, converter, tmp_path, source):
     results = json.loads((only_run(tmp_path) / "results.json").read_text())
     assert results["selection"] == "oracle selection (target labels)"
     assert {results["source"].split()[0], results["target"].split()[0]} == {"surreal", "h36m"}
+    assert list(results["also"]) == ([] if source == "surreal" else [RAW])
     again = run_script(SCRIPT, "--evaluate", only_run(tmp_path), "--data_dir", demo)
     assert again.returncode == 0, again.stderr
 
