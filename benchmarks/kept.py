@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results_table import RAW, Task
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv
 from common.files.lock import try_lock
@@ -83,9 +84,9 @@ class KeptResults:
         self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()))
         self._scores = kept_scores(folder)
 
-    def all(self) -> dict[tuple[str, str, str, int], dict[str, Any]]:
-        """{(direction, network, row, seed): averages, shaped as in `results.json`}."""
-        by_labels: dict[tuple[str, str, str, int], dict[str, dict[str, Any]]] = {}
+    def all(self) -> dict[Task, dict[str, Any]]:
+        """Averages, shaped as in `results.json`."""
+        by_labels: dict[Task, dict[str, dict[str, Any]]] = {}
         try:
             for (direction, network, row, seed, labels), of in self._file.read().items():
                 average = {"average": {name: of[column] for name, column in _ERRORS.items()}}
@@ -97,7 +98,7 @@ class KeptResults:
         except (KeyError, ValueError) as error:
             raise DuaError(f"{self._file.path} is damaged ({short_reason(error)}); take back the file as it was") from error
 
-    def add(self, task: tuple[str, str, str, int], result: Mapping[str, Any]) -> None:
+    def add(self, task: Task, result: Mapping[str, Any]) -> None:
         """Keep a run; scores of an earlier one in its place go."""
         if self._scores.path.exists():
             self._scores.add({}, without=tuple(map(str, task)))
@@ -111,10 +112,6 @@ class KeptResults:
                 for labels, average in kinds.items()
             }
         )
-
-
-RAW = "surreal, raw labels"
-"""As `results.json` calls the second test of a network that predicts a converted skeleton."""
 
 
 @contextmanager

@@ -26,6 +26,9 @@ COLUMNS = (
 Task = tuple[str, str, str, int]
 """Direction, network, row, seed."""
 
+RAW = "surreal, raw labels"
+"""As `results.json` calls the second test of a network that predicts a converted skeleton."""
+
 PAPER = (
     "The paper, on Human3.6M and SURREAL themselves, SURREAL -> Human3.6M: 44.1 mm (29.24 %) less than no adaptation, "
     "so about 151 mm without and 107 mm with DUA (Sensors 2023, 23(17), 7312, from its abstract)."
@@ -59,8 +62,8 @@ def _errors(
 
 def average(result: dict[str, Any], raw: bool) -> dict[str, float]:
     """The averages against raw labels, or against what the script reports first."""
-    if raw and "surreal, raw labels" in result["also"]:
-        return result["also"]["surreal, raw labels"]["average"]
+    if raw and RAW in result["also"]:
+        return result["also"][RAW]["average"]
     return result["average"]
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.kept import RAW
 from benchmarks.oracle import NAME, PublishedUncertainty
+from benchmarks.results_table import RAW
 from common.evaluation.losses import relative_error
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here
