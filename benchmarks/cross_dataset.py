@@ -35,9 +35,9 @@ from tqdm import tqdm
 
 from benchmarks.domain_gap import report
 from benchmarks.kept import RUNS, KeptResults
-from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
+from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, RAW, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
-from benchmarks.runs import finished_run, one_run, read_results, tested_again
+from benchmarks.runs import finished_run, one_run, read_results, seen_by_detector, tested_again
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
@@ -114,7 +114,8 @@ def main() -> None:
     ]
     kept = KeptResults(out)
     results = kept.all()
-    missing = [task for task in tasks if task not in results]
+    detected = (data_dir / "data_2d_h36m_detector.npz").exists()  # the builders write both domains' or neither's
+    missing = [task for task in tasks if task not in results or (detected and lacks_detector(task, results[task], out))]
     again = [task for task in missing if ROWS[task[2]].tests is not None]
     trained = dict.fromkeys(task for task in missing if task not in again)
     trained |= dict.fromkeys(task for task in tested_by(again) if not finished_run(folder_of(task, out), "results.json"))
@@ -132,6 +133,8 @@ def main() -> None:
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
         result = run_row(task, sizes, str(data_dir), converter, out)
+        if detected:
+            with_detector(task, result, str(data_dir), out)
         kept.add(task, result)
         return task, result
 
@@ -195,6 +198,23 @@ def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: st
         command = [*DIRECTIONS[direction], "--network", network, *row.switches(), *given, *row.options]
     command += ["--data_dir", data_dir, *sizes[direction, network], "--seed", str(seed)]
     return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
+
+
+def lacks_detector(task: Task, result: Mapping[str, Any], out: Path) -> bool:
+    """Whether a kept run was never tested on a detector's 2D, and its network is still there to be."""
+    trained = ROWS[task[2]].tests is None and finished_run(folder_of(task, out), "results.json") is not None
+    return trained and DETECTOR not in result["average"]
+
+
+def with_detector(task: Task, result: Mapping[str, Any], data_dir: str, out: Path) -> None:
+    """Put the errors on a detector's 2D beside a result's own; rows that test a network again have none."""
+    run = finished_run(folder_of(task, out), "results.json")
+    if ROWS[task[2]].tests is None and run is not None:
+        errors = seen_by_detector(run, task[0].split()[-1], data_dir)
+        both = RAW in result["also"]
+        result["average"][DETECTOR] = errors["converted" if both else "raw"]
+        if both:
+            result["also"][RAW]["average"][DETECTOR] = errors["raw"]
 
 
 def folder_of(task: Task, out: Path) -> Path:

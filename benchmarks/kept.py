@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_table import RAW, Task
+from benchmarks.results_table import DETECTOR, RAW, Task
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv
 from common.files.lock import try_lock
@@ -20,7 +20,9 @@ RUNS = "runs.csv"
 SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
 """Of `common.adaptation.label_free`."""
 TASK = ("direction", "network", "row", "seed")
-_ERRORS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}
+_ERRORS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", DETECTOR: "MPJPE, detector"}
+_TESTED = ("MPJPE", "P-MPJPE")
+"""What every run has: by it runs are told apart."""
 
 Key = tuple[str, ...]
 
@@ -78,7 +80,8 @@ def kept_scores(folder: Path) -> KeptTable:
 
 
 class KeptResults:
-    """`runs.csv` of a folder of results: test errors of every finished run, against each kind of labels, in mm."""
+    """`runs.csv` of a folder of results: test errors of every finished run, against each kind of labels, in mm; on a detector's 2D where
+    the run was tested on it."""
 
     def __init__(self, folder: Path) -> None:
         self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()))
@@ -89,7 +92,7 @@ class KeptResults:
         by_labels: dict[Task, dict[str, dict[str, Any]]] = {}
         try:
             for (direction, network, row, seed, labels), of in self._file.read().items():
-                average = {"average": {name: of[column] for name, column in _ERRORS.items()}}
+                average = {"average": {name: of[column] for name, column in _ERRORS.items() if column in of}}
                 by_labels.setdefault((direction, network, row, int(seed)), {})[labels] = average
             return {
                 task: {**kinds["converted"], "also": {RAW: kinds["raw"]}} if len(kinds) > 1 else {**kinds["raw"], "also": {}}
@@ -99,19 +102,20 @@ class KeptResults:
             raise DuaError(f"{self._file.path} is damaged ({short_reason(error)}); take back the file as it was") from error
 
     def add(self, task: Task, result: Mapping[str, Any]) -> None:
-        """Keep a run; scores of an earlier one in its place go."""
-        if self._scores.path.exists():
-            self._scores.add({}, without=tuple(map(str, task)))
+        """Keep a run; scores go with an earlier one that came to something else in its place."""
         both = RAW in result["also"]
         kinds = {"converted" if both else "raw": result["average"]}
         if both:
             kinds["raw"] = result["also"][RAW]["average"]
-        self._file.add(
-            {
-                (*map(str, task), labels): {column: average[name] for name, column in _ERRORS.items()}
-                for labels, average in kinds.items()
-            }
-        )
+        lines = {
+            (*map(str, task), labels): {column: average[name] for name, column in _ERRORS.items() if name in average}
+            for labels, average in kinds.items()
+        }
+        kept = self._file.read()
+        same = all(key in kept and abs(kept[key][column] - of[column]) < 1e-3 for key, of in lines.items() for column in _TESTED)
+        if self._scores.path.exists() and not same:
+            self._scores.add({}, without=tuple(map(str, task)))
+        self._file.add(lines)
 
 
 @contextmanager

@@ -17,17 +17,24 @@ COLUMNS = (
     "+-",
     "P-MPJPE",
     "+-",
+    "MPJPE, detector",
     "against none, mm",
     "%",
     "of none, %",
     "seeds",
 )
 
+_MPJPE = COLUMNS.index("MPJPE")
+_SPREAD = _MPJPE + 1
+
 Task = tuple[str, str, str, int]
 """Direction, network, row, seed."""
 
 RAW = "surreal, raw labels"
 """As `results.json` calls the second test of a network that predicts a converted skeleton."""
+
+DETECTOR = "detector"
+"""MPJPE on the target's 2D as a detector sees it, among a result's averages, where the data have such 2D."""
 
 PAPER = (
     "The paper, on Human3.6M and SURREAL themselves, SURREAL -> Human3.6M: 44.1 mm (29.24 %) less than no adaptation, "
@@ -68,11 +75,13 @@ def average(result: dict[str, Any], raw: bool) -> dict[str, float]:
 
 
 def _cells(errors: Mapping[int, dict[str, float]], rivals: Mapping[int, dict[str, float]]) -> tuple[str, ...]:
-    """Means over all seeds of a row; against no adaptation over the seeds that both have."""
+    """Means over all seeds of a row, and over those with a detector's 2D; against no adaptation over the seeds that both have."""
     cells = []
     for key in ("mpjpe", "p_mpjpe"):
         values = [error[key] for error in errors.values()]
         cells += [f"{statistics.fmean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else "-"]
+    detected = [error[DETECTOR] for error in errors.values() if DETECTOR in error]
+    cells.append(f"{statistics.fmean(detected):.1f}" if detected else "-")
     shared = errors.keys() & rivals.keys()
     against: tuple[str, ...] = ("-", "-", "-")
     if shared:
@@ -88,8 +97,8 @@ def goals(rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = []
     for direction, network, row in list(by_name):
         if row in (BEST, CHOSEN) and (direction, network, BOUND) in by_name:
-            error, bound = float(by_name[direction, network, row][4]), float(by_name[direction, network, BOUND][4])
-            share = by_name[direction, network, row][10]
+            error, bound = (float(by_name[direction, network, name][_MPJPE]) for name in (row, BOUND))
+            share = by_name[direction, network, row][COLUMNS.index("of none, %")]
             lines.append(
                 f"{direction}, {network}: '{row}' has {share} % of no adaptation's error, {error / bound:.2f} x the upper bound's"
             )
@@ -117,16 +126,17 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
     for axis, panel in zip(axes[0], panels, strict=True):
         shown = {row[2]: row for row in rows if (row[0], row[1]) == panel}
         places = [names.index(name) for name in shown]
-        values = [float(row[4]) for row in shown.values()]
+        values = [float(row[_MPJPE]) for row in shown.values()]
         axis.barh(places, values, color=[_COLOURS.get(name, "#9ecae1") for name in shown], height=0.7)
-        spread = [(value, place, float(row[5])) for value, place, row in zip(values, places, shown.values()) if row[5] != "-"]
+        found = zip(values, places, [row[_SPREAD] for row in shown.values()], strict=True)
+        spread = [(value, place, float(deviation)) for value, place, deviation in found if deviation != "-"]
         if spread:
             means, at, deviations = zip(*spread, strict=True)
             axis.errorbar(means, at, xerr=deviations, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
         axis.set_yticks(range(len(names)), names if axis is axes[0][0] else [""] * len(names), fontsize=6)
         axis.set_ylim(len(names) - 0.4, -0.6)
         if NONE in shown:
-            axis.axvline(float(shown[NONE][4]), color="#777777", linewidth=0.6, linestyle=":")
+            axis.axvline(float(shown[NONE][_MPJPE]), color="#777777", linewidth=0.6, linestyle=":")
         axis.tick_params(axis="x", labelsize=6)
         axis.set_title(f"{panel[0].replace('->', '→')}\n{panel[1]}", fontsize=7)
     figure.supxlabel("MPJPE, raw labels of the target, mm", fontsize=7)

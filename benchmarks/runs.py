@@ -1,5 +1,6 @@
 """Runs of the training scripts as a user would start them: done ones are left, cut-off ones resumed."""
 
+import csv
 import json
 import os
 import subprocess
@@ -45,6 +46,21 @@ def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str
         folder.mkdir(parents=True, exist_ok=True)
         write_text(path, (run / f"results_ckpt_best_gt{names}.json").read_text())
     return read_results(path)
+
+
+def seen_by_detector(run: Path, target: str, data_dir: str) -> dict[str, float]:
+    """MPJPE in mm of a finished run's best epoch on the target's 2D as a detector sees it, by the labels: 'raw', and 'converted' where the
+    network predicts another skeleton; kept in the run's folder."""
+    name = run / "detector"
+    path = run / "detector.csv"
+    if not path.exists():
+        _python(["evaluate.py", str(run), "--on", target, "--keypoints", "detector", "--data_dir", data_dir, "--out", str(name)])
+    try:
+        (row,) = csv.DictReader(path.read_text().splitlines())
+        columns = {"raw": "MPJPE raw", "converted": "MPJPE conv."}
+        return {labels: float(row[column]) for labels, column in columns.items() if row[column] != "-"}
+    except (OSError, ValueError, KeyError) as error:
+        raise DuaError(f"{path} cannot be read ({short_reason(error)}); delete it, it is then made anew") from error
 
 
 def read_results(path: Path) -> dict[str, Any]:

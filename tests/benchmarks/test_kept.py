@@ -11,8 +11,8 @@ TO_H36M = ("surreal -> h36m", "martinez", "oracle, target labels in the loss", 3
 TO_SURREAL = ("h36m -> surreal", "semgcn", "+ converter", 0)
 
 
-def result(error, raw=None):
-    average = {"mpjpe": error, "p_mpjpe": error / 2, "pck": 80.0}
+def result(error, raw=None, detector=None):
+    average = {"mpjpe": error, "p_mpjpe": error / 2, "pck": 80.0} | ({} if detector is None else {"detector": detector})
     also = {} if raw is None else {"surreal, raw labels": {"average": average | {"mpjpe": raw}}}
     return {"average": average, "also": also, "per_action": {}}
 
@@ -26,8 +26,9 @@ def test_errors_come_back_as_a_script_reports_them(tmp_path):
     assert found[TO_H36M] == {"average": {"mpjpe": 81.2346, "p_mpjpe": 40.6173}, "also": {}}
     assert found[TO_SURREAL]["average"]["mpjpe"] == 70.0
     assert found[TO_SURREAL]["also"]["surreal, raw labels"]["average"]["mpjpe"] == 90.0
-    kept.add(TO_H36M, result(80.0))  # in its place
-    assert KeptResults(tmp_path).all()[TO_H36M]["average"]["mpjpe"] == 80.0
+    kept.add(TO_H36M, result(80.0, detector=95.04))  # in its place
+    assert KeptResults(tmp_path).all()[TO_H36M] == {"average": {"mpjpe": 80.0, "p_mpjpe": 40.0, "detector": 95.04}, "also": {}}
+    assert "detector" not in KeptResults(tmp_path).all()[TO_SURREAL]["average"]
 
 
 def test_a_run_made_anew_loses_its_scores(tmp_path):
@@ -35,6 +36,9 @@ def test_a_run_made_anew_loses_its_scores(tmp_path):
     kept_scores(tmp_path).add({key: dict.fromkeys(SCORES, 1.0), (*key[:3], "4"): {"bones": 2.0}})
     KeptResults(tmp_path).add(TO_H36M, result(80.0))
     assert kept_scores(tmp_path).read() == {(*key[:3], "4"): {"bones": 2.0}}
+    kept_scores(tmp_path).add({key: {"bones": 1.0}})
+    KeptResults(tmp_path).add(TO_H36M, result(80.0, detector=95.0))  # the same run, tested once more
+    assert key in kept_scores(tmp_path).read()
 
 
 @pytest.mark.parametrize("locks", [True, False])
@@ -51,9 +55,9 @@ def test_many_add_at_the_same_time_and_nothing_is_lost(tmp_path, monkeypatch, lo
     assert {key[-1]: of["bones"] for key, of in found.items()} == {str(seed): seed for seed in range(40)}
 
 
-WHOLE = """direction,network,row,seed,labels,MPJPE,P-MPJPE
-h36m -> surreal,martinez,DUA,0,converted,80.5,60.5
-h36m -> surreal,martinez,DUA,0,raw,90.5,70.5
+WHOLE = """direction,network,row,seed,labels,MPJPE,P-MPJPE,"MPJPE, detector"
+h36m -> surreal,martinez,DUA,0,converted,80.5,60.5,99.5
+h36m -> surreal,martinez,DUA,0,raw,90.5,70.5,
 """
 
 
@@ -64,10 +68,10 @@ h36m -> surreal,martinez,DUA,0,raw,90.5,70.5
         "direction,network\na,b\n",
         WHOLE.replace("80.5", "long"),
         WHOLE.replace("80.5", "nan"),
-        WHOLE[:-6],
-        WHOLE[:-5] + "\n",
+        WHOLE[:-7],
+        WHOLE[:-6] + "\n",
         WHOLE.replace("labels,", "labels,note,"),
-        WHOLE.replace("P-MPJPE\n", "P-MPJPE\n<<<<<<< ours\n"),
+        WHOLE.replace('detector"\n', 'detector"\n<<<<<<< ours\n'),
         WHOLE + WHOLE.splitlines()[-1] + "\n",
         WHOLE.replace("DUA,0,raw", "DUA,1,raw"),
         WHOLE.replace(",0,", ",first,"),
