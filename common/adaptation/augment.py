@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from common.adaptation.new_poses import new_poses
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
@@ -46,6 +47,7 @@ class Views:
         compare: how many of the target's tensors a loss reads, which are handed on; inputs_t is the first.
         scale: what is done to 2D before a network sees it.
         turned: turns some poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
+        new_poses: poses are made of each other's limbs first (`common.adaptation.new_poses`).
     """
 
     augment: bool | str
@@ -54,11 +56,13 @@ class Views:
     compare: int
     scale: Scale = AS_IT_IS
     turned: Callable[[Tensor, torch.Generator], tuple[Tensor, ...] | None] | None = None
+    new_poses: bool = False
 
     def describe(self) -> str:
         """What a log says."""
         drawn = "before any camera" if self.augment == ANY else "drawn"
         ways = (
+            ("with limbs of each other's", self.new_poses),
             (drawn, self.augment),
             ("aligned with the target's", self.align),
             ("half of them turned like the target's", self.turned),
@@ -74,6 +78,8 @@ class Views:
                 target, inputs_t (B, 16, 2), intrinsics_t (B, 4) and what follows them.
         """
         _, poses, roots, up, intrinsics, *target = batch
+        if self.new_poses:
+            poses = new_poses(poses, generator)
         if self.augment:
             poses = stretch_limbs(poses, generator)
             poses, up = mirror_some(poses, up, generator)

@@ -58,6 +58,11 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
         "every kind, rolled, from below and above, of other lenses",
     )
     group.add_argument(
+        "--new_poses",
+        action="store_true",
+        help="source poses are made anew in every batch, with arms and legs of each other's, and projected",
+    )
+    group.add_argument(
         "--discrepancy",
         choices=list(DISCREPANCIES),
         default=None,
@@ -122,14 +127,14 @@ def check_adaptation(args: Arguments, source: str) -> None:
             )
     if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
         raise DuaError(
-            f"--keypoints {args.keypoints}: --augment and --align gpa or views project the labels, so what is learnt from would be perfect 2D and no "
-            "detector's; use --keypoints gt, or leave them out"
+            f"--keypoints {args.keypoints}: --augment, --new_poses and --align gpa or views project the labels, so what is learnt from would "
+            "be perfect 2D and no detector's; use --keypoints gt, or leave them out"
         )
 
 
 def sees_anew(arguments: Mapping[str, Any]) -> bool:
     """Whether source poses are projected anew (`common.adaptation.augment`)."""
-    return bool(arguments.get("augment") or {"gpa", "views"} & set(arguments.get("align") or ()))
+    return bool(arguments.get("augment") or arguments.get("new_poses") or {"gpa", "views"} & set(arguments.get("align") or ()))
 
 
 def lifts_target(arguments: Mapping[str, Any]) -> int:

@@ -121,7 +121,15 @@ def validation_views(
 def _views(arguments: Mapping[str, Any], like_target: TargetViews | None) -> Views:
     align = arguments.get("align") or ()
     turned = None if like_target is None else like_target.turned
-    return Views(arguments["augment"], "gpa" in align, "canonical" in align, lifts_target(arguments), Scale.of(arguments), turned)
+    return Views(
+        arguments["augment"],
+        "gpa" in align,
+        "canonical" in align,
+        lifts_target(arguments),
+        Scale.of(arguments),
+        turned,
+        bool(arguments.get("new_poses")),
+    )
 
 
 def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:

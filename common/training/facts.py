@@ -57,4 +57,6 @@ def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     names += [_SCALED[arguments["scale"]]] if arguments.get("scale") in _SCALED else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
-    return names + [name for name in ("augment", "reproject", "teacher", "tta", "test_bn") if arguments.get(name) is True]
+    return names + [
+        name for name in ("augment", "new_poses", "reproject", "teacher", "tta", "test_bn") if arguments.get(name) is True
+    ]
