@@ -8,7 +8,8 @@
 A folder of runs stands for its newest run; where no data are named, the run's own are taken.
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
-the network predicts, by the converter in the checkpoint; '-' where there is none. With `--out NAME`, NAME.csv and NAME.tex
+the network predicts, by the converter in the checkpoint; '-' where there is none. With `--converter`, networks that have learnt SURREAL's
+joints stand there as well: their poses are brought to Human3.6M's skeleton, as the labels are. With `--out NAME`, NAME.csv and NAME.tex
 hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL.
 
 `--protocol posebench3d` counts errors as PoseBench3D does, beside whose rows they can be read (docs/results.md): against raw labels,
@@ -29,7 +30,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from common.adaptation.converter import labels_for
+from common.adaptation.converter import convert_labels, labels_for, load_converter
 from common.compute.device import PRECISIONS, choose_device, choose_precision
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
@@ -47,6 +48,7 @@ from common.prediction.lifter import load_lifter, own_data
 from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
 from common.uncertainty.report import DEFINITIONS, LEGEND, Judged, judge
+from models.pose_converter import PoseConverter
 
 COLUMNS = (
     "source",
@@ -107,6 +109,12 @@ def main() -> None:
         default="own",
         help="how errors are counted: as all results here, or as PoseBench3D counts them (default: %(default)s)",
     )
+    parser.add_argument(
+        "--converter",
+        metavar="FILE",
+        help="checkpoint of conversion.py --format h36m, or its run folder, for the errors against converted labels of networks that have learnt "
+        "SURREAL's joints",
+    )
     parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
     parser.add_argument("--uncertainty", action="store_true", help="judge the checkpoints' uncertainty, not their errors")
     parser.add_argument(
@@ -127,10 +135,13 @@ def main() -> None:
     as_posebench3d = args.protocol == posebench3d.NAME
     if as_posebench3d:
         _check_posebench3d(args)
+    if args.converter and (args.uncertainty or as_posebench3d):
+        raise DuaError("--converter is of the table of errors; leave it out with --uncertainty and --protocol")
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
     if args.uncertainty and precision != "float32":
         raise DuaError(f"--precision {precision}: with --uncertainty there is float32 alone; leave one of them out")
+    converter = load_converter(args.converter, "h36m", args.smpl_shoulders)[0] if args.converter else None
     lifters = [load_lifter(path, device) for path in args.checkpoints]
     data_dir = args.data_dir or own_data(lifters)
     if not args.data_dir:
@@ -155,7 +166,7 @@ def main() -> None:
         elif as_posebench3d:
             rows += posebench3d_rows(checkpoint, networks, list(tests.values()), device)
         else:
-            rows += error_rows(checkpoint, networks, list(tests.values()), device, precision)
+            rows += error_rows(checkpoint, networks, list(tests.values()), device, precision, converter)
     if args.uncertainty:
         report_uncertainty(judged, args.out)
     elif as_posebench3d:
@@ -215,9 +226,10 @@ def error_rows(
     tests: list[tuple[Poses | Streamed[Poses], str]],
     device: torch.device,
     precision: str = "float32",
+    converter: PoseConverter | None = None,
 ) -> list[tuple[str, ...]]:
     """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from. Of a test in fewer bits than float32's it is
-    printed what they change."""
+    printed what they change. `converter`: of `--converter`."""
     facts = describe(checkpoint)
     rows = []
     for poses, keypoints in tests:
@@ -225,7 +237,10 @@ def error_rows(
         test_time = TestTime.of(checkpoint["arguments"], precision)
         raw = evaluate(networks, poses, device, domain, test_time).average
         labels = labels_for(checkpoint, networks, poses)
-        converted = evaluate(networks, labels, device, domain, test_time).average if labels is not None else None
+        bring = converter if labels is poses and poses.name != "h36m" else None
+        if bring is not None:
+            labels = convert_labels(poses, bring)
+        converted = evaluate(networks, labels, device, domain, test_time, bring).average if labels is not None else None
         if precision != "float32":
             print(f"{poses.name}: {difference_from_float32(networks, poses, device, domain, test_time)}")
         rows.append(

@@ -37,7 +37,7 @@ from benchmarks.domain_gap import report
 from benchmarks.kept import RUNS, KeptResults
 from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, RAW, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
-from benchmarks.runs import finished_run, one_run, read_results, seen_by_detector, tested_again
+from benchmarks.runs import evaluated, finished_run, one_run, read_results, tested_again
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
@@ -115,7 +115,7 @@ def main() -> None:
     kept = KeptResults(out)
     results = kept.all()
     detected = (data_dir / "data_2d_h36m_detector.npz").exists()  # the builders write both domains' or neither's
-    missing = [task for task in tasks if task not in results or (detected and lacks_detector(task, results[task], out))]
+    missing = [task for task in tasks if task not in results or lacks_tests(task, results[task], out, detected)]
     again = [task for task in missing if ROWS[task[2]].tests is not None]
     trained = dict.fromkeys(task for task in missing if task not in again)
     trained |= dict.fromkeys(task for task in tested_by(again) if not finished_run(folder_of(task, out), "results.json"))
@@ -133,8 +133,8 @@ def main() -> None:
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
         result = run_row(task, sizes, str(data_dir), converter, out)
-        if detected:
-            with_detector(task, result, str(data_dir), out)
+        if ROWS[task[2]].tests is None:
+            more_tests(task, result, str(data_dir), converter, out, detected)
         kept.add(task, result)
         return task, result
 
@@ -200,21 +200,29 @@ def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: st
     return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
 
 
-def lacks_detector(task: Task, result: Mapping[str, Any], out: Path) -> bool:
-    """Whether a kept run was never tested on a detector's 2D, and its network is still there to be."""
-    trained = ROWS[task[2]].tests is None and finished_run(folder_of(task, out), "results.json") is not None
-    return trained and DETECTOR not in result["average"]
+def lacks_tests(task: Task, result: Mapping[str, Any], out: Path, detected: bool) -> bool:
+    """Whether a kept run was never put to one of `more_tests`, and its network is still there to be."""
+    row = ROWS[task[2]]
+    converted = row.on_target and task[0].endswith("surreal") and RAW not in result["also"]
+    seen = detected and DETECTOR not in result["average"]
+    return row.tests is None and (converted or seen) and finished_run(folder_of(task, out), "results.json") is not None
 
 
-def with_detector(task: Task, result: Mapping[str, Any], data_dir: str, out: Path) -> None:
-    """Put the errors on a detector's 2D beside a result's own; rows that test a network again have none."""
+def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Path, out: Path, detected: bool) -> None:
+    """Put into a result what the training script does not test: SURREAL's bound against converted labels, and the target's 2D as a
+    detector sees it, if the data have that."""
+    target = task[0].split()[-1]
     run = finished_run(folder_of(task, out), "results.json")
-    if ROWS[task[2]].tests is None and run is not None:
-        errors = seen_by_detector(run, task[0].split()[-1], data_dir)
+    assert run is not None, "it was trained or found before"
+    if ROWS[task[2]].on_target and target == "surreal":
+        errors = evaluated(run, target, "gt", data_dir, converter)["converted"]
+        result |= {"average": errors, "also": {RAW: {"average": result["average"]}}}
+    if detected:
+        seen = {labels: errors["mpjpe"] for labels, errors in evaluated(run, target, "detector", data_dir, converter).items()}
         both = RAW in result["also"]
-        result["average"][DETECTOR] = errors["converted" if both else "raw"]
+        result["average"][DETECTOR] = seen["converted" if both else "raw"]
         if both:
-            result["also"][RAW]["average"][DETECTOR] = errors["raw"]
+            result["also"][RAW]["average"][DETECTOR] = seen["raw"]
 
 
 def folder_of(task: Task, out: Path) -> Path:

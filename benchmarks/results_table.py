@@ -50,7 +50,7 @@ def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
     for direction in DIRECTIONS:
         for network in sorted({task[1] for task in results}):
             for row, described in ROWS.items():
-                both = direction == "h36m -> surreal" and "converter" in described.modules
+                both = direction == "h36m -> surreal" and ("converter" in described.modules or described.on_target)
                 for raw in (False, True) if both else (True,):
                     errors = _errors(results, direction, network, row, raw)
                     if errors:
@@ -62,8 +62,12 @@ def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
 def _errors(
     results: Mapping[Task, dict[str, Any]], direction: str, network: str, row: str, raw: bool
 ) -> dict[int, dict[str, float]]:
-    """{seed: averages}."""
-    wanted = {task[3]: result for task, result in results.items() if task[:3] == (direction, network, row)}
+    """{seed: averages} of the runs that were judged by such labels."""
+    wanted = {
+        task[3]: result
+        for task, result in results.items()
+        if task[:3] == (direction, network, row) and (raw or RAW in result["also"])
+    }
     return {seed: average(result, raw) for seed, result in sorted(wanted.items())}
 
 
@@ -92,15 +96,16 @@ def _cells(errors: Mapping[int, dict[str, float]], rivals: Mapping[int, dict[str
 
 def goals(rows: Iterable[tuple[str, ...]]) -> list[str]:
     """Of each direction and network: how far combinations that were chosen without labels are from no adaptation, and from the upper bound,
-    all against raw labels, which the upper bound has learnt."""
-    by_name = {(row[0], row[1], row[2]): row for row in rows if row[3] == "raw"}
+    against raw labels, which the upper bound has learnt, and against converted ones, which its poses are converted for as well."""
+    by_name = {row[:4]: row for row in rows}
     lines = []
-    for direction, network, row in list(by_name):
-        if row in (BEST, CHOSEN) and (direction, network, BOUND) in by_name:
-            error, bound = (float(by_name[direction, network, name][_MPJPE]) for name in (row, BOUND))
-            share = by_name[direction, network, row][COLUMNS.index("of none, %")]
+    for direction, network, row, labels in list(by_name):
+        if row in (BEST, CHOSEN) and (direction, network, BOUND, labels) in by_name:
+            error, bound = (float(by_name[direction, network, name, labels][_MPJPE]) for name in (row, BOUND))
+            share = by_name[direction, network, row, labels][COLUMNS.index("of none, %")]
+            by = ", converted labels" if labels == "converted" else ""
             lines.append(
-                f"{direction}, {network}: '{row}' has {share} % of no adaptation's error, {error / bound:.2f} x the upper bound's"
+                f"{direction}, {network}{by}: '{row}' has {share} % of no adaptation's error, {error / bound:.2f} x the upper bound's"
             )
     return sorted(lines, reverse=True)
 

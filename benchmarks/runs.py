@@ -48,17 +48,26 @@ def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str
     return read_results(path)
 
 
-def seen_by_detector(run: Path, target: str, data_dir: str) -> dict[str, float]:
-    """MPJPE in mm of a finished run's best epoch on the target's 2D as a detector sees it, by the labels: 'raw', and 'converted' where the
-    network predicts another skeleton; kept in the run's folder."""
-    name = run / "detector"
-    path = run / "detector.csv"
+def evaluated(run: Path, target: str, keypoints: str, data_dir: str, converter: Path) -> dict[str, dict[str, float]]:
+    """{labels: errors in mm} of a finished run's best epoch by `evaluate.py`, on such 2D of the target: 'raw', and 'converted' where that is
+    SURREAL; kept in the run's folder.
+
+    Args:
+        converter: for networks that have none and predict SURREAL's joints.
+    """
+    path = run / f"evaluated_{keypoints}.csv"
     if not path.exists():
-        _python(["evaluate.py", str(run), "--on", target, "--keypoints", "detector", "--data_dir", data_dir, "--out", str(name)])
+        words = ["--on", target, "--keypoints", keypoints, "--data_dir", data_dir, "--out", str(path.with_suffix(""))]
+        _python(["evaluate.py", str(run), *words, *(["--converter", str(converter)] if target == "surreal" else [])])
     try:
         (row,) = csv.DictReader(path.read_text().splitlines())
-        columns = {"raw": "MPJPE raw", "converted": "MPJPE conv."}
-        return {labels: float(row[column]) for labels, column in columns.items() if row[column] != "-"}
+        columns = {"raw": "raw", "converted": "conv."} if target == "surreal" else {"raw": "raw"}
+        names = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE"}
+        return {
+            labels: {error: float(row[f"{name} {column}"]) for error, name in names.items()}
+            for labels, column in columns.items()
+            if row[f"MPJPE {column}"] != "-"
+        }
     except (OSError, ValueError, KeyError) as error:
         raise DuaError(f"{path} cannot be read ({short_reason(error)}); delete it, it is then made anew") from error
 

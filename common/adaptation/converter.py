@@ -73,7 +73,7 @@ def failed_check(distances: Mapping[str, float]) -> bool:
     return not all(distance < TOLERANCE for distance in distances.values())  # NaN fails
 
 
-def load_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Module, dict[str, Any]]:
+def load_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[PoseConverter, dict[str, Any]]:
     """(converter, description) of a checkpoint of `conversion.py` that was named; if it failed its own check, a warning is printed.
 
     Raises:
@@ -85,7 +85,7 @@ def load_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Mo
     return network, description
 
 
-def _checked_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[nn.Module, dict[str, Any], str | None]:
+def _checked_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[PoseConverter, dict[str, Any], str | None]:
     """What `load_converter` returns and raises, and what the converter's own check has against it, if anything."""
     path = checkpoint_file(path, BEST)
     checkpoint = load_checkpoint(path)
@@ -100,6 +100,7 @@ def _checked_converter(path: str | Path, wanted: str, shoulders: str) -> tuple[n
     if learnt != shoulders:
         raise DuaError(f"{path} was trained with --smpl_shoulders {learnt}, this run has {shoulders}; give both the same")
     network, description = rebuild_networks(checkpoint, path)["converter"], checkpoint["networks"]["converter"]
+    assert isinstance(network, PoseConverter)
     distances = checkpoint.get(CHECK, {})
     if not isinstance(distances, dict) or not all(isinstance(distance, float) for distance in distances.values()):
         raise DuaError(f"{path}: its {CHECK} is not what conversion.py writes; give another converter")

@@ -20,6 +20,7 @@ from common.evaluation.metrics import auc, joint_errors, mpjpe, n_mpjpe, p_mpjpe
 from common.evaluation.test_time import PLAIN, TestTime, adapt_batchnorm, mirrored
 from common.geometry.skeleton import JOINT_NAMES, MIRROR
 from models.domain_norm import select_domain
+from models.pose_converter import PoseConverter
 
 _CHUNK, _CHUNK_ON_CPU = 8192, 512
 """Poses per forward pass: large enough to keep a device busy, small enough for any memory, and for a processor's cache."""
@@ -170,18 +171,20 @@ def _lift(
     return poses_3d, uncertainty
 
 
+@torch.no_grad()
 def evaluate(
     networks: Mapping[str, nn.Module],
     poses: Poses | Streamed[Poses],
     device: torch.device,
     domain: str = "source",
     test_time: TestTime = PLAIN,
+    converter: PoseConverter | None = None,
 ) -> Evaluation:
     """Errors of `networks` on labelled poses, per action ('Walking' holds 'Walking' and 'Walking 1').
 
     `domain` says whose BatchNorm statistics are used, where a network has two kinds (`--domain_bn`); with
     `test_time.batchnorm`, poses of the target give their own. Poses that stay in a file are gone through chunk by chunk, and
-    nothing but their errors is kept.
+    nothing but their errors is kept. `converter` brings predictions to the labels' skeleton, where it is another.
     """
     networks = _adapted(networks, poses, device, domain, test_time)
     chunks: Iterable[Poses] = poses.chunks() if isinstance(poses, Streamed) else (poses,)
@@ -190,6 +193,7 @@ def evaluate(
     of_joints, judged = torch.zeros(len(JOINT_NAMES), dtype=torch.float64), dict[str, float]()
     for chunk in chunks:
         predicted, uncertainty = _lift(networks, chunk, device, test_time)
+        predicted = predicted if converter is None else converter.convert(predicted)
         target, share = chunk.targets_3d.cpu(), len(chunk) / len(poses)
         for name, values in _errors(predicted, target).items():
             found.setdefault(name, []).append(values)

@@ -7,7 +7,9 @@ import re
 import pytest
 import torch
 
+from common.adaptation.converter import load_converter
 from common.datasets.test_sets import load_test
+from common.prediction.lifter import load_lifter
 from common.training.checkpoint import load_checkpoint
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here, trained
@@ -75,6 +77,34 @@ def test_one_table_of_every_checkpoint_on_every_data_set(runs, demo, tmp_path):
     assert float(h36m_surreal["MPJPE raw"]) == pytest.approx(
         json.loads((runs["h36m"] / "results.json").read_text())["also"]["surreal, raw labels"]["average"]["mpjpe"], abs=0.06
     )
+
+
+def test_networks_of_surreal_s_joints_are_judged_in_human36m_s_skeleton_with_a_converter(runs, demo, tmp_path):
+    """Their poses go through the converter as the labels do: a network that errs little in one skeleton does in the other."""
+    given = ("--converter", runs["conversion"])
+    common = ("--data_dir", demo, "--on", "h36m", "surreal", "--downsample", 3, "--out", tmp_path / "table")
+    assert run_here("evaluate.py", runs["plain"], runs["adapted"], *common).returncode == 0
+    without = rows_of(tmp_path / "table.csv")
+    process = run_here("evaluate.py", runs["plain"], runs["adapted"], *common, *given)
+    assert process.returncode == 0, process.stderr
+    with_it = rows_of(tmp_path / "table.csv")
+    assert [row["MPJPE conv."] for row in with_it[:1] + with_it[2:]] == [row["MPJPE conv."] for row in without[:1] + without[2:]]
+    assert [row["MPJPE raw"] for row in with_it] == [row["MPJPE raw"] for row in without]
+    raw, converted = float(with_it[1]["MPJPE raw"]), float(with_it[1]["MPJPE conv."])
+    assert raw != converted
+    # By hand: predictions and labels through the converter.
+    lifter, converter = load_lifter(runs["plain"], "cpu"), load_converter(runs["conversion"], "h36m", "shoulder")[0]
+    poses, _ = load_test("surreal", str(demo), "gt", "shoulder", 3)
+    with torch.no_grad():
+        predicted = converter.convert(lifter.networks["lifter"].eval()(poses.inputs_2d)[0])
+        errors = (predicted - converter.convert(poses.targets_3d)).norm(dim=-1).mean(1) * 1000
+    by_action = {}
+    for sequence in poses.sequences:
+        by_action.setdefault(sequence.base_action, []).append(errors[sequence.start : sequence.stop])
+    expected = sum(float(torch.cat(of).mean()) for of in by_action.values()) / len(by_action)
+    assert converted == pytest.approx(expected, abs=0.06)
+    for more in (("--uncertainty",), ("--protocol", "posebench3d")):
+        assert_one_line(run_here("evaluate.py", runs["plain"], "--data_dir", demo, *given, *more), "--converter")
 
 
 def test_a_folder_of_runs_and_the_runs_own_data(runs, demo, tmp_path):
