@@ -8,8 +8,8 @@
 A folder of runs stands for its newest run; where no data are named, the run's own are taken.
 
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
-the network predicts, by the converter in the checkpoint; '-' where there is none. With `--converter`, networks that have learnt SURREAL's
-joints stand there as well: their poses are brought to Human3.6M's skeleton, as the labels are. With `--out NAME`, NAME.csv and NAME.tex
+the network predicts, by the converter in the checkpoint; '-' where there is none. With `--converter`, poses of networks that have learnt
+SURREAL's joints are brought to Human3.6M's skeleton for that column, as SURREAL's labels are. With `--out NAME`, NAME.csv and NAME.tex
 hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL.
 
 `--protocol posebench3d` counts errors as PoseBench3D does, beside whose rows they can be read (docs/results.md): against raw labels,
@@ -24,6 +24,7 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,8 @@ def main() -> None:
     parser.add_argument(
         "--converter",
         metavar="FILE",
-        help="checkpoint of conversion.py --format h36m, or its run folder, for the errors against converted labels of networks that have learnt "
-        "SURREAL's joints",
+        help="checkpoint of conversion.py --format h36m, or its run folder: poses of networks that have learnt SURREAL's joints are judged in "
+        "Human3.6M's skeleton as well",
     )
     parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
     parser.add_argument("--uncertainty", action="store_true", help="judge the checkpoints' uncertainty, not their errors")
@@ -143,6 +144,8 @@ def main() -> None:
         raise DuaError(f"--precision {precision}: with --uncertainty there is float32 alone; leave one of them out")
     converter = load_converter(args.converter, "h36m", args.smpl_shoulders)[0] if args.converter else None
     lifters = [load_lifter(path, device) for path in args.checkpoints]
+    if converter is not None and not any(_of_smpl(lifter.checkpoint) for lifter in lifters):
+        raise DuaError("--converter: none of these networks has learnt SURREAL's joints; leave it out")
     data_dir = args.data_dir or own_data(lifters)
     if not args.data_dir:
         print(f"data: {data_dir}")
@@ -214,6 +217,11 @@ def posebench3d_rows(
     return rows
 
 
+def _of_smpl(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether its network predicts SURREAL's joints."""
+    return bool(checkpoint["skeleton"]["definition"] == "smpl")
+
+
 def _named(facts: dict[str, Any]) -> tuple[str, ...]:
     """A checkpoint in the first six of `COLUMNS`."""
     modules = "+".join(facts["modules"]) or "none"
@@ -237,9 +245,9 @@ def error_rows(
         test_time = TestTime.of(checkpoint["arguments"], precision)
         raw = evaluate(networks, poses, device, domain, test_time).average
         labels = labels_for(checkpoint, networks, poses)
-        bring = converter if labels is poses and poses.name != "h36m" else None
+        bring = converter if _of_smpl(checkpoint) else None
         if bring is not None:
-            labels = convert_labels(poses, bring)
+            labels = poses if poses.name == "h36m" else convert_labels(poses, bring)
         converted = evaluate(networks, labels, device, domain, test_time, bring).average if labels is not None else None
         if precision != "float32":
             print(f"{poses.name}: {difference_from_float32(networks, poses, device, domain, test_time)}")

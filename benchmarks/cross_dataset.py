@@ -21,7 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ from benchmarks.domain_gap import report
 from benchmarks.kept import RUNS, KeptResults
 from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, RAW, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
-from benchmarks.runs import evaluated, finished_run, one_run, read_results, tested_again
+from benchmarks.runs import arguments_of, evaluated, finished_run, one_run, read_results, tested_again
+from common.datasets.h36m import path_2d
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
@@ -114,17 +115,18 @@ def main() -> None:
     ]
     kept = KeptResults(out)
     results = kept.all()
-    detected = (data_dir / "data_2d_h36m_detector.npz").exists()  # the builders write both domains' or neither's
-    missing = [task for task in tasks if task not in results or lacks_tests(task, results[task], out, detected)]
+    detected = path_2d(data_dir, DETECTOR).exists()  # the builders write both domains' or neither's
+    missing = [task for task in tasks if task not in results]
+    to_test = [task for task in tasks if task in results and lacks_tests(task, results[task], out, data_dir, detected)]
     again = [task for task in missing if ROWS[task[2]].tests is not None]
     trained = dict.fromkeys(task for task in missing if task not in again)
     trained |= dict.fromkeys(task for task in tested_by(again) if not finished_run(folder_of(task, out), "results.json"))
     sizes = training_sizes(data_dir, args.preset)
     check_disk(out, _BYTES_PER_RUN * len(trained), "the runs")
-    claim(out, data_dir, args.preset, sizes)
+    claim(out, data_dir, args.preset, sizes, {task[1] for task in results})
 
     gap = out / "domain_gap.txt"
-    if missing or not gap.exists():
+    if missing or to_test or not gap.exists():
         command = ["conversion.py", "--format", "h36m", "--data_dir", str(data_dir)]
         converter = one_run(command, out / "converter", "conversion.json")
     if not gap.exists():
@@ -132,7 +134,7 @@ def main() -> None:
     print(gap.read_text(), flush=True)
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
-        result = run_row(task, sizes, str(data_dir), converter, out)
+        result = results[task] if task in to_test else run_row(task, sizes, str(data_dir), converter, out)
         if ROWS[task[2]].tests is None:
             more_tests(task, result, str(data_dir), converter, out, detected)
         kept.add(task, result)
@@ -140,9 +142,9 @@ def main() -> None:
 
     with (
         ThreadPoolExecutor(args.jobs) as pool,
-        tqdm(total=len(tasks), initial=len(tasks) - len(missing), unit="run", smoothing=0) as bar,
+        tqdm(total=len(tasks), initial=len(tasks) - len(missing) - len(to_test), unit="run", smoothing=0) as bar,
     ):
-        for part in (list(trained), again):  # what is tested again is trained first
+        for part in (list(trained), again, to_test):  # what is tested again is trained first
             for task, result in pool.map(work, part):
                 results[task] = result
                 bar.update()
@@ -200,12 +202,13 @@ def run_row(task: Task, sizes: Mapping[tuple[str, str], list[str]], data_dir: st
     return read_results(one_run(command, folder_of(task, out), "results.json") / "results.json")
 
 
-def lacks_tests(task: Task, result: Mapping[str, Any], out: Path, detected: bool) -> bool:
-    """Whether a kept run was never put to one of `more_tests`, and its network is still there to be."""
+def lacks_tests(task: Task, result: Mapping[str, Any], out: Path, data_dir: Path, detected: bool) -> bool:
+    """Whether a kept run was never put to one of `more_tests`, and its network, of these data, is still there to be."""
     row = ROWS[task[2]]
-    converted = row.on_target and task[0].endswith("surreal") and RAW not in result["also"]
-    seen = detected and DETECTOR not in result["average"]
-    return row.tests is None and (converted or seen) and finished_run(folder_of(task, out), "results.json") is not None
+    unconverted = row.on_target and task[0].endswith("surreal") and RAW not in result["also"]
+    unseen = detected and DETECTOR not in result["average"]
+    run = finished_run(folder_of(task, out), "results.json") if row.tests is None and (unconverted or unseen) else None
+    return run is not None and Path(arguments_of(run)["data_dir"]).resolve() == data_dir
 
 
 def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Path, out: Path, detected: bool) -> None:
@@ -288,8 +291,12 @@ def check_disk(folder: Path, needed: int, what: str) -> None:
         )
 
 
-def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str], list[str]]) -> None:
-    """Write `benchmark.json`, or raise a `DuaError` if the folder holds results of something else."""
+def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str], list[str]], networks: Collection[str]) -> None:
+    """Write `benchmark.json`, or raise a `DuaError` if the folder holds results of something else.
+
+    Args:
+        networks: that have results in the folder; of others, it does not matter how they would have been trained.
+    """
     path = out / "benchmark.json"
     facts = {"version": VERSION, "data": data_dir.name, "hash": data_hash(data_dir), "preset": preset}
     facts["trainings"] = in_words(sizes)
@@ -301,12 +308,23 @@ def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str]
         found = read_results(path)
         if not isinstance(found, dict):
             raise DuaError(f"{path} is not what the benchmark writes; choose another folder with --out")
-        differing = [f"{key} {found.get(key)}, not {value}" for key, value in facts.items() if found.get(key) != value]
+        given = found | {"trainings": _of_networks(found.get("trainings"), networks)}
+        wanted = facts | {"trainings": _of_networks(facts["trainings"], networks)}
+        differing = [f"{key} {given.get(key)}, not {value}" for key, value in wanted.items() if given.get(key) != value]
         if differing:
             raise DuaError(f"{out} holds results of {'; '.join(differing)}: they are not mixed, choose another folder with --out")
+        if found.get("trainings") != facts["trainings"]:
+            write_text(path, json.dumps(found | facts, indent=1) + "\n")
         return
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     write_text(path, json.dumps(facts | {"commit": commit(), "machine": machine}, indent=1) + "\n")
+
+
+def _of_networks(trainings: Any, networks: Collection[str]) -> Any:
+    """Of what `in_words` makes, that of these networks; anything else as it is."""
+    if not isinstance(trainings, dict):
+        return trainings
+    return {key: value for key, value in trainings.items() if key.split(", ")[-1] in networks}
 
 
 def in_words(sizes: Mapping[tuple[str, str], list[str]]) -> dict[str, str]:

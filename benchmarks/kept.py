@@ -36,26 +36,29 @@ class KeptTable:
 
     Args:
         keys: columns that say what a line is of; `values` the others, empty where there is none.
+        later: those of `values` that older files lack.
 
     Raises:
         DuaError: the file is damaged, or its columns are others.
     """
 
-    def __init__(self, path: Path, keys: Sequence[str], values: Sequence[str]) -> None:
+    def __init__(self, path: Path, keys: Sequence[str], values: Sequence[str], later: Sequence[str] = ()) -> None:
         self.path = path
-        self.keys, self.values = tuple(keys), tuple(values)
+        self.keys, self.values, self.later = tuple(keys), tuple(values), tuple(later)
 
     def read(self) -> dict[Key, dict[str, float]]:
         if not self.path.exists():
             return {}
         try:
             first, *lines = csv.reader(io.StringIO(self.path.read_text()), strict=True)
-            if first != [*self.keys, *self.values]:
+            older = tuple(name for name in self.values if name not in self.later)
+            values = next((of for of in (self.values, older) if first == [*self.keys, *of]), None)
+            if values is None:
                 raise ValueError(f"its columns are {', '.join(first)}")
             found: dict[Key, dict[str, float]] = {}
             for number, line in enumerate(lines, 2):
                 key, cells = tuple(line[: len(self.keys)]), line[len(self.keys) :]
-                numbers = {name: float(cell) for name, cell in zip(self.values, cells, strict=True) if cell}
+                numbers = {name: float(cell) for name, cell in zip(values, cells, strict=True) if cell}
                 if not numbers or key in found or not all(map(math.isfinite, numbers.values())):
                     raise ValueError(f"line {number}")
                 found[key] = numbers
@@ -84,7 +87,7 @@ class KeptResults:
     the run was tested on it."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()))
+        self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()), later=(_ERRORS[DETECTOR],))
         self._scores = kept_scores(folder)
 
     def all(self) -> dict[Task, dict[str, Any]]:
@@ -92,7 +95,7 @@ class KeptResults:
         by_labels: dict[Task, dict[str, dict[str, Any]]] = {}
         try:
             for (direction, network, row, seed, labels), of in self._file.read().items():
-                average = {"average": {name: of[column] for name, column in _ERRORS.items() if column in of}}
+                average = {"average": {name: of[column] for name, column in _ERRORS.items() if column in of or column in _TESTED}}
                 by_labels.setdefault((direction, network, row, int(seed)), {})[labels] = average
             return {
                 task: {**kinds["converted"], "also": {RAW: kinds["raw"]}} if len(kinds) > 1 else {**kinds["raw"], "also": {}}

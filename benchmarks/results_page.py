@@ -120,7 +120,8 @@ def fill(root: Path, place: str) -> str:
     if path.suffix == ".txt":
         text = f"```\n{path.read_text().rstrip()}\n```"
     elif sentences:
-        text = "\n".join(f"- {sentence}" for sentence in goals([tuple(row) for row in read(path)[1]]))
+        columns, rows = read(path)
+        text = "\n".join(f"- {sentence}" for sentence in goals([tuple(row) for row in rows], columns))
     else:
         text = as_markdown(*chosen(read(path), parts))
     return f"<!-- benchmarks/{file} -->\n\n{text}"

@@ -1,7 +1,7 @@
 """The table and the plot of the open cross-dataset benchmark."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ PAPER = (
 
 def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
     """Rows of `COLUMNS`. Where the target is SURREAL, a row with a converter has an error against converted and one against raw
-    labels. Each is compared with no adaptation against the same labels, if that is there: `+ converter` is that where the labels are
-    converted, since the converter does not reach training there."""
+    labels, and so has the bound, where it was judged by both. Each is compared with no adaptation against the same labels, if that is
+    there: `+ converter` is that where the labels are converted, since the converter does not reach training there."""
     rows = []
     for direction in DIRECTIONS:
         for network in sorted({task[1] for task in results}):
@@ -94,15 +94,17 @@ def _cells(errors: Mapping[int, dict[str, float]], rivals: Mapping[int, dict[str
     return *cells, *against, str(len(errors))
 
 
-def goals(rows: Iterable[tuple[str, ...]]) -> list[str]:
+def goals(rows: Iterable[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> list[str]:
     """Of each direction and network: how far combinations that were chosen without labels are from no adaptation, and from the upper bound,
-    against raw labels, which the upper bound has learnt, and against converted ones, which its poses are converted for as well."""
+    against raw labels, which the upper bound has learnt, and against converted ones, which its poses are converted for as well. `columns`
+    are those of the rows; tables of before have fewer."""
+    mpjpe, of_none = columns.index("MPJPE"), columns.index("of none, %")
     by_name = {row[:4]: row for row in rows}
     lines = []
     for direction, network, row, labels in list(by_name):
         if row in (BEST, CHOSEN) and (direction, network, BOUND, labels) in by_name:
-            error, bound = (float(by_name[direction, network, name, labels][_MPJPE]) for name in (row, BOUND))
-            share = by_name[direction, network, row, labels][COLUMNS.index("of none, %")]
+            error, bound = (float(by_name[direction, network, name, labels][mpjpe]) for name in (row, BOUND))
+            share = by_name[direction, network, row, labels][of_none]
             by = ", converted labels" if labels == "converted" else ""
             lines.append(
                 f"{direction}, {network}{by}: '{row}' has {share} % of no adaptation's error, {error / bound:.2f} x the upper bound's"

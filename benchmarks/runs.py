@@ -23,8 +23,7 @@ def one_run(command: list[str], folder: Path, result: str) -> Path:
     """
     done = finished_run(folder, result)
     if done:
-        recorded = json.loads((done / "config.json").read_text())["arguments"]["data_dir"]
-        wanted = command[command.index("--data_dir") + 1]
+        recorded, wanted = arguments_of(done)["data_dir"], command[command.index("--data_dir") + 1]
         if Path(recorded).resolve() != Path(wanted):
             raise DuaError(f"{done} was trained on {recorded}, not on {wanted}; choose another folder with --out")
         return done
@@ -49,8 +48,8 @@ def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str
 
 
 def evaluated(run: Path, target: str, keypoints: str, data_dir: str, converter: Path) -> dict[str, dict[str, float]]:
-    """{labels: errors in mm} of a finished run's best epoch by `evaluate.py`, on such 2D of the target: 'raw', and 'converted' where that is
-    SURREAL; kept in the run's folder.
+    """{labels: errors in mm, as `evaluate.py` prints them} of a finished run's best epoch on such 2D of the target, of the frames that the
+    run was tested on: 'raw', and 'converted' where that is SURREAL; kept in the run's folder.
 
     Args:
         converter: for networks that have none and predict SURREAL's joints.
@@ -58,6 +57,7 @@ def evaluated(run: Path, target: str, keypoints: str, data_dir: str, converter: 
     path = run / f"evaluated_{keypoints}.csv"
     if not path.exists():
         words = ["--on", target, "--keypoints", keypoints, "--data_dir", data_dir, "--out", str(path.with_suffix(""))]
+        words += ["--downsample", str(arguments_of(run)["downsample"])]
         _python(["evaluate.py", str(run), *words, *(["--converter", str(converter)] if target == "surreal" else [])])
     try:
         (row,) = csv.DictReader(path.read_text().splitlines())
@@ -79,6 +79,11 @@ def read_results(path: Path) -> dict[str, Any]:
         raise DuaError(
             f"{path} cannot be read ({short_reason(error)}); delete its folder (and its line in runs.csv), it is then made anew"
         ) from error
+
+
+def arguments_of(run: Path) -> dict[str, Any]:
+    """The options that a run was started with."""
+    return json.loads((run / "config.json").read_text())["arguments"]
 
 
 def finished_run(folder: Path, result: str) -> Path | None:

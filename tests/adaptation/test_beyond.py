@@ -38,14 +38,15 @@ OPTIONS = {
     "canonical+gpa+augment": ("--align", "gpa", "canonical", "--augment"),
     "mkmmd": ("--discrepancy", "mkmmd"),
     "reproject": ("--reproject",),
+    "new_poses": ("--new_poses",),
     "coral+tta+test_bn": ("--discrepancy", "coral", "--tta", "--test_bn"),
     "canonical+views": ("--align", "views", "canonical", "--epochs", 2),
     "boxes of one size": ("--scale", "box"),
-    "canonical+gpa+views+boxes of one size+augment": (
-        "--align", "views", "gpa", "canonical", "--augment", "--scale", "box", "--epochs", 3, "--views_every", 2,
+    "canonical+gpa+views+boxes of one size+augment+new_poses": (
+        "--align", "views", "gpa", "canonical", "--augment", "--new_poses", "--scale", "box", "--epochs", 3, "--views_every", 2,
     ),
 }  # fmt: skip
-VIEWS = OPTIONS["canonical+gpa+views+boxes of one size+augment"]
+VIEWS = OPTIONS["canonical+gpa+views+boxes of one size+augment+new_poses"]
 SCRIPTS = {"surreal": ("train_surreal.py", "--dua"), "h36m": ("train_h36m_dan.py",)}
 
 
@@ -73,7 +74,7 @@ def test_each_works_alone_and_is_named(demo, tmp_path, source, name):
 def test_each_changes_what_is_learnt(demo, tmp_path):
     plain, _ = adapt(demo, tmp_path / "plain", *OFF)
     fed, _ = adapt(demo, tmp_path / "fed", *OFF[:2], "--domain_weight", 0)  # target batches alone
-    options = {name: OPTIONS[name] for name in ("gpa", "canonical", "mkmmd", "boxes of one size")}
+    options = {name: OPTIONS[name] for name in ("gpa", "canonical", "mkmmd", "boxes of one size", "new_poses")}
     options |= {"augment": ("--augment",), "spread": ("--scale", "spread")}
     for name, given in options.items():
         off, rival = (OFF[:2], fed) if name == "mkmmd" else (OFF, plain)
@@ -217,9 +218,10 @@ def test_bad_combinations(demo, converter, tmp_path):
     assert_one_line(refused("surreal", "--discrepancy_weight", 1), "--discrepancy_weight", "leave it out")
     assert_one_line(refused("surreal", "--discrepancy", "coral", "--grl", "warm"), "--grl", "leave it out")
     assert_one_line(refused("h36m", "--domain_bn", "--no_domain"), "--domain_bn", "leave it out")
-    assert_one_line(refused("h36m", "--augment", "--keypoints", "cpn_ft_h36m_dbb"), "cpn_ft_h36m_dbb", "perfect 2D")
-    process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, "--augment")
-    assert_one_line(process, "--augment", "of no use in domain")
+    for option in ("--augment", "--new_poses"):
+        assert_one_line(refused("h36m", option, "--keypoints", "cpn_ft_h36m_dbb"), "cpn_ft_h36m_dbb", "perfect 2D")
+        process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, option)
+        assert_one_line(process, option, "of no use in domain")
     for options in (("--scale", "box"), ("--scale_size", 0.5), ("--views_every", 2), ("--views_warm_up", 1)):
         process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, *options)
         assert_one_line(process, options[0], "of no use in domain")
@@ -236,7 +238,7 @@ def test_bad_combinations(demo, converter, tmp_path):
 
 def test_a_run_keeps_its_options(demo, tmp_path):
     run, _ = adapt(demo, tmp_path / "made", *OFF, "--align", "gpa", "canonical", "--epochs", 2)
-    for option in (("--align", "canonical"), ("--augment",), ("--discrepancy", "coral"), ("--scale", "box")):
+    for option in (("--align", "canonical"), ("--augment",), ("--new_poses",), ("--discrepancy", "coral"), ("--scale", "box")):
         process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, *option)
         assert_one_line(process, option[0], "leave it out")
     process = run_here(
@@ -246,7 +248,7 @@ def test_a_run_keeps_its_options(demo, tmp_path):
     # A checkpoint that is older than the options had none of them.
     path = run / "ckpt_best.pth.tar"
     checkpoint = load_checkpoint(path)
-    for name in ("align", "augment", "discrepancy", "tta", "test_bn", "scale", "scale_size"):
+    for name in ("align", "augment", "discrepancy", "tta", "test_bn", "scale", "scale_size", "new_poses"):
         del checkpoint["arguments"][name]
     save_checkpoint(path, checkpoint)
     for option in (("--align", "canonical"), ("--scale", "box")):

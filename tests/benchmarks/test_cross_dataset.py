@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.cross_dataset import in_words, rows_of
+from benchmarks.cross_dataset import claim, in_words, lacks_tests, more_tests, rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
 from benchmarks.rows import BEST, BOUND, CANDIDATES, CHOSEN, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SETS
@@ -110,6 +110,67 @@ def test_what_the_fast_schedule_stands_for_is_part_of_what_a_folder_claims():
     for name, value in fast_options("semgcn", 1).items():
         assert (f"--{name} {value} " in f"{text} ") == (name not in ("epochs", "epoch_share")), name
     assert in_words({("surreal -> h36m", "martinez"): ["--hid_dim", "16"]}) == {"surreal -> h36m, martinez": "--hid_dim 16"}
+
+
+def test_tables_of_before_had_fewer_columns():
+    rows = table(results_for([NONE, BEST, BOUND]))
+    place = COLUMNS.index("MPJPE, detector")
+    older = [row[:place] + row[place + 1 :] for row in rows]
+    assert goals(older, COLUMNS[:place] + COLUMNS[place + 1 :]) == goals(rows)
+
+
+@pytest.fixture
+def a_bound(tmp_path):
+    """(task, data folder, results' folder) of SURREAL's bound that was trained, and its errors of evaluate.py put beside."""
+    task = ("h36m -> surreal", "martinez", BOUND, 0)
+    run = tmp_path / "out" / "h36m_to_surreal" / "martinez" / "trained_on_the_target" / "seed_0" / "today"
+    run.mkdir(parents=True)
+    (run / "results.json").write_text("{}")
+    (run / "config.json").write_text(json.dumps({"arguments": {"data_dir": str(tmp_path / "data"), "downsample": 2}}))
+    for keypoints, errors in (("gt", "64.0,44.0,66.0,47.0"), ("detector", "92.0,60.0,95.0,63.0")):
+        columns = "MPJPE raw,P-MPJPE raw,MPJPE conv.,P-MPJPE conv."
+        (run / f"evaluated_{keypoints}.csv").write_text(f"test,{columns}\nsurreal,{errors}\n")
+    return task, tmp_path / "data", tmp_path / "out"
+
+
+def test_a_kept_run_is_tested_once_more_where_its_network_is_there(a_bound, tmp_path):
+    task, data, out = a_bound
+    kept = {"average": {"mpjpe": 64.04, "p_mpjpe": 44.04}, "also": {}}
+    assert lacks_tests(task, kept, out, data, False)
+    assert not lacks_tests(task, kept, out, tmp_path / "moved", True)
+    assert not lacks_tests(("surreal -> h36m", *task[1:]), kept, out, data, True)  # no network is there
+    more_tests(task, kept, str(data), tmp_path, out, True)
+    raw = {"mpjpe": 64.04, "p_mpjpe": 44.04, "detector": 92.0}
+    assert kept == {
+        "average": {"mpjpe": 66.0, "p_mpjpe": 47.0, "detector": 95.0},
+        "also": {"surreal, raw labels": {"average": raw}},
+    }
+    assert not lacks_tests(task, kept, out, data, True)
+
+
+def test_without_a_detector_s_2d_there_is_no_such_column(a_bound, tmp_path):
+    task, data, out = a_bound
+    result = {"average": {"mpjpe": 64.04, "p_mpjpe": 44.04}, "also": {}}
+    more_tests(task, result, str(data), tmp_path, out, False)
+    assert "detector" not in result["average"]
+    assert not lacks_tests(task, result, out, data, False)
+    (next(out.rglob("evaluated_gt.csv"))).write_text("test\nsurreal\n")
+    with pytest.raises(DuaError, match=r"evaluated_gt.csv cannot be read"):
+        more_tests(task, {"average": {}, "also": {}}, str(data), tmp_path, out, False)
+
+
+def test_a_folder_claims_the_trainings_of_networks_that_have_results_there(tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    pairs = [(direction, network) for direction in DIRECTIONS for network in ("martinez", "semgcn")]
+    sizes = {pair: ["--epochs", "40"] for pair in pairs}
+    claim(tmp_path, tmp_path, "standard", sizes, set())
+    longer = sizes | {pair: ["--epochs", "160"] for pair in pairs if pair[1] == "semgcn"}
+    with pytest.raises(DuaError, match="results of trainings"):
+        claim(tmp_path, tmp_path, "standard", longer, {"martinez", "semgcn"})
+    claim(tmp_path, tmp_path, "standard", longer, {"martinez"})
+    assert json.loads((tmp_path / "benchmark.json").read_text())["trainings"] == in_words(longer)
+    with pytest.raises(DuaError, match="results of trainings"):
+        claim(tmp_path, tmp_path, "standard", sizes, {"semgcn"})
 
 
 def test_errors_without_their_benchmark_are_refused(demo, tmp_path):

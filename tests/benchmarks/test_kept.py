@@ -70,6 +70,8 @@ h36m -> surreal,martinez,DUA,0,raw,90.5,70.5,
         WHOLE.replace("80.5", "nan"),
         WHOLE[:-7],
         WHOLE[:-6] + "\n",
+        WHOLE.replace("90.5,70.5,", "90.5,,"),
+        WHOLE.replace("90.5,70.5,", ",70.5,"),
         WHOLE.replace("labels,", "labels,note,"),
         WHOLE.replace('detector"\n', 'detector"\n<<<<<<< ours\n'),
         WHOLE + WHOLE.splitlines()[-1] + "\n",
@@ -82,6 +84,10 @@ def test_a_damaged_file_is_refused_and_stays(tmp_path, text):
     path = tmp_path / "runs.csv"
     path.write_text(WHOLE)
     assert KeptResults(tmp_path).all()["h36m -> surreal", "martinez", "DUA", 0]["average"]["mpjpe"] == 80.5
+    path.write_text(
+        "".join(f"{line.rpartition(',')[0]}\n" for line in WHOLE.splitlines())
+    )  # before there was a detector's column
+    assert "detector" not in KeptResults(tmp_path).all()["h36m -> surreal", "martinez", "DUA", 0]["average"]
     path.write_text(text)
     with pytest.raises(DuaError, match=r"runs.csv is damaged"):
         KeptResults(tmp_path).all()
