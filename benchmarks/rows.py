@@ -39,7 +39,7 @@ _BEYOND = {
 ADVERSARY_WEIGHTS = ("0.001", "0.01", "0.1", "1")
 VIEWS = "converter + canonical + views + augment + flip"
 CHOSEN = f"{VIEWS}, reproject, teacher"
-"""What `benchmarks/rule.py` picks of the candidates, on build seed 0 in both directions."""
+"""What `benchmarks/rule.py` picks of the candidates, on build seed 0 and preset trial in both directions."""
 
 
 def _combination(*align: str, more: tuple[str, ...] = ()) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -168,7 +168,8 @@ PRESETS = {
     # The same by the fast schedule, so that as short a run comes much farther: for what is tried on build seed 0.
     ("trial", "martinez"): Size(("--schedule", "fast", "--hid_dim", "256"), 256, 2, 100, 10),
     ("trial", "semgcn"): Size(("--schedule", "fast", "--hid_dim", "64"), 64, 2, 100, 10),
-    # The papers' networks; so long that the bound is within 3 % of what four times as many steps reach (docs/results.md).
+    # The papers' networks; Martinez so long that the bound is within 3 % of what four times as many steps reach, SemGCN four times
+    # as long as what was 27 and 10 % short (docs/results.md).
     ("standard", "martinez"): Size(("--schedule", "fast"), 256, 1, 100, {"h36m": 40, "surreal": 15}),
     ("standard", "semgcn"): Size(("--schedule", "fast", "--non_local"), 64, 1, 100, {"h36m": 160, "surreal": 60}),
     # The papers' networks and batch, 100,000 steps.

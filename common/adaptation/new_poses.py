@@ -2,7 +2,8 @@
 
 Motion capture of a few kinds of motion holds few poses: who only walks and waves never squats. In every batch, some poses get the arms or the
 legs of others, held to the trunk as these hold them and as long as their own (the crossover of Li et al., "Cascaded Deep Monocular 3D
-Human Pose Estimation with Evolutionary Training Data", CVPR 2020). Bones keep their lengths.
+Human Pose Estimation with Evolutionary Training Data", CVPR 2020). Bones keep their lengths; hips and shoulders go with their limbs, so that
+both hips need not lie on one line with the root any more.
 """
 
 import torch
@@ -31,7 +32,8 @@ def new_poses(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
     """(N, 16, 3) poses of the same bodies, some of whose limbs are directed, seen from the trunk, as another's of them; `generator` is on
     the CPU.
 
-    A pose of whose trunk nobody can say how it is turned (`common.geometry.torso`) gives no limb and gets none.
+    A pose of whose trunk nobody can say how it is turned (`common.geometry.torso`) gives no limb and gets none; one whose bone has no length
+    does not give that limb.
     """
     count, device = len(poses_3d), poses_3d.device
     trunks = torso_frames(poses_3d)
@@ -40,7 +42,8 @@ def new_poses(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
     lengths = torch.linalg.vector_norm(bones, dim=-1, keepdim=True)
     for limb in _LIMBS:
         giver = torch.randperm(count, generator=generator).to(device)
-        chosen = (torch.rand(count, generator=generator) < _EXCHANGED).to(device) & turned & turned[giver]
+        gives = turned[giver] & (lengths[giver][:, limb] > 0).flatten(1).all(1)
+        chosen = (torch.rand(count, generator=generator) < _EXCHANGED).to(device) & turned & gives
         to_ours = trunks @ trunks[giver].transpose(1, 2)
         given = F.normalize(torch.einsum("nij,nkj->nki", to_ours, bones[giver][:, limb]), dim=-1) * lengths[:, limb]
         bones[:, limb] = given.where(chosen[:, None, None], bones[:, limb])

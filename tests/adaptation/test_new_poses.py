@@ -70,6 +70,14 @@ def test_a_pose_without_a_trunk_gives_no_limb_and_gets_none(poses):
     assert not torch.allclose(made[~broken], flat[~broken])
 
 
+def test_a_bone_without_length_is_not_given(poses):
+    short = poses.clone()
+    wrist, elbow = JOINT_NAMES.index("LWrist"), JOINT_NAMES.index("LElbow")
+    short[::2, wrist] = short[::2, elbow]
+    made = new_poses(short, generator())
+    assert torch.allclose(bones(made).norm(dim=-1), bones(short).norm(dim=-1), atol=1e-5)
+
+
 def test_batches_have_new_poses_and_are_their_projections(source):
     intrinsics = screen_intrinsics(source.sequences)
     tensors = (source.inputs_2d, source.targets_3d, source.roots_3d, camera_up(source.sequences), intrinsics)

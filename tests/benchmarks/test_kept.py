@@ -84,9 +84,8 @@ def test_a_damaged_file_is_refused_and_stays(tmp_path, text):
     path = tmp_path / "runs.csv"
     path.write_text(WHOLE)
     assert KeptResults(tmp_path).all()["h36m -> surreal", "martinez", "DUA", 0]["average"]["mpjpe"] == 80.5
-    path.write_text(
-        "".join(f"{line.rpartition(',')[0]}\n" for line in WHOLE.splitlines())
-    )  # before there was a detector's column
+    older = WHOLE.replace(',"MPJPE, detector"', "").replace("60.5,99.5", "60.5").replace("70.5,", "70.5")
+    path.write_text(older)  # before there was a detector's column
     assert "detector" not in KeptResults(tmp_path).all()["h36m -> surreal", "martinez", "DUA", 0]["average"]
     path.write_text(text)
     with pytest.raises(DuaError, match=r"runs.csv is damaged"):
