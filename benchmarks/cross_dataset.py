@@ -217,11 +217,12 @@ def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Pat
     target = task[0].split()[-1]
     run = finished_run(folder_of(task, out), "results.json")
     assert run is not None, "it was trained or found before"
-    if ROWS[task[2]].on_target and target == "surreal":
-        errors = evaluated(run, target, "gt", data_dir, converter)["converted"]
+    of_smpl = converter if ROWS[task[2]].on_target and target == "surreal" else None
+    if of_smpl:
+        errors = evaluated(run, target, "gt", data_dir, of_smpl)["converted"]
         result |= {"average": errors, "also": {RAW: {"average": result["average"]}}}
     if detected:
-        seen = {labels: errors["mpjpe"] for labels, errors in evaluated(run, target, "detector", data_dir, converter).items()}
+        seen = {labels: errors["mpjpe"] for labels, errors in evaluated(run, target, "detector", data_dir, of_smpl).items()}
         both = RAW in result["also"]
         result["average"][DETECTOR] = seen["converted" if both else "raw"]
         if both:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import BEST, BOUND, CHOSEN, CONVERTER, DIRECTIONS, DUA, NONE, ORACLE, ROWS, SELECTED
+from benchmarks.rows import BEST, BOUND, CONVERTER, DIRECTIONS, DUA, NONE, ORACLE, PICKED, ROWS, SELECTED
 from common.figures import save, subplots
 
 COLUMNS = (
@@ -102,7 +102,7 @@ def goals(rows: Iterable[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> 
     by_name = {row[:4]: row for row in rows}
     lines = []
     for direction, network, row, labels in list(by_name):
-        if row in (BEST, CHOSEN) and (direction, network, BOUND, labels) in by_name:
+        if row in (BEST, *PICKED) and (direction, network, BOUND, labels) in by_name:
             error, bound = (float(by_name[direction, network, name, labels][mpjpe]) for name in (row, BOUND))
             share = by_name[direction, network, row, labels][of_none]
             by = ", converted labels" if labels == "converted" else ""
@@ -116,7 +116,7 @@ _COLOURS = {
     NONE: "#777777",
     DUA: "#0072b2",
     BEST: "#009e73",
-    CHOSEN: "#009e73",
+    **dict.fromkeys(PICKED, "#009e73"),
     BOUND: "#000000",
     SELECTED: "#e69f00",
     ORACLE: "#e69f00",

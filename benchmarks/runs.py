@@ -47,18 +47,20 @@ def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str
     return read_results(path)
 
 
-def evaluated(run: Path, target: str, keypoints: str, data_dir: str, converter: Path) -> dict[str, dict[str, float]]:
+def evaluated(
+    run: Path, target: str, keypoints: str, data_dir: str, converter: Path | None = None
+) -> dict[str, dict[str, float]]:
     """{labels: errors in mm, as `evaluate.py` prints them} of a finished run's best epoch on such 2D of the target, of the frames that the
     run was tested on: 'raw', and 'converted' where that is SURREAL; kept in the run's folder.
 
     Args:
-        converter: for networks that have none and predict SURREAL's joints.
+        converter: for a network that predicts SURREAL's joints.
     """
     path = run / f"evaluated_{keypoints}.csv"
     if not path.exists():
         words = ["--on", target, "--keypoints", keypoints, "--data_dir", data_dir, "--out", str(path.with_suffix(""))]
         words += ["--downsample", str(arguments_of(run)["downsample"])]
-        _python(["evaluate.py", str(run), *words, *(["--converter", str(converter)] if target == "surreal" else [])])
+        _python(["evaluate.py", str(run), *words, *(["--converter", str(converter)] if converter else [])])
     try:
         (row,) = csv.DictReader(path.read_text().splitlines())
         columns = {"raw": "raw", "converted": "conv."} if target == "surreal" else {"raw": "raw"}

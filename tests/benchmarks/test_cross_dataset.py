@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cross_dataset import claim, in_words, lacks_tests, more_tests, rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
-from benchmarks.rows import BEST, BOUND, CANDIDATES, CHOSEN, DIRECTIONS, DUA, NONE, PRESETS, ROWS, SETS
+from benchmarks.rows import BEST, BOUND, CANDIDATES, DIRECTIONS, DUA, NONE, PICKED, PRESETS, ROWS, SETS
 from common.errors import DuaError
 from common.training.schedule import fast_options
 from tests.conftest import ROOT, run_script
@@ -57,7 +57,7 @@ def test_the_table_takes_means_spreads_and_shares():
     assert (converted["MPJPE"], converted["against none, mm"]) == (f"{101.0 - i:.1f}", f"{1 - i:+.1f}")
     assert (raw["MPJPE"], raw["against none, mm"]) == (f"{201.0 - i:.1f}", f"{-i:+.1f}")
     ways = [("surreal -> h36m", "raw"), ("h36m -> surreal", "raw"), ("h36m -> surreal", "converted")]
-    expected = [(*way, chosen) for way in ways for chosen in (CHOSEN, BEST)]
+    expected = [(*way, chosen) for way in ways for chosen in sorted((*PICKED, BEST), reverse=True)]
     for line, (direction, labels, chosen) in zip(goals(rows), expected, strict=True):
         best, bound = (by_name[direction, "martinez", row, labels] for row in (chosen, BOUND))
         ratio = float(best["MPJPE"]) / float(bound["MPJPE"])
@@ -146,6 +146,38 @@ def test_a_kept_run_is_tested_once_more_where_its_network_is_there(a_bound, tmp_
         "also": {"surreal, raw labels": {"average": raw}},
     }
     assert not lacks_tests(task, kept, out, data, True)
+
+
+@pytest.mark.parametrize("row", [BOUND, BEST, "new poses"])
+def test_the_bound_alone_is_converted_by_the_benchmark(a_bound, tmp_path, monkeypatch, row):
+    """`evaluate.py` refuses a converter that no network is in need of."""
+    (direction, network, _, seed), data, out = a_bound
+    folder = (
+        out / "h36m_to_surreal" / "martinez" / "".join(c if c.isalnum() or c in "+-" else "_" for c in row) / "seed_0" / "today"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("results.json", "config.json"):
+        shutil.copy(next((out / "h36m_to_surreal" / "martinez" / "trained_on_the_target").rglob(name)), tmp_path / name)
+        shutil.copy(tmp_path / name, folder / name)
+    asked = []
+
+    def evaluate(words):
+        asked.append(words)
+        converted = "-,-" if row == "new poses" else "66.0,47.0"
+        (tmp_path / words[words.index("--out") + 1]).with_suffix(".csv").write_text(
+            f"MPJPE raw,P-MPJPE raw,MPJPE conv.,P-MPJPE conv.\n64.0,44.0,{converted}\n"
+        )
+
+    monkeypatch.setattr("benchmarks.runs._python", evaluate)
+    for old in folder.glob("evaluated_*"):
+        old.unlink()
+    raw = {"average": {"mpjpe": 64.0, "p_mpjpe": 44.0}}
+    result = raw | {"also": {"surreal, raw labels": raw} if row == BEST else {}}
+    more_tests((direction, network, row, seed), result, str(data), tmp_path / "converter", out, True)
+    assert [words[words.index("--keypoints") + 1] for words in asked] == (["gt", "detector"] if row == BOUND else ["detector"])
+    for words in asked:
+        assert words[words.index("--downsample") + 1] == "2"
+        assert ("--converter" in words) == (row == BOUND)
 
 
 def test_without_a_detector_s_2d_there_is_no_such_column(a_bound, tmp_path):
