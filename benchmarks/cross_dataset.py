@@ -44,6 +44,7 @@ from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh
 from common.mocap.demo import DATASET_FORMAT, build_demo_if_missing
+from common.training.checkpoint import BEST as BEST_EPOCH
 from common.training.schedule import fast_options
 
 VERSION = 3
@@ -207,16 +208,17 @@ def lacks_tests(task: Task, result: Mapping[str, Any], out: Path, data_dir: Path
     row = ROWS[task[2]]
     unconverted = row.on_target and task[0].endswith("surreal") and RAW not in result["also"]
     unseen = detected and DETECTOR not in result["average"]
-    run = finished_run(folder_of(task, out), "results.json") if row.tests is None and (unconverted or unseen) else None
+    run = trained_run(task, out) if row.tests is None and (unconverted or unseen) else None
     return run is not None and Path(arguments_of(run)["data_dir"]).resolve() == data_dir
 
 
 def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Path, out: Path, detected: bool) -> None:
-    """Put into a result what the training script does not test: SURREAL's bound against converted labels, and the target's 2D as a
-    detector sees it, if the data have that."""
+    """Put into a result what the training script does not test, if its network is still there: SURREAL's bound against converted labels,
+    and the target's 2D as a detector sees it, if the data have that."""
     target = task[0].split()[-1]
-    run = finished_run(folder_of(task, out), "results.json")
-    assert run is not None, "it was trained or found before"
+    run = trained_run(task, out)
+    if run is None:
+        return
     of_smpl = converter if ROWS[task[2]].on_target and target == "surreal" else None
     if of_smpl:
         errors = evaluated(run, target, "gt", data_dir, of_smpl)["converted"]
@@ -227,6 +229,12 @@ def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Pat
         result["average"][DETECTOR] = seen["converted" if both else "raw"]
         if both:
             result["also"][RAW]["average"][DETECTOR] = seen["raw"]
+
+
+def trained_run(task: Task, out: Path) -> Path | None:
+    """The folder of a finished run whose network was not deleted."""
+    run = finished_run(folder_of(task, out), "results.json")
+    return run if run is not None and (run / BEST_EPOCH).exists() else None
 
 
 def folder_of(task: Task, out: Path) -> Path:

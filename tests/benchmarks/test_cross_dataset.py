@@ -126,6 +126,7 @@ def a_bound(tmp_path):
     run = tmp_path / "out" / "h36m_to_surreal" / "martinez" / "trained_on_the_target" / "seed_0" / "today"
     run.mkdir(parents=True)
     (run / "results.json").write_text("{}")
+    (run / "ckpt_best.pth.tar").touch()
     (run / "config.json").write_text(json.dumps({"arguments": {"data_dir": str(tmp_path / "data"), "downsample": 2}}))
     for keypoints, errors in (("gt", "64.0,44.0,66.0,47.0"), ("detector", "92.0,60.0,95.0,63.0")):
         columns = "MPJPE raw,P-MPJPE raw,MPJPE conv.,P-MPJPE conv."
@@ -148,6 +149,15 @@ def test_a_kept_run_is_tested_once_more_where_its_network_is_there(a_bound, tmp_
     assert not lacks_tests(task, kept, out, data, True)
 
 
+def test_a_run_whose_network_was_deleted_is_left_as_it_is(a_bound, tmp_path):
+    task, data, out = a_bound
+    next(out.rglob("ckpt_best.pth.tar")).unlink()
+    kept = {"average": {"mpjpe": 64.04, "p_mpjpe": 44.04}, "also": {}}
+    assert not lacks_tests(task, kept, out, data, True)
+    more_tests(task, kept, str(data), tmp_path, out, True)
+    assert kept == {"average": {"mpjpe": 64.04, "p_mpjpe": 44.04}, "also": {}}
+
+
 @pytest.mark.parametrize("row", [BOUND, BEST, "new poses"])
 def test_the_bound_alone_is_converted_by_the_benchmark(a_bound, tmp_path, monkeypatch, row):
     """`evaluate.py` refuses a converter that no network is in need of."""
@@ -156,7 +166,7 @@ def test_the_bound_alone_is_converted_by_the_benchmark(a_bound, tmp_path, monkey
         out / "h36m_to_surreal" / "martinez" / "".join(c if c.isalnum() or c in "+-" else "_" for c in row) / "seed_0" / "today"
     )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("results.json", "config.json"):
+    for name in ("results.json", "config.json", "ckpt_best.pth.tar"):
         shutil.copy(next((out / "h36m_to_surreal" / "martinez" / "trained_on_the_target").rglob(name)), tmp_path / name)
         shutil.copy(tmp_path / name, folder / name)
     asked = []
