@@ -220,7 +220,7 @@ def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Pat
     if run is None:
         return
     of_smpl = converter if ROWS[task[2]].on_target and target == "surreal" else None
-    if of_smpl:
+    if of_smpl and RAW not in result["also"]:
         errors = evaluated(run, target, "gt", data_dir, of_smpl)["converted"]
         result |= {"average": errors, "also": {RAW: {"average": result["average"]}}}
     if detected:

@@ -147,6 +147,12 @@ def test_a_kept_run_is_tested_once_more_where_its_network_is_there(a_bound, tmp_
         "also": {"surreal, raw labels": {"average": raw}},
     }
     assert not lacks_tests(task, kept, out, data, True)
+    # What was converted already, before there was a detector's 2D, is not taken for raw.
+    whole = json.loads(json.dumps(kept))
+    del kept["average"]["detector"], kept["also"]["surreal, raw labels"]["average"]["detector"]
+    assert lacks_tests(task, kept, out, data, True)
+    more_tests(task, kept, str(data), tmp_path, out, True)
+    assert kept == whole
 
 
 def test_a_run_whose_network_was_deleted_is_left_as_it_is(a_bound, tmp_path):
