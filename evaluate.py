@@ -24,7 +24,6 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 
 import argparse
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +143,7 @@ def main() -> None:
         raise DuaError(f"--precision {precision}: with --uncertainty there is float32 alone; leave one of them out")
     converter = load_converter(args.converter, "h36m", args.smpl_shoulders)[0] if args.converter else None
     lifters = [load_lifter(path, device) for path in args.checkpoints]
-    if converter is not None and not any(_of_smpl(lifter.checkpoint) for lifter in lifters):
+    if converter is not None and all(lifter.skeleton != "smpl" for lifter in lifters):
         raise DuaError("--converter: none of these networks has learnt SURREAL's joints; leave it out")
     data_dir = args.data_dir or own_data(lifters)
     if not args.data_dir:
@@ -169,7 +168,8 @@ def main() -> None:
         elif as_posebench3d:
             rows += posebench3d_rows(checkpoint, networks, list(tests.values()), device)
         else:
-            rows += error_rows(checkpoint, networks, list(tests.values()), device, precision, converter)
+            bring = converter if lifter.skeleton == "smpl" else None
+            rows += error_rows(checkpoint, networks, list(tests.values()), device, precision, bring)
     if args.uncertainty:
         report_uncertainty(judged, args.out)
     elif as_posebench3d:
@@ -217,11 +217,6 @@ def posebench3d_rows(
     return rows
 
 
-def _of_smpl(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether its network predicts SURREAL's joints."""
-    return bool(checkpoint["skeleton"]["definition"] == "smpl")
-
-
 def _named(facts: dict[str, Any]) -> tuple[str, ...]:
     """A checkpoint in the first six of `COLUMNS`."""
     modules = "+".join(facts["modules"]) or "none"
@@ -237,7 +232,11 @@ def error_rows(
     converter: PoseConverter | None = None,
 ) -> list[tuple[str, ...]]:
     """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from. Of a test in fewer bits than float32's it is
-    printed what they change. `converter`: of `--converter`."""
+    printed what they change.
+
+    Args:
+        converter: brings poses and SURREAL's labels to Human3.6M's skeleton, of networks that predict SURREAL's joints.
+    """
     facts = describe(checkpoint)
     rows = []
     for poses, keypoints in tests:
@@ -245,10 +244,12 @@ def error_rows(
         test_time = TestTime.of(checkpoint["arguments"], precision)
         raw = evaluate(networks, poses, device, domain, test_time).average
         labels = labels_for(checkpoint, networks, poses)
-        bring = converter if _of_smpl(checkpoint) else None
-        if bring is not None:
-            labels = poses if poses.name == "h36m" else convert_labels(poses, bring)
-        converted = evaluate(networks, labels, device, domain, test_time, bring).average if labels is not None else None
+        if converter is not None:
+            labels = poses if poses.name == "h36m" else convert_labels(poses, converter)
+        if labels is poses and converter is None:
+            converted: dict[str, float] | None = raw
+        else:
+            converted = evaluate(networks, labels, device, domain, test_time, converter).average if labels is not None else None
         if precision != "float32":
             print(f"{poses.name}: {difference_from_float32(networks, poses, device, domain, test_time)}")
         rows.append(

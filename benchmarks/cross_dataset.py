@@ -136,8 +136,7 @@ def main() -> None:
 
     def work(task: Task) -> tuple[Task, dict[str, Any]]:
         result = results[task] if task in to_test else run_row(task, sizes, str(data_dir), converter, out)
-        if ROWS[task[2]].tests is None:
-            more_tests(task, result, str(data_dir), converter, out, detected)
+        more_tests(task, result, str(data_dir), converter, out, detected)
         kept.add(task, result)
         return task, result
 
@@ -208,7 +207,7 @@ def lacks_tests(task: Task, result: Mapping[str, Any], out: Path, data_dir: Path
     row = ROWS[task[2]]
     unconverted = row.on_target and task[0].endswith("surreal") and RAW not in result["also"]
     unseen = detected and DETECTOR not in result["average"]
-    run = trained_run(task, out) if row.tests is None and (unconverted or unseen) else None
+    run = trained_run(task, out) if unconverted or unseen else None
     return run is not None and Path(arguments_of(run)["data_dir"]).resolve() == data_dir
 
 
@@ -232,7 +231,7 @@ def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Pat
 
 
 def trained_run(task: Task, out: Path) -> Path | None:
-    """The folder of a finished run whose network was not deleted."""
+    """The folder of a finished run whose network was not deleted; rows that test another's network again have none."""
     run = finished_run(folder_of(task, out), "results.json")
     return run if run is not None and (run / BEST_EPOCH).exists() else None
 

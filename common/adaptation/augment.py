@@ -15,7 +15,8 @@ from common.adaptation.new_poses import new_poses
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
-from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
+from common.geometry.bones import bones_of, joints_of
+from common.geometry.skeleton import JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
 from common.mocap.filming import about, draw_cameras
 
 ANY = "any"
@@ -145,10 +146,7 @@ def limb_factors(count: int, generator: torch.Generator) -> Tensor:
 
 def stretched(poses_3d: Tensor, factors: Tensor) -> Tensor:
     """(N, 16, 3) poses whose bones are longer by (N, 16) factors."""
-    moved = [poses_3d[:, ROOT]] + [poses_3d[:, ROOT]] * (NUM_JOINTS - 1)
-    for parent, child in BONES:  # parents come before their children
-        moved[child] = moved[parent] + (poses_3d[:, child] - poses_3d[:, parent]) * factors[:, child, None]
-    return torch.stack(moved, dim=1)
+    return joints_of(poses_3d[:, ROOT], bones_of(poses_3d) * factors[:, :, None])
 
 
 def stretch_limbs(poses_3d: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.geometry.skeleton import BONES, JOINT_NAMES, PARENTS, ROOT
+from common.geometry.bones import bones_of, joints_of
+from common.geometry.skeleton import JOINT_NAMES, ROOT
 from common.geometry.torso import torso_frames
 
 # Chosen on build seed 0 of the open benchmark, whose test labels no result is reported on (docs/adaptation.md).
@@ -38,7 +39,7 @@ def new_poses(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
     count, device = len(poses_3d), poses_3d.device
     trunks = torso_frames(poses_3d)
     turned = trunks.square().sum((1, 2)) > 2.5  # three axes of length 1, or zeros
-    bones = torch.stack([child - poses_3d[:, parent] for parent, child in zip(PARENTS, poses_3d.unbind(1), strict=True)], dim=1)
+    bones = bones_of(poses_3d)
     lengths = torch.linalg.vector_norm(bones, dim=-1, keepdim=True)
     for limb in _LIMBS:
         giver = torch.randperm(count, generator=generator).to(device)
@@ -47,7 +48,4 @@ def new_poses(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
         to_ours = trunks @ trunks[giver].transpose(1, 2)
         given = F.normalize(torch.einsum("nij,nkj->nki", to_ours, bones[giver][:, limb]), dim=-1) * lengths[:, limb]
         bones[:, limb] = given.where(chosen[:, None, None], bones[:, limb])
-    joints = [poses_3d[:, ROOT]] * len(PARENTS)
-    for parent, child in BONES:  # parents come before their children
-        joints[child] = joints[parent] + bones[:, child]
-    return torch.stack(joints, dim=1)
+    return joints_of(poses_3d[:, ROOT], bones)
