@@ -16,8 +16,8 @@ hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of 
 over 16 and 14 joints, means over all poses. `--out NAME` then writes NAME_posebench3d.csv and .tex.
 
 `--uncertainty` judges, in place of the errors, how well each checkpoint knows them; `--out NAME` then writes
-NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram and sparsification curves). MC-dropout is
-calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
+NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram and sparsification curves). MC-dropout
+and the mirrored picture (`--mirror`) are calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -125,7 +125,14 @@ def main() -> None:
         metavar="N",
         help="judge MC-dropout of N passes as well (20 if no N is given)",
     )
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="judge how far poses are from those of the mirrored picture as well, which every network can tell",
+    )
     args = parser.parse_args()
+    if args.mirror and not args.uncertainty:
+        raise DuaError("--mirror is an uncertainty; add --uncertainty")
     if args.mc_dropout is not None and not args.uncertainty:
         raise DuaError("--mc_dropout is an uncertainty; add --uncertainty")
     if args.mc_dropout is not None and args.mc_dropout < 2:
@@ -164,7 +171,9 @@ def main() -> None:
     for lifter in lifters:
         file, checkpoint, networks = lifter.file, lifter.checkpoint, lifter.networks
         if args.uncertainty:
-            judged += judge(file, checkpoint, networks, list(tests.values()), device, data_dir, args.downsample, args.mc_dropout)
+            judged += judge(
+                file, checkpoint, networks, list(tests.values()), device, data_dir, args.downsample, args.mc_dropout, args.mirror
+            )
         elif as_posebench3d:
             rows += posebench3d_rows(checkpoint, networks, list(tests.values()), device)
         else:

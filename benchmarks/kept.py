@@ -19,6 +19,8 @@ from common.files.writing import write_text
 RUNS = "runs.csv"
 SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
 """Of `common.adaptation.label_free`."""
+COVERAGE = ("MPJPE", "coverage 90 %", "radius 90 %", "weighted coverage", "weighted radius")
+"""Of `common.uncertainty.report`."""
 TASK = ("direction", "network", "row", "seed")
 _ERRORS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", DETECTOR: "MPJPE, detector"}
 _TESTED = ("MPJPE", "P-MPJPE")
@@ -67,10 +69,11 @@ class KeptTable:
         return found
 
     def add(self, lines: Mapping[Key, Mapping[str, float]], without: Key = ()) -> None:
-        """Put lines into the file, in the place of those with the same key, and take out one."""
+        """Put lines into the file, in the place of those with the same key, and take out those whose keys begin with `without`."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _IN_PROCESS, _alone(self.path.with_suffix(".lock")):
-            whole = {key: of for key, of in self.read().items() if key != without} | lines
+            whole = {key: of for key, of in self.read().items() if not without or key[: len(without)] != without}
+            whole |= lines
             cells = [
                 (*key, *(f"{of[name]:.4f}" if name in of else "" for name in self.values)) for key, of in sorted(whole.items())
             ]
@@ -82,13 +85,18 @@ def kept_scores(folder: Path) -> KeptTable:
     return KeptTable(folder / "scores.csv", TASK, SCORES)
 
 
+def kept_coverage(folder: Path) -> KeptTable:
+    """`coverage_runs.csv` of a folder of results: how much of what they should the radii of `benchmarks/coverage.py` hold."""
+    return KeptTable(folder / "coverage_runs.csv", (*TASK, "method"), COVERAGE)
+
+
 class KeptResults:
     """`runs.csv` of a folder of results: test errors of every finished run, against each kind of labels, in mm; on a detector's 2D where
     the run was tested on it."""
 
     def __init__(self, folder: Path) -> None:
         self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()), later=(_ERRORS[DETECTOR],))
-        self._scores = kept_scores(folder)
+        self._of_networks = kept_scores(folder), kept_coverage(folder)
 
     def all(self) -> dict[Task, dict[str, Any]]:
         """Averages, shaped as in `results.json`."""
@@ -105,7 +113,7 @@ class KeptResults:
             raise DuaError(f"{self._file.path} is damaged ({short_reason(error)}); take back the file as it was") from error
 
     def add(self, task: Task, result: Mapping[str, Any]) -> None:
-        """Keep a run; scores go with an earlier one that came to something else in its place."""
+        """Keep a run; what else is kept of an earlier one in its place goes with it, if it came to something else."""
         both = RAW in result["also"]
         kinds = {"converted" if both else "raw": result["average"]}
         if both:
@@ -116,8 +124,9 @@ class KeptResults:
         }
         kept = self._file.read()
         same = all(key in kept and abs(kept[key][column] - of[column]) < 1e-3 for key, of in lines.items() for column in _TESTED)
-        if self._scores.path.exists() and not same:
-            self._scores.add({}, without=tuple(map(str, task)))
+        for table in self._of_networks:
+            if table.path.exists() and not same:
+                table.add({}, without=tuple(map(str, task)))
         self._file.add(lines)
 
 

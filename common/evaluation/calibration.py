@@ -29,6 +29,8 @@ UNITS = ("relative", "metres")
 """Of uncertainties: |p - t| / (|p| + |t|), or a length (a standard deviation)."""
 
 _KNOTS = 64
+_FARTHEST_MM = 1e6
+"""Where a line ends: nothing that a network predicts is a kilometre off."""
 _LEAST_MM = 1e-3
 """No error is foreseen to be less: radii are multiples of it."""
 
@@ -56,12 +58,21 @@ class Calibration:
 
     @classmethod
     def fit(
-        cls, uncertainty: Tensor, predicted: Tensor, targets_3d: Tensor, unit: str = "relative", inputs_2d: Tensor | None = None
+        cls,
+        uncertainty: Tensor,
+        predicted: Tensor,
+        targets_3d: Tensor,
+        unit: str = "relative",
+        inputs_2d: Tensor | None = None,
+        proportional: bool = False,
     ) -> "Calibration":
         """Fit on labelled poses; the hip, which has no error, is left out.
 
         The joints are sorted into at most 64 groups by uncertainty (`group_means`); isotonic regression of the groups' mean
         errors on their mean uncertainties gives the knots.
+
+        Args:
+            proportional: the curve is a line through nothing instead, so that it goes on rising beyond what it was fitted to.
 
         Shape:
             uncertainty (N, 16) in `unit`; predicted, targets_3d (N, 16, 3) metres from the hip; inputs_2d (N, 16, 2) as the
@@ -83,8 +94,13 @@ class Calibration:
                 "the uncertainty cannot be calibrated: predictions on the source's validation split are "
                 + ("NaN or infinite; lower --lr" if len(raw) else "missing, it has no poses")
             )
-        knots, means, counts = group_means(raw, errors, _KNOTS)
-        curve = np.maximum(isotonic_regression(means, weights=counts).x, _LEAST_MM)
+        if proportional:
+            knots = np.array([0.0, _FARTHEST_MM])
+            curve = knots * errors.mean() / max(raw.mean(), _LEAST_MM)
+        else:
+            knots, means, counts = group_means(raw, errors, _KNOTS)
+            curve = isotonic_regression(means, weights=counts).x
+        curve = np.maximum(curve, _LEAST_MM)
         ratios = errors / np.interp(raw, knots, curve)
         scores = np.sort(ratios)
         # ceil((n + 1) level) of n, so that a new exchangeable joint is held with at least that probability. Of too few joints

@@ -21,11 +21,14 @@ from common.evaluation.evaluate import predict, uncertainty_unit, validate
 from common.evaluation.test_time import TestTime
 from common.training.facts import describe, domain_of
 from common.uncertainty.mc_dropout import spread_under_dropout
+from common.uncertainty.mirror import distance_from_mirror
 from common.uncertainty.scores import BINS, Scores, score
 from models.domain_norm import select_domain
 
 HEADS = dict(zip(UNITS, ("relative head", "nll head"), strict=True))
-CONSTANT = "constant"
+CONSTANT, MIRROR = "constant", "mirror"
+RAW_LABELS = "raw"
+"""Of a data set, in a skeleton that the network does not predict."""
 COLUMNS = (
     "source",
     "target",
@@ -48,9 +51,10 @@ COLUMNS = (
     "weighted radius",
 )
 LEGEND = f"""\
-relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; constant: the same for all joints.
-All but the constant are read through isotonic curves and conformal quantiles of the source's validation split; all of a checkpoint
-are judged on the same predictions, made without dropout.
+relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; mirror: distance from the
+mirrored picture's pose; constant: the same for all joints. All but the constant are read through conformal quantiles of the source's
+validation split, heads and MC-dropout through isotonic curves as well; all of a checkpoint are judged on the same predictions, made
+without dropout.
 AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
 ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
 coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm. Weighted: radii of
@@ -72,7 +76,7 @@ class Judged:
 
     Attributes:
         facts: of the checkpoint (`common.training.facts.describe`) and "checkpoint", its file.
-        method: one of `HEADS`, 'MC-dropout (N)' or `CONSTANT`.
+        method: one of `HEADS`, 'MC-dropout (N)', `MIRROR` or `CONSTANT`.
         domain: 'in domain' or 'across'.
         labels: the skeleton they are in, and how they came there.
     """
@@ -111,6 +115,7 @@ def judge(
     data_dir: str,
     downsample: int,
     passes: int | None = None,
+    mirror: bool = False,
 ) -> list[Judged]:
     """Every uncertainty of a checkpoint on every test set, and on each a constant one for reference.
 
@@ -120,6 +125,7 @@ def judge(
         tests: (poses, where their 2D came from).
         data_dir: where the source's training data are, for what was not calibrated in training.
         passes: of MC-dropout; None for none.
+        mirror: whether the distance from the mirrored picture's pose is judged.
 
     Raises:
         DuaError: the checkpoint has no uncertainty, its calibration is damaged, or the source's data are needed and missing.
@@ -129,14 +135,21 @@ def judge(
             f"{file} holds another project's weights: no uncertainty estimator, and no word of the poses that one could be calibrated on; "
             "leave --uncertainty out"
         )
-    methods: dict[str, tuple[Callable[[Tensor], Tensor], Calibration]] = {}
+    methods: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Calibration]] = {}
 
     test_time = TestTime.of(checkpoint["arguments"])
 
     def validation() -> Poses:
         return source_validation(file, checkpoint, networks, data_dir, downsample)
 
-    def estimated(inputs_2d: Tensor) -> Tensor:
+    def calibrated(estimate: Callable[[Tensor, Tensor], Tensor], proportional: bool = False) -> Calibration:
+        poses = validation()
+        select_domain(networks["lifter"], "source")
+        inputs_2d, targets_3d = poses.inputs_2d, poses.targets_3d
+        predicted, _ = predict(networks, inputs_2d, device)
+        return Calibration.fit(estimate(inputs_2d, predicted), predicted, targets_3d, "metres", inputs_2d, proportional)
+
+    def estimated(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
         uncertainty = predict(networks, inputs_2d, device)[1]
         assert uncertainty is not None
         return uncertainty
@@ -148,22 +161,22 @@ def judge(
         methods[HEADS[uncertainty_unit(networks)]] = estimated, calibration
     if passes:
 
-        def spread(inputs_2d: Tensor) -> Tensor:
+        def spread(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
             try:
                 return spread_under_dropout(networks, inputs_2d, device, passes)
             except DuaError as error:
                 raise DuaError(f"{file}: {error}") from error
 
-        poses = validation()
-        select_domain(networks["lifter"], "source")
-        predicted, _ = predict(networks, poses.inputs_2d, device)
-        methods[f"MC-dropout ({passes})"] = (
-            spread,
-            Calibration.fit(spread(poses.inputs_2d), predicted, poses.targets_3d, unit="metres", inputs_2d=poses.inputs_2d),
-        )
+        methods[f"MC-dropout ({passes})"] = spread, calibrated(spread)
+    if mirror:
+
+        def distance(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
+            return distance_from_mirror(networks, inputs_2d, device, predicted)
+
+        methods[MIRROR] = distance, calibrated(distance, proportional=True)
     if not methods:
         raise DuaError(
-            f"{file} has no uncertainty estimator; add --mc_dropout to judge the network's own spread, or leave it out"
+            f"{file} has no uncertainty estimator; add --mirror or --mc_dropout to judge the network's own spread, or leave --uncertainty out"
         )
 
     facts = describe(checkpoint) | {"checkpoint": str(file)}
@@ -173,13 +186,13 @@ def judge(
         poses = raw if labelled is None else labelled
         poses = test_time.shown(poses)  # uncertainties are the same whatever the axes
         skeleton = checkpoint["skeleton"]["definition"]
-        labels = "raw" if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
+        labels = RAW_LABELS if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"
         select_domain(networks["lifter"], domain_of(checkpoint, raw))
         predicted, _ = predict(networks, poses.inputs_2d, device)
         scored = {}
         for method, (estimate, calibration) in methods.items():
-            uncertainty = estimate(poses.inputs_2d)
+            uncertainty = estimate(poses.inputs_2d, predicted)
             millimetres = calibration.millimetres(uncertainty, predicted)
             weighted = weighted_radii(calibration, uncertainty, predicted, poses)
             scored[method] = score(millimetres, predicted, poses.targets_3d, calibration, weighted)

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.cross_dataset import claim, in_words, lacks_tests, more_tests, rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
-from benchmarks.rows import BEST, BOUND, CANDIDATES, DIRECTIONS, DUA, NONE, PICKED, PRESETS, ROWS, SETS
+from benchmarks.rows import BEST, BOUND, CANDIDATES, CONVERTER, DIRECTIONS, DUA, NONE, PICKED, PRESETS, ROWS, SETS
 from common.errors import DuaError
 from common.training.schedule import fast_options
 from tests.conftest import ROOT, run_script
@@ -358,6 +358,35 @@ def test_the_rule_scores_each_run_once_and_says_its_regret(finished, demo, tmp_p
     (tmp_path / "scores.csv").unlink()
     gone = run_here("benchmarks/rule.py", "--results", tmp_path, "--data_dir", demo, "--seeds", 0)
     assert_one_line(gone, "was never scored", "runs.csv")
+
+
+@pytest.mark.campaign
+def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, demo, tmp_path):
+    out, _ = finished
+    process = run_here("benchmarks/coverage.py", "--results", out, "--data_dir", demo, "--rows", CONVERTER, DUA, BOUND, NONE)
+    assert process.returncode == 0, process.stderr
+    with open(out / "coverage.csv") as file:
+        rows = list(csv.DictReader(file))
+    # Without adaptation labels cannot be brought to what is predicted, and the bound's test is no other data set's.
+    methods = [(CONVERTER, "mirror"), (DUA, "mirror"), (DUA, "relative head")]
+    assert [(row["direction"], row["row"], row["method"]) for row in rows] == [
+        (direction, *method) for direction in DIRECTIONS for method in methods
+    ]
+    with open(out / "coverage_runs.csv") as file:
+        runs = list(csv.DictReader(file))
+    for row in rows:
+        of = [run for run in runs if all(run[name] == row[name] for name in ("direction", "row", "method"))]
+        assert int(row["seeds"]) == len(of)
+        for figure in ("coverage 90 %", "weighted radius"):
+            assert float(row[figure]) == pytest.approx(sum(float(run[figure]) for run in of) / len(of), abs=0.06)
+        assert 0 < float(row["coverage 90 %"]) <= 100
+    for name in ("runs.csv", "coverage_runs.csv"):
+        shutil.copy(out / name, tmp_path / name)
+    again = run_here("benchmarks/coverage.py", "--results", tmp_path, "--data_dir", demo, "--rows", CONVERTER, DUA)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "coverage.csv").read_text() == (out / "coverage.csv").read_text()
+    nothing = run_here("benchmarks/coverage.py", "--results", tmp_path, "--data_dir", demo, "--rows", NONE)
+    assert_one_line(nothing, "no run of these", "--rows")
 
 
 @pytest.mark.campaign

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.kept import SCORES, TASK, KeptResults, KeptTable, kept_scores
+from benchmarks.kept import COVERAGE, SCORES, TASK, KeptResults, KeptTable, kept_coverage, kept_scores
 from common.errors import DuaError
 
 TO_H36M = ("surreal -> h36m", "martinez", "oracle, target labels in the loss", 3)
@@ -31,11 +31,15 @@ def test_errors_come_back_as_a_script_reports_them(tmp_path):
     assert "detector" not in KeptResults(tmp_path).all()[TO_SURREAL]["average"]
 
 
-def test_a_run_made_anew_loses_its_scores(tmp_path):
+def test_a_run_made_anew_loses_its_scores_and_its_coverage(tmp_path):
     key = tuple(map(str, TO_H36M))
+    kept_coverage(tmp_path).add(
+        {(*key[:3], seed, method): dict.fromkeys(COVERAGE, 90.0) for seed in "34" for method in ("mirror", "nll head")}
+    )
     kept_scores(tmp_path).add({key: dict.fromkeys(SCORES, 1.0), (*key[:3], "4"): {"bones": 2.0}})
     KeptResults(tmp_path).add(TO_H36M, result(80.0))
     assert kept_scores(tmp_path).read() == {(*key[:3], "4"): {"bones": 2.0}}
+    assert {task[3] for task in kept_coverage(tmp_path).read()} == {"4"}
     kept_scores(tmp_path).add({key: {"bones": 1.0}})
     KeptResults(tmp_path).add(TO_H36M, result(80.0, detector=95.0))  # the same run, tested once more
     assert key in kept_scores(tmp_path).read()

@@ -148,3 +148,16 @@ def test_radii_are_the_calibrations_where_poses_are_like_its_own_and_grow_where_
     errors = (predicted - targets).norm(dim=-1)[far, 1:] * 1000
     assert float((errors <= plain[far, 1:]).float().mean()) < 0.75
     assert 0.85 < float((errors <= grown[:, 1:]).float().mean()) < 0.97
+
+
+def test_a_line_goes_on_rising_where_a_curve_is_level():
+    """Errors that are three times their uncertainty, of poses ten times as uncertain as all that were seen."""
+    uncertainty, predicted, targets = poses_with_errors(2, 400)
+    targets = predicted + 3 * uncertainty[..., None] * torch.tensor([1.0, 0, 0])
+    line = Calibration.fit(uncertainty, predicted, targets, unit="metres", proportional=True)
+    curve = Calibration.fit(uncertainty, predicted, targets, unit="metres")
+    far = 10 * uncertainty
+    torch.testing.assert_close(line.millimetres(far, predicted)[:, 1:], 3000 * far[:, 1:], rtol=1e-4, atol=1e-3)
+    assert curve.millimetres(far, predicted).max() <= 3000 * uncertainty.max() * 1.001
+    assert line.quantile(0.9) == pytest.approx(1, abs=1e-4)
+    assert Calibration.from_dict(line.to_dict()) == line

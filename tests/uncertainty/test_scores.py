@@ -16,6 +16,7 @@ from common.errors import DuaError
 from common.evaluation.calibration import Calibration
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from common.uncertainty.mc_dropout import spread_under_dropout
+from common.uncertainty.mirror import distance_from_mirror
 from common.uncertainty.scores import ause, ence, score, sparsification, spearman
 from tests.evaluation.test_calibration import poses_with_errors, true_mm
 from tests.helpers.script_tools import QUICK, assert_one_line, copy_data, run_here, trained
@@ -137,6 +138,28 @@ def test_mc_dropout_is_the_spread_of_passes_with_everything_else_at_rest():
         spread_under_dropout({"lifter": network}, torch.zeros(1, 16, 2), torch.device("cpu"), 2)
 
 
+class Flat(nn.Module):
+    """A network whose poses are the inputs, a metre away, and `lean` to one side: it does not see that in mirrors sides change."""
+
+    def __init__(self, lean):
+        super().__init__()
+        self.lean = nn.Parameter(torch.tensor(lean))
+
+    def forward(self, inputs_2d):
+        poses_3d = torch.cat([inputs_2d, torch.ones_like(inputs_2d[..., :1])], dim=-1)
+        return poses_3d + self.lean * torch.tensor([1.0, 0, 0]), inputs_2d
+
+
+def test_the_mirror_tells_what_a_network_does_not_know_of_sides():
+    """Twice the lean to one side: once in the picture, once in its mirror image; a centimetre where nothing is between them."""
+    inputs_2d = torch.randn(600, 16, 2, generator=torch.Generator().manual_seed(0))
+    for lean, expected in ((0.0, 0.01), (0.07, 0.15)):
+        network = Flat(lean).eval()
+        predicted = network(inputs_2d)[0].detach()
+        distances = distance_from_mirror({"lifter": network}, inputs_2d, torch.device("cpu"), predicted)
+        torch.testing.assert_close(distances, torch.full((600, 16), expected))
+
+
 # --- the script ---------------------------------------------------------------------------------------------------------
 
 
@@ -151,12 +174,13 @@ def run(demo, converter, tmp_path_factory):
 def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
     out = tmp_path / "table"
     process = run_here(
-        "evaluate.py", run, "--data_dir", demo, "--downsample", 3, "--on", "surreal", "h36m", "--uncertainty", "--mc_dropout", 3, "--out", out
+        "evaluate.py", run, "--data_dir", demo, "--downsample", 3, "--on", "surreal", "h36m", "--uncertainty", "--mc_dropout", 3,
+        "--mirror", "--out", out,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     with (tmp_path / "table_uncertainty.csv").open() as file:
         rows = list(csv.DictReader(file))
-    methods = ["relative head", "MC-dropout (3)", "constant"]
+    methods = ["relative head", "MC-dropout (3)", "mirror", "constant"]
     assert [(row["method"], row["test"], row["domain"], row["labels"]) for row in rows] == [
         *((method, "surreal", "in domain", "h36m, converted") for method in methods),
         *((method, "h36m", "across", "h36m") for method in methods),
@@ -167,14 +191,14 @@ def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
         assert (row["coverage 90 %"] == "-") == (row["method"] == "constant")
         assert (row["weighted coverage"] == "-") == (row["method"] == "constant")
         assert numbers["source"] == "surreal"
-    assert len({row["MPJPE"] for row in rows[3:]}) == 1, "all methods are judged on the same predictions"
+    assert len({row["MPJPE"] for row in rows[4:]}) == 1, "all methods are judged on the same predictions"
     errors = json.loads((run / "results.json").read_text())
-    assert content["rows"][3]["poses"] == errors["poses"]
-    assert (tmp_path / "table_uncertainty.tex").read_text().count(r"\\") == 7
+    assert content["rows"][4]["poses"] == errors["poses"]
+    assert (tmp_path / "table_uncertainty.tex").read_text().count(r"\\") == 9
     assert (tmp_path / "table_uncertainty.png").read_bytes().startswith(b"\x89PNG")
     assert "AUSE: area between" in process.stdout
     # The in-domain radius must not be far off: the validation split and the test are of other clips, hence no more than this.
-    assert 20 < float(rows[0]["coverage 90 %"]) <= 100
+    assert all(20 < float(row["coverage 90 %"]) <= 100 for row in rows[:3])
 
 
 def changed(run, folder, **changes):
@@ -216,8 +240,13 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     assert_one_line(attempt(damaged, "--uncertainty"), "changed.pth.tar: the calibration is damaged")
     without = {role: network for role, network in checkpoint["networks"].items() if role != "uncertainty"}
     without = changed(run, tmp_path, networks=without, calibration=None)
-    assert_one_line(attempt(without, "--uncertainty"), "changed.pth.tar has no uncertainty estimator", "--mc_dropout")
+    assert_one_line(attempt(without, "--uncertainty"), "changed.pth.tar has no uncertainty estimator", "--mirror")
+    process = attempt(without, "--uncertainty", "--mirror", "--on", "h36m", "--out", tmp_path / "headless")
+    assert process.returncode == 0, process.stderr
+    judged = json.loads((tmp_path / "headless_uncertainty.json").read_text())["rows"]
+    assert [row["method"] for row in judged] == ["mirror", "constant"]
     assert_one_line(attempt(run, "--mc_dropout"), "add --uncertainty")
+    assert_one_line(attempt(run, "--mirror"), "--mirror", "add --uncertainty")
     assert_one_line(attempt(run, "--uncertainty", "--mc_dropout", 1), "at least 2 passes")
     still = checkpoint["networks"] | {"lifter": checkpoint["networks"]["lifter"] | {"dropout": 0.0}}
     assert_one_line(attempt(changed(run, tmp_path, networks=still), "--uncertainty", "--mc_dropout", 2), "without dropout")

@@ -1,0 +1,106 @@
+"""Do radii of nominal 90 % hold 90 % of the joints of the data set that a network was not trained on?
+
+    python benchmarks/coverage.py --results benchmarks/results/<folder of cross_dataset.py> --data_dir <its data>
+
+Judges every finished run of some rows of `benchmarks/rows.py` on the other data set's test, as `evaluate.py --uncertainty --mirror` does:
+the estimator, where there is one, and the distance from the mirrored picture. Calibrated on the
+source's validation split alone, plain and weighted by how much its poses are like a clip's. Rows whose networks predict another skeleton
+than the test's labels can be brought to are left out. `coverage.txt` and `coverage.csv` in the results' folder hold the table, means over
+seeds; `coverage_runs.csv` the figures of each run, none of which is judged twice, or needs to be there any more.
+"""
+
+import argparse
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `common` is found from the repository root
+
+from common.start import run_script  # isort: skip  (before all else: see there)
+
+import torch
+from tqdm import tqdm
+
+from benchmarks.cross_dataset import rows_of, trained_run
+from benchmarks.kept import COVERAGE, KeptResults, Key, kept_coverage
+from benchmarks.results_table import Task
+from benchmarks.rows import BOUND, DIRECTIONS, ROWS
+from common.datasets.test_sets import load_test
+from common.errors import DuaError
+from common.evaluation.tables import as_csv, as_text
+from common.files.writing import write_text
+from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
+from common.uncertainty.report import RAW_LABELS, judge
+
+_EVERY = 5
+"""Frame of test and calibration that is judged: neighbours say the same."""
+COLUMNS = ("direction", "network", "row", "method", *COVERAGE, "seeds")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="folder that cross_dataset.py has written")
+    parser.add_argument("--data_dir", required=True, help="the data of those runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="those that are there (default: 0 1 2 3 4)")
+    parser.add_argument(
+        "--rows", nargs="+", default=["main"], metavar="NAME", help="rows, or sets of them, of benchmarks/rows.py (default: main)"
+    )
+    args = parser.parse_args()
+    names = [name for name in rows_of(args.rows) if ROWS[name].tests is None and name != BOUND]
+    tasks = [task for task in KeptResults(args.results).all() if task[2] in names and task[3] in args.seeds]
+    kept = kept_coverage(args.results)
+    known = {key[:4] for key in kept.read()}
+    for task in tqdm([task for task in tasks if tuple(map(str, task)) not in known], unit="run", disable=None):
+        run = trained_run(task, args.results)
+        if run is not None and (found := _judged(task, run, args.data_dir)):
+            kept.add(found)
+    lines = _means(kept.read(), [tuple(map(str, task)) for task in tasks], names)
+    if not lines:
+        raise DuaError(f"{args.results} holds no run of these whose labels its network can predict; name others with --rows")
+    text = as_text(COLUMNS, lines)
+    write_text(args.results / "coverage.txt", text + "\n")
+    write_text(args.results / "coverage.csv", as_csv(COLUMNS, lines))
+    print(text)
+
+
+def _judged(task: Task, run: Path, data_dir: str) -> dict[Key, dict[str, float]]:
+    """{key of the kept table: figures} of a run by every method that it has; nothing where labels are of another skeleton."""
+    file = run / BEST
+    checkpoint = load_checkpoint(file)
+    networks = rebuild_networks(checkpoint, file)
+    shoulders = checkpoint["arguments"].get("smpl_shoulders", "shoulder")
+    test = load_test(task[0].split()[-1], data_dir, "gt", shoulders, _EVERY)
+    rows = judge(file, checkpoint, networks, [test], torch.device("cpu"), data_dir, _EVERY, mirror=True)
+    found = {}
+    for judged in rows:
+        s = judged.scores
+        if judged.labels != RAW_LABELS and s.coverage and s.radius_mm:
+            figures = (s.mpjpe_mm, 100 * s.coverage["90%"], s.radius_mm["90%"])
+            if s.weighted_coverage is not None and s.weighted_radius_mm is not None:
+                figures += (100 * s.weighted_coverage, s.weighted_radius_mm)
+            found[*map(str, task), judged.method] = dict(zip(COVERAGE, figures, strict=False))
+    return found
+
+
+def _means(kept: Mapping[Key, Mapping[str, float]], tasks: list[Key], names: list[str]) -> list[tuple[str, ...]]:
+    """Lines of the table, by direction, network, row as it stands in `names`, and method."""
+    seeds = defaultdict(list)
+    for key, figures in kept.items():
+        if key[:4] in tasks:
+            direction, network, row, _, method = key
+            seeds[direction, network, row, method].append(figures)
+    order = sorted(seeds, key=lambda of: (list(DIRECTIONS).index(of[0]), of[1], names.index(of[2])))
+    return [
+        (*of, *(_mean([figures[name] for figures in seeds[of] if name in figures]) for name in COVERAGE), str(len(seeds[of])))
+        for of in order
+    ]
+
+
+def _mean(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.1f}" if values else "-"
+
+
+if __name__ == "__main__":
+    run_script(main)
