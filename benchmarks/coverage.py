@@ -26,7 +26,8 @@ from tqdm import tqdm
 from benchmarks.cross_dataset import rows_of, trained_run
 from benchmarks.kept import COVERAGE, KeptResults, Key, kept_coverage
 from benchmarks.results_table import Task
-from benchmarks.rows import BOUND, DIRECTIONS, ROWS
+from benchmarks.rows import BEST as BEST_ROW
+from benchmarks.rows import BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS
 from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
@@ -45,7 +46,11 @@ def main() -> None:
     parser.add_argument("--data_dir", required=True, help="the data of those runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="those that are there (default: 0 1 2 3 4)")
     parser.add_argument(
-        "--rows", nargs="+", default=["main"], metavar="NAME", help="rows, or sets of them, of benchmarks/rows.py (default: main)"
+        "--rows",
+        nargs="+",
+        default=[CONVERTER, DUA, CONTROL, BEST_ROW, *PICKED],
+        metavar="NAME",
+        help="rows, or sets of them, of benchmarks/rows.py (default: the converter, DUA, its control, and combinations of before and of now)",
     )
     args = parser.parse_args()
     names = [name for name in rows_of(args.rows) if ROWS[name].tests is None and name != BOUND]
