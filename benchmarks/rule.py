@@ -4,9 +4,9 @@
     python benchmarks/rule.py --results benchmarks/results/<folder> --data_dir <its data> --rows adversary     # of DUA's classifier's weights
 
 Scores every finished run of some rows of `benchmarks/rows.py`, but of no adaptation and the bound, on the target's training 2D
-(`common.adaptation.label_free`), averages over seeds, and picks. Only then are test errors read, to say the regret: how much more the
-picked one errs than the best one, in percent. Errors are against labels in the skeleton that networks predict. `rule.txt` and `rule.csv`
-(`rule_adversary.txt` ...) in the results' folder hold the table,
+(`common.adaptation.label_free`), averages over seeds, and picks; rows that lack a seed which others have are named and left out. Only then
+are test errors read, to say the regret: how much more the picked one errs than the best one, in percent. Errors are against labels in the
+skeleton that networks predict. `rule.txt` and `rule.csv` (`rule_adversary.txt` ..., or `--name`) in the results' folder hold the table,
 `scores.csv` the scores of each run, none of which is scored twice, or needs to be there any more.
 
 The formula was fixed on build seed 0; what it is worth is what it does on another.
@@ -58,57 +58,60 @@ def main() -> None:
     parser.add_argument("--data_dir", required=True, help="the data of those runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="those that are there (default: 0 1 2 3 4)")
     parser.add_argument("--rows", choices=CHOICES, default="candidates", help="to choose from (default: %(default)s)")
+    parser.add_argument("--name", help="of the table's files (default: rule, rule_adversary)")
     args = parser.parse_args()
     names = [name for name in SETS[args.rows] if name not in (NONE, BOUND)]
     found = {
-        (direction, network): candidates
+        (direction, network): both
         for direction in DIRECTIONS
         for network in NETWORKS
-        if (candidates := _candidates(args, names, direction, network))
+        if (both := _candidates(args, names, direction, network))[0]
     }
     if not found:
         raise DuaError(f"{args.results} holds no finished run of these; make them with cross_dataset.py --rows {args.rows}")
     rows, sentences = [], []
-    for (direction, network), candidates in found.items():
+    for (direction, network), (candidates, left_out) in found.items():
         picked = pick({name: scores for name, (scores, *_) in candidates.items()})
         for name, (scores, error, seeds) in candidates.items():
             values = [f"{scores[score]:.1f}" if score in scores else "-" for score in SCORES]
             mark = "picked" if name == picked else ""
             rows.append((direction, network, name, *values, f"{total(scores):.2f}", f"{error:.1f}", mark, str(seeds)))
         sentences.append(f"{direction}, {network}: {_regret(candidates, picked)}")
+        if left_out:
+            sentences.append(f"left out, with fewer seeds: {'; '.join(left_out)}")
     formula = " + ".join(f"{weight:g} log {name}" for name, weight in WEIGHTS.items() if weight)
     text = "\n".join([f"The least {formula}", "", as_text(COLUMNS, rows), "", *sentences, ""])
-    stem = "rule" if args.rows == parser.get_default("rows") else f"rule_{args.rows}"
+    stem = args.name or ("rule" if args.rows == parser.get_default("rows") else f"rule_{args.rows}")
     write_text(args.results / f"{stem}.txt", text)
     write_text(args.results / f"{stem}.csv", as_csv(COLUMNS, rows))
     print(text)
 
 
-def _candidates(args: argparse.Namespace, names: Sequence[str], direction: str, network: str) -> Candidates:
-    """Of those rows that have a run, over the seeds that all of them have.
+def _candidates(args: argparse.Namespace, names: Sequence[str], direction: str, network: str) -> tuple[Candidates, list[str]]:
+    """Of those rows that have a run of every seed that any of them has; and the other rows.
 
     Raises:
-        DuaError: a run was never scored, and its networks are gone; or no seed is in all rows.
+        DuaError: a run was never scored, and its networks are gone; or no row has every seed.
     """
     results = KeptResults(args.results).all()
-    runs: dict[str, dict[int, tuple[dict[str, float], float]]] = {}
-    for name in tqdm(names, desc=f"{direction}, {network}", disable=None):
-        tasks = [task for task in results if task[:3] == (direction, network, name) and task[3] in args.seeds]
-        if tasks:
-            runs[name] = {task[3]: (_scores(task, args), results[task]["average"]["mpjpe"]) for task in tasks}
-    if not runs:
-        return {}
-    shared = sorted(set.intersection(*(set(found) for found in runs.values())))
-    if not shared:
+    seeds = {
+        name: {task[3] for task in results if task[:3] == (direction, network, name) and task[3] in args.seeds} for name in names
+    }
+    there = [name for name in names if seeds[name]]
+    shared = sorted(set[int]().union(*seeds.values()))
+    whole = [name for name in there if len(seeds[name]) == len(shared)]
+    if there and not whole:
         raise DuaError(
-            f"{args.results}: {direction}, {network}: no seed is in every row of {', '.join(runs)}; name rows and seeds alike"
+            f"{args.results}: {direction}, {network}: no row has all of seeds {', '.join(map(str, shared))}; name those that are there "
+            "with --seeds"
         )
     candidates: Candidates = {}
-    for name, found in runs.items():
-        alike = [found[seed] for seed in shared]
-        means = {score: statistics.fmean(scores[score] for scores, _ in alike) for score in alike[0][0]}
-        candidates[name] = (means, statistics.fmean(error for _, error in alike), len(shared))
-    return candidates
+    for name in tqdm(whole, desc=f"{direction}, {network}", disable=None):
+        tasks = [(direction, network, name, seed) for seed in shared]
+        alike = [_scores(task, args) for task in tasks]
+        means = {score: statistics.fmean(scores[score] for scores in alike) for score in alike[0]}
+        candidates[name] = (means, statistics.fmean(results[task]["average"]["mpjpe"] for task in tasks), len(shared))
+    return candidates, [name for name in there if name not in whole]
 
 
 def _scores(task: Task, args: argparse.Namespace) -> dict[str, float]:
