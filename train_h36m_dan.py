@@ -14,7 +14,7 @@ of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen o
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 from common.adaptation.beyond import check_adaptation
-from common.adaptation.converter import convert_labels, find_or_train_converter
+from common.adaptation.converter import find_or_train_converter, tests_of_surreal
 from common.adaptation.dua import train_adapted
 from common.adaptation.options import add_dua_arguments
 from common.compute.distributed import run_together
@@ -43,11 +43,11 @@ def main() -> None:
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.
     raw = open_surreal_test(args.data_dir, args.smpl_shoulders, args.downsample, keypoints=args.keypoints)
-    tests, converter = {"surreal, raw labels": raw}, None
+    converter = None
     if args.converter_on:
         found = run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)
         converter = run.freeze("converter", *found)
-        tests = {"surreal, labels converted to h36m": convert_labels(raw, converter), **tests}
+    tests = tests_of_surreal(raw, converter)
     if args.evaluate:
         run.report(tests)
         return

@@ -35,12 +35,12 @@ from tqdm import tqdm
 
 from benchmarks.domain_gap import report
 from benchmarks.kept import RUNS, KeptResults
-from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, RAW, Task, goals, plot, table
+from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
 from benchmarks.runs import arguments_of, evaluated, finished_run, one_run, read_results, tested_again
 from common.datasets.h36m import path_2d
 from common.errors import DuaError, short_reason
-from common.evaluation.tables import as_csv, as_latex, as_text
+from common.evaluation.tables import RAW, as_csv, as_latex, as_text
 from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh
 from common.mocap.demo import DATASET_FORMAT, build_demo_if_missing

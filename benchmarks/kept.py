@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_table import DETECTOR, RAW, Task
+from benchmarks.results_table import DETECTOR, Task
 from common.errors import DuaError, short_reason
-from common.evaluation.tables import as_csv
+from common.evaluation.tables import RAW, as_csv
 from common.files.lock import try_lock
 from common.files.writing import write_text
 

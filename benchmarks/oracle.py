@@ -23,7 +23,7 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from torch import Tensor, nn
 
-from common.adaptation.converter import convert_labels, find_or_train_converter
+from common.adaptation.converter import convert_labels, find_or_train_converter, tests_of_surreal
 from common.adaptation.dua import dua_descriptions, dua_loss, select_validation
 from common.adaptation.options import add_dua_arguments
 from common.datasets.batches import DomainBatches
@@ -57,11 +57,7 @@ def main() -> None:
     data = {"data_dir": args.data_dir, "downsample": args.downsample}
     h36m_test = load_h36m(subjects=TEST_SUBJECTS, **data)
     surreal_test = load_surreal(split="test", **data)
-    converted = {
-        "surreal, labels converted to h36m": convert_labels(surreal_test, converter),
-        "surreal, raw labels": surreal_test,
-    }
-    tests = {"h36m, S9 and S11": h36m_test} if args.source == "surreal" else converted
+    tests = {"h36m, S9 and S11": h36m_test} if args.source == "surreal" else tests_of_surreal(surreal_test, converter)
     if args.evaluate:
         run.report(tests)
         return

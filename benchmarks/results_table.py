@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import BEST, BOUND, CONVERTER, DIRECTIONS, DUA, NONE, ORACLE, PICKED, ROWS, SELECTED
+from common.evaluation.tables import RAW
 from common.figures import save, subplots
 
 COLUMNS = (
@@ -29,9 +30,6 @@ _SPREAD = _MPJPE + 1
 
 Task = tuple[str, str, str, int]
 """Direction, network, row, seed."""
-
-RAW = "surreal, raw labels"
-"""As `results.json` calls the second test of a network that predicts a converted skeleton."""
 
 DETECTOR = "detector"
 """MPJPE on the target's 2D as a detector sees it, among a result's averages, where the data have such 2D."""

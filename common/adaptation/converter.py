@@ -15,6 +15,7 @@ from common.compute.distributed import alone, from_main, is_main
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.errors import DuaError
+from common.evaluation.tables import RAW
 from common.training.checkpoint import BEST, CONFIG, checkpoint_file, load_checkpoint, rebuild_networks
 from models.pose_converter import PoseConverter
 
@@ -66,6 +67,12 @@ def convert_labels(poses: Poses | Streamed[Poses], converter: nn.Module) -> Pose
         return poses.then(lambda chunk: convert_labels(chunk, converter))
     device = converter.weight.device
     return replace(poses, targets_3d=converter.convert(poses.targets_3d.to(device)).to(poses.targets_3d.device))
+
+
+def tests_of_surreal(raw: A, converter: nn.Module | None) -> dict[str, A]:
+    """{name: test poses} of a network that predicts Human3.6M's joints: first those whose labels are brought there, if a converter is."""
+    tests = {RAW: raw}
+    return tests if converter is None else {"surreal, labels converted to h36m": convert_labels(raw, converter), **tests}
 
 
 def failed_check(distances: Mapping[str, float]) -> bool:

@@ -1,10 +1,13 @@
-"""Tables of strings as text, CSV, Markdown and LaTeX."""
+"""Tables of strings as text, CSV, Markdown and LaTeX; and what a test is called in them."""
 
 import csv
 import io
 from collections.abc import Sequence
 
 Rows = Sequence[Sequence[str]]
+
+RAW = "surreal, raw labels"
+"""SURREAL's test against its own labels, beside that against labels which are brought to what a network predicts."""
 
 
 def as_text(columns: Sequence[str], rows: Rows) -> str:

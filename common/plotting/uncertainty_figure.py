@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.figures import COLOURS, MARKERS, save, subplots
-from common.uncertainty.report import CONSTANT, Judged
+from common.uncertainty.report import CONSTANT, RAW_LABELS, Judged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def uncertainty_figure(judged: Sequence[Judged]) -> "Figure":
         rows = [row for row in judged if row.test == test and row.method != CONSTANT]
         _reliability(reliability, rows, styles)
         _sparsification(sparsification, rows, styles)
-        where = "; ".join(dict.fromkeys(row.domain + (", raw labels" if row.labels == "raw" else "") for row in rows))
+        where = "; ".join(dict.fromkeys(row.domain + (", raw labels" if row.labels == RAW_LABELS else "") for row in rows))
         for axis, title in ((reliability, "reliability"), (sparsification, "sparsification")):
             axis.set_title(f"{title} on {test} ({where})", fontsize=9)
             axis.tick_params(labelsize=8)

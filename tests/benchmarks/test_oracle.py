@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from benchmarks.oracle import NAME, PublishedUncertainty
-from benchmarks.results_table import RAW
 from common.evaluation.losses import relative_error
+from common.evaluation.tables import RAW
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here
 
