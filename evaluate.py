@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--mirror",
         action="store_true",
-        help="judge how far poses are from those of the mirrored picture as well, which every network can tell",
+        help="judge how far poses are from those of the mirrored picture as well, which needs no estimator",
     )
     args = parser.parse_args()
     if args.mirror and not args.uncertainty:

@@ -2,11 +2,12 @@
 
     python benchmarks/coverage.py --results benchmarks/results/<folder of cross_dataset.py> --data_dir <its data>
 
-Judges every finished run of some rows of `benchmarks/rows.py` on the other data set's test, as `evaluate.py --uncertainty --mirror` does:
-the estimator, where there is one, and the distance from the mirrored picture. Calibrated on the
-source's validation split alone, plain and weighted by how much its poses are like a clip's. Rows whose networks predict another skeleton
-than the test's labels can be brought to are left out. `coverage.txt` and `coverage.csv` in the results' folder hold the table, means over
-seeds; `coverage_runs.csv` the figures of each run, none of which is judged twice, or needs to be there any more.
+Judges every finished run of some rows of `benchmarks/rows.py` on the other data set's test, as `evaluate.py --uncertainty --mirror` does: plain
+predictions, without the flip of a row; every fifth frame, means over poses. By the estimator, where there is one, the distance from the
+mirrored picture, and a constant; calibrated on the source's validation split alone, plain and weighted by how much its poses are like a
+clip's. Rows whose networks predict another skeleton than labels can be brought to are left out. `coverage.txt` and `coverage.csv` (or
+`--name`) in the results' folder hold the table, means over seeds; `coverage_runs.csv` the figures of each run, none of which is judged twice,
+or needs to be there any more.
 """
 
 import argparse
@@ -24,16 +25,18 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.cross_dataset import rows_of, trained_run
-from benchmarks.kept import COVERAGE, KeptResults, Key, kept_coverage
+from benchmarks.kept import COVERAGE, RUNS, KeptResults, Key, kept_coverage
 from benchmarks.results_table import Task
 from benchmarks.rows import BEST as BEST_ROW
 from benchmarks.rows import BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS
+from benchmarks.runs import arguments_of
+from common.adaptation.converter import labels_for
 from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
 from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
-from common.uncertainty.report import RAW_LABELS, judge
+from common.uncertainty.report import judge
 
 _EVERY = 5
 """Frame of test and calibration that is judged: neighbours say the same."""
@@ -52,40 +55,58 @@ def main() -> None:
         metavar="NAME",
         help="rows, or sets of them, of benchmarks/rows.py (default: the converter, DUA, its control, and combinations of before and of now)",
     )
+    parser.add_argument("--name", default="coverage", help="of the table's files (default: %(default)s)")
     args = parser.parse_args()
     names = [name for name in rows_of(args.rows) if ROWS[name].tests is None and name != BOUND]
-    tasks = [task for task in KeptResults(args.results).all() if task[2] in names and task[3] in args.seeds]
+    results = KeptResults(args.results).all()
+    tasks = [task for task in results if task[2] in names and task[3] in args.seeds]
+    if not tasks:
+        raise DuaError(f"{args.results} holds no finished run of these rows and seeds; make them with cross_dataset.py")
     kept = kept_coverage(args.results)
     known = {key[:4] for key in kept.read()}
     for task in tqdm([task for task in tasks if tuple(map(str, task)) not in known], unit="run", disable=None):
-        run = trained_run(task, args.results)
-        if run is not None and (found := _judged(task, run, args.data_dir)):
-            kept.add(found)
+        kept.add(_judged(task, args))
     lines = _means(kept.read(), [tuple(map(str, task)) for task in tasks], names)
     if not lines:
-        raise DuaError(f"{args.results} holds no run of these whose labels its network can predict; name others with --rows")
+        raise DuaError(
+            f"--rows: {args.results} has labels of another skeleton for all of these; rows with the converter have their own"
+        )
     text = as_text(COLUMNS, lines)
-    write_text(args.results / "coverage.txt", text + "\n")
-    write_text(args.results / "coverage.csv", as_csv(COLUMNS, lines))
+    write_text(args.results / f"{args.name}.txt", text + "\n")
+    write_text(args.results / f"{args.name}.csv", as_csv(COLUMNS, lines))
     print(text)
 
 
-def _judged(task: Task, run: Path, data_dir: str) -> dict[Key, dict[str, float]]:
-    """{key of the kept table: figures} of a run by every method that it has; nothing where labels are of another skeleton."""
+def _judged(task: Task, args: argparse.Namespace) -> dict[Key, dict[str, float]]:
+    """{key of the kept table: figures} of a run by every method that it has; nothing where labels are of another skeleton.
+
+    Raises:
+        DuaError: its network is gone, or was trained on other data.
+    """
+    run = trained_run(task, args.results)
+    if run is None:
+        raise DuaError(
+            f"{args.results}: {', '.join(map(str, task))} was never judged, and its network is gone; delete its line in {RUNS} and run it anew"
+        )
+    trained_on = arguments_of(run)["data_dir"]
+    if Path(trained_on).resolve() != Path(args.data_dir).resolve():
+        raise DuaError(f"{run} was trained on {trained_on}, not on {args.data_dir}; give that with --data_dir")
     file = run / BEST
     checkpoint = load_checkpoint(file)
     networks = rebuild_networks(checkpoint, file)
     shoulders = checkpoint["arguments"].get("smpl_shoulders", "shoulder")
-    test = load_test(task[0].split()[-1], data_dir, "gt", shoulders, _EVERY)
-    rows = judge(file, checkpoint, networks, [test], torch.device("cpu"), data_dir, _EVERY, mirror=True)
+    test = load_test(task[0].split()[-1], args.data_dir, "gt", shoulders, _EVERY)
+    if labels_for(checkpoint, networks, test[0]) is None:
+        return {}
     found = {}
-    for judged in rows:
+    for judged in judge(file, checkpoint, networks, [test], torch.device("cpu"), args.data_dir, _EVERY, mirror=True):
         s = judged.scores
-        if judged.labels != RAW_LABELS and s.coverage and s.radius_mm:
-            figures = (s.mpjpe_mm, 100 * s.coverage["90%"], s.radius_mm["90%"])
-            if s.weighted_coverage is not None and s.weighted_radius_mm is not None:
-                figures += (100 * s.weighted_coverage, s.weighted_radius_mm)
-            found[*map(str, task), judged.method] = dict(zip(COVERAGE, figures, strict=False))
+        assert s.coverage is not None
+        assert s.radius_mm is not None
+        figures = [s.mpjpe_mm, 100 * s.coverage["90%"], s.radius_mm["90%"]]
+        if s.weighted_coverage is not None and s.weighted_radius_mm is not None:
+            figures += [100 * s.weighted_coverage, s.weighted_radius_mm]
+        found[*map(str, task), judged.method] = dict(zip(COVERAGE, figures, strict=False))
     return found
 
 

@@ -72,7 +72,7 @@ class Calibration:
         errors on their mean uncertainties gives the knots.
 
         Args:
-            proportional: the curve is a line through nothing instead, so that it goes on rising beyond what it was fitted to.
+            proportional: the curve is a line through the origin instead, which goes on rising beyond what it was fitted to.
 
         Shape:
             uncertainty (N, 16) in `unit`; predicted, targets_3d (N, 16, 3) metres from the hip; inputs_2d (N, 16, 2) as the

@@ -57,8 +57,9 @@ validation split, heads and MC-dropout through isotonic curves as well; all of a
 without dropout.
 AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
 ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
-coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm. Weighted: radii of
-90 % in which poses of that split count by how much they are like those of the clip, told by a classifier of their 2D.
+coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm, of plain
+predictions, means over poses. Weighted: radii of 90 % in which poses of that split count by how much they are like those of the clip, told
+by a classifier of their 2D.
 labels: those in the skeleton that the network predicts; where no converter brings them there, the data set's own, marked 'raw'."""
 
 DEFINITIONS = {
@@ -125,7 +126,7 @@ def judge(
         tests: (poses, where their 2D came from).
         data_dir: where the source's training data are, for what was not calibrated in training.
         passes: of MC-dropout; None for none.
-        mirror: whether the distance from the mirrored picture's pose is judged.
+        mirror: whether the distance from the mirrored picture's pose is judged; the constant then has radii too.
 
     Raises:
         DuaError: the checkpoint has no uncertainty, its calibration is damaged, or the source's data are needed and missing.
@@ -139,6 +140,7 @@ def judge(
 
     test_time = TestTime.of(checkpoint["arguments"])
 
+    @cache
     def validation() -> Poses:
         return source_validation(file, checkpoint, networks, data_dir, downsample)
 
@@ -173,7 +175,11 @@ def judge(
         def distance(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
             return distance_from_mirror(networks, inputs_2d, device, predicted)
 
+        def constant(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
+            return torch.ones_like(predicted[..., 0])
+
         methods[MIRROR] = distance, calibrated(distance, proportional=True)
+        methods[CONSTANT] = constant, calibrated(constant, proportional=True)
     if not methods:
         raise DuaError(
             f"{file} has no uncertainty estimator; add --mirror or --mc_dropout to judge the network's own spread, or leave --uncertainty out"
@@ -196,7 +202,8 @@ def judge(
             millimetres = calibration.millimetres(uncertainty, predicted)
             weighted = weighted_radii(calibration, uncertainty, predicted, poses)
             scored[method] = score(millimetres, predicted, poses.targets_3d, calibration, weighted)
-        scored[CONSTANT] = score(torch.ones(predicted.shape[:2]), predicted, poses.targets_3d, None)
+        if not mirror:
+            scored[CONSTANT] = score(torch.ones(predicted.shape[:2]), predicted, poses.targets_3d, None)
         rows += [Judged(facts, method, raw.name, keypoints, across, labels, s) for method, s in scored.items()]
     return rows
 

@@ -368,7 +368,7 @@ def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, dem
     with open(out / "coverage.csv") as file:
         rows = list(csv.DictReader(file))
     # Without adaptation labels cannot be brought to what is predicted, and the bound's test is no other data set's.
-    methods = [(CONVERTER, "mirror"), (DUA, "mirror"), (DUA, "relative head")]
+    methods = [(CONVERTER, "constant"), (CONVERTER, "mirror"), (DUA, "constant"), (DUA, "mirror"), (DUA, "relative head")]
     assert [(row["direction"], row["row"], row["method"]) for row in rows] == [
         (direction, *method) for direction in DIRECTIONS for method in methods
     ]
@@ -385,8 +385,25 @@ def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, dem
     again = run_here("benchmarks/coverage.py", "--results", tmp_path, "--data_dir", demo, "--rows", CONVERTER, DUA)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "coverage.csv").read_text() == (out / "coverage.csv").read_text()
-    nothing = run_here("benchmarks/coverage.py", "--results", tmp_path, "--data_dir", demo, "--rows", NONE)
-    assert_one_line(nothing, "no run of these", "--rows")
+    run = next(path.parent for path in out.glob("surreal_to_h36m/martinez/DUA__all_/seed_0/*/results.json"))
+    process = run_here(
+        "evaluate.py", run, "--data_dir", demo, "--on", "h36m", "--uncertainty", "--mirror", "--downsample", 5, "--out", tmp_path / "t"
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    with open(tmp_path / "t_uncertainty.csv") as file:
+        told = {row["method"]: float(row["coverage 90 %"]) for row in csv.DictReader(file)}
+    of = ("surreal -> h36m", DUA, "0")
+    kept = {run["method"]: float(run["coverage 90 %"]) for run in runs if (run["direction"], run["row"], run["seed"]) == of}
+    assert kept == pytest.approx(told, abs=0.06)
+
+    def attempt(folder, data_dir, *options):
+        return run_here("benchmarks/coverage.py", "--results", folder, "--data_dir", data_dir, *options)
+
+    assert_one_line(attempt(out, demo, "--rows", NONE), "labels of another skeleton", "--rows")
+    assert_one_line(attempt(out, demo, "--seeds", 9), "no finished run of these rows and seeds")
+    assert_one_line(attempt(tmp_path, demo, "--rows", CONVERTER, BEST), BEST, "its network is gone", "runs.csv")
+    (out / "coverage_runs.csv").unlink()
+    assert_one_line(attempt(out, tmp_path, "--rows", DUA), "was trained on", "--data_dir")
 
 
 @pytest.mark.campaign
