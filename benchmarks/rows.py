@@ -42,7 +42,8 @@ CHOSEN = f"{VIEWS}, reproject, teacher"
 """What `benchmarks/rule.py` picked where its formula was fixed: build seed 0, preset trial, both directions, candidates without new poses."""
 REPROJECTED = f"{VIEWS}, reproject"
 NEW_POSES = f"{VIEWS}, reproject, new poses"
-"""These two it picks on build seed 1 and preset standard, the one towards Human3.6M, the other towards SURREAL (docs/results.md)."""
+"""The last it picks on build seed 1 and preset standard, over three seeds in both directions; by seed 0 alone towards Human3.6M the one
+before (docs/results.md)."""
 PICKED = (CHOSEN, REPROJECTED, NEW_POSES)
 
 

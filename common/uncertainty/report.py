@@ -52,9 +52,9 @@ COLUMNS = (
 )
 LEGEND = f"""\
 relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; mirror: distance from the
-mirrored picture's pose; constant: the same for all joints. All but the constant are read through conformal quantiles of the source's
-validation split, heads and MC-dropout through isotonic curves as well; all of a checkpoint are judged on the same predictions, made
-without dropout.
+mirrored picture's pose; constant: the same for all joints, with radii if the mirror is judged. All are read through conformal quantiles
+of the source's validation split, heads and MC-dropout through isotonic curves as well; all of a checkpoint are judged on the same
+predictions, made without dropout.
 AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
 ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
 coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm, of plain

@@ -11,7 +11,9 @@ import benchmarks.results_page as script
 from common.errors import DuaError
 from tests.conftest import ROOT
 
-MARTINEZ = "benchmarks/results_mocap/martinez/table.csv"
+TABLE = "benchmarks/results_two/table.csv"
+REPROJECTED = "converter + canonical + views + augment + flip, reproject"
+NEW_POSES = f"{REPROJECTED}, new poses"
 
 
 @pytest.fixture
@@ -38,13 +40,18 @@ def run(monkeypatch):
     return call
 
 
-def errors(root, network, direction, row):
-    """(MPJPE, P-MPJPE) of a row against raw labels, as its table has them."""
-    with (root / f"benchmarks/results_mocap/{network}/table.csv").open() as file:
+def line_of(root, network, direction, row):
+    """A row against raw labels, as the table has it; None if it was not run."""
+    with (root / TABLE).open() as file:
         for line in csv.DictReader(file):
-            if (line["direction"], line["row"], line["labels"]) == (direction, row, "raw"):
-                return line["MPJPE"], line["P-MPJPE"]
-    raise AssertionError(f"no {row}")
+            if (line["network"], line["direction"], line["row"], line["labels"]) == (network, direction, row, "raw"):
+                return line
+    return None
+
+
+def errors(root, network, direction, row):
+    line = line_of(root, network, direction, row)
+    return (line["MPJPE"], line["P-MPJPE"]) if line else ("-",)
 
 
 def real_man(root):
@@ -68,12 +75,12 @@ def test_the_pages_of_this_repository_say_what_its_tables_hold(run, capsys):
 
 def test_a_table_that_changed_is_named_in_one_line_and_then_taken_over(copy, run, capsys):
     was = errors(copy, "martinez", "surreal -> h36m", "DUA (all)")
-    change(copy / MARTINEZ, f"surreal -> h36m,martinez,DUA (all),raw,{was[0]}", "surreal -> h36m,martinez,DUA (all),raw,9.9")
+    change(copy / TABLE, f"surreal -> h36m,martinez,DUA (all),raw,{was[0]}", "surreal -> h36m,martinez,DUA (all),raw,9.9")
     before = (copy / script.PAGE).read_text()
     assert run("--check") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "docs/results.md, line " in line
-    assert MARTINEZ in line
+    assert TABLE in line
     assert f"'{was[0]}' stands there, it has to be '9.9'" in line
     assert (copy / script.PAGE).read_text() == before, "a check writes nothing"
 
@@ -112,22 +119,29 @@ def test_a_table_that_is_not_there_yet_is_shown_once_it_is(copy):
 
 def test_headlines_are_the_rows_that_their_commands_train(copy):
     """The commands come of the benchmark's own rows, the numbers of their direction."""
-    lines = script.headline(copy).splitlines()[2:]
+    head, _, *lines = script.headline(copy).splitlines()
     wanted = [
         ("h36m -> surreal", "trained on the target"),
         ("surreal -> h36m", "no adaptation"),
         ("surreal -> h36m", "DUA (all)"),
-        ("surreal -> h36m", "converter + canonical + gpa + augment + flip"),
+        ("surreal -> h36m", REPROJECTED),
+        ("surreal -> h36m", NEW_POSES),
         ("surreal -> h36m", "trained on the target"),
     ]
     expected = [[" / ".join(errors(copy, network, *row)) for network in ("martinez", "semgcn")] for row in wanted]
-    expected.append(real_man(copy))
-    assert [re.findall(r"[\d.]+ / [\d.]+", line) for line in lines] == expected
+    for network, name in (("martinez", "Martinez"), ("semgcn", "SemGCN")):
+        counts = sorted(int(line["seeds"]) for row in wanted if (line := line_of(copy, network, *row)))
+        (said,) = re.findall(rf"{name}, ([\d to]+) seeds? ", head)
+        assert [int(count) for count in said.split(" to ")] == sorted({counts[0], counts[-1]})
+    own, *lifted = real_man(copy)
+    assert own in lines[-1].split("|")[1]
+    assert [[cell.strip() for cell in line.split("|")[2:4]] for line in lines] == [*expected, lifted]
     assert [line.split("`")[1] for line in lines] == [
         "train_surreal.py --no_dua",
         "train_surreal.py --dua --no_converter --no_uncertainty --no_domain",
         "train_surreal.py --dua",
-        "train_surreal.py --dua --no_uncertainty --no_domain --align canonical gpa --augment --tta",
+        "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject",
+        "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject --new_poses",
         "main_prob.py",
         "train_open.py",
     ]
