@@ -104,9 +104,10 @@ def goals(rows: Iterable[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> 
             error, bound = (float(by_name[direction, network, name, labels][mpjpe]) for name in (row, BOUND))
             share = by_name[direction, network, row, labels][of_none]
             by = ", converted labels" if labels == "converted" else ""
-            lines.append(
-                f"{direction}, {network}{by}: '{row}' has {share} % of no adaptation's error, {error / bound:.2f} x the upper bound's"
-            )
+            of_bound = f"{error / bound:.2f} x the upper bound's"
+            # No adaptation may not have been run, or not converted.
+            shares = f"{share} % of no adaptation's error, {of_bound}" if share != "-" else f"{of_bound} error"
+            lines.append(f"{direction}, {network}{by}: '{row}' has {shares}")
     return sorted(lines, reverse=True)
 
 

@@ -65,6 +65,11 @@ def test_the_table_takes_means_spreads_and_shares():
         assert line == (
             f"{direction}, martinez{by}: '{chosen}' has {best['of none, %']} % of no adaptation's error, {ratio:.2f} x the upper bound's"
         )
+    # Without the converter's row there is nothing converted to compare with but the bound.
+    lacking = goals(table(results_for([row for row in ROWS if row != CONVERTER])))
+    assert len(lacking) == len(expected)
+    assert [line for line in lacking if "no adaptation" not in line] == [line for line in lacking if "converted labels" in line]
+    assert not any("- %" in line for line in lacking)
 
 
 def test_a_short_table_of_one_seed_and_its_plot(tmp_path):
