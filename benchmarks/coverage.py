@@ -24,18 +24,15 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from tqdm import tqdm
 
-from benchmarks.cross_dataset import rows_of, trained_run
-from benchmarks.kept import COVERAGE, RUNS, KeptResults, Key, kept_coverage
+from benchmarks.cross_dataset import network_of, rows_of
+from benchmarks.kept import COVERAGE, KeptResults, Key, kept_coverage, key_of
 from benchmarks.results_table import Task
-from benchmarks.rows import BEST as BEST_ROW
-from benchmarks.rows import BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS
-from benchmarks.runs import arguments_of
+from benchmarks.rows import BEST, BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS
 from common.adaptation.converter import labels_for
 from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
-from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
 from common.uncertainty.report import judge
 
 _EVERY = 5
@@ -51,7 +48,7 @@ def main() -> None:
     parser.add_argument(
         "--rows",
         nargs="+",
-        default=[CONVERTER, DUA, CONTROL, BEST_ROW, *PICKED],
+        default=[CONVERTER, DUA, CONTROL, BEST, *PICKED],
         metavar="NAME",
         help="rows, or sets of them, of benchmarks/rows.py (default: the converter, DUA, its control, and combinations of before and of now)",
     )
@@ -64,9 +61,9 @@ def main() -> None:
         raise DuaError(f"{args.results} holds no finished run of these rows and seeds; make them with cross_dataset.py")
     kept = kept_coverage(args.results)
     known = {key[:4] for key in kept.read()}
-    for task in tqdm([task for task in tasks if tuple(map(str, task)) not in known], unit="run", disable=None):
+    for task in tqdm([task for task in tasks if key_of(task) not in known], unit="run", disable=None):
         kept.add(_judged(task, args))
-    lines = _means(kept.read(), [tuple(map(str, task)) for task in tasks], names)
+    lines = _means(kept.read(), [key_of(task) for task in tasks], names)
     if not lines:
         raise DuaError(
             f"--rows: {args.results} has labels of another skeleton for all of these; rows with the converter have their own"
@@ -78,22 +75,8 @@ def main() -> None:
 
 
 def _judged(task: Task, args: argparse.Namespace) -> dict[Key, dict[str, float]]:
-    """{key of the kept table: figures} of a run by every method that it has; nothing where labels are of another skeleton.
-
-    Raises:
-        DuaError: its network is gone, or was trained on other data.
-    """
-    run = trained_run(task, args.results)
-    if run is None:
-        raise DuaError(
-            f"{args.results}: {', '.join(map(str, task))} was never judged, and its network is gone; delete its line in {RUNS} and run it anew"
-        )
-    trained_on = arguments_of(run)["data_dir"]
-    if Path(trained_on).resolve() != Path(args.data_dir).resolve():
-        raise DuaError(f"{run} was trained on {trained_on}, not on {args.data_dir}; give that with --data_dir")
-    file = run / BEST
-    checkpoint = load_checkpoint(file)
-    networks = rebuild_networks(checkpoint, file)
+    """{key of the kept table: figures} of a run by every method that it has; nothing where labels are of another skeleton."""
+    file, checkpoint, networks = network_of(task, args.results, args.data_dir, "judged")
     shoulders = checkpoint["arguments"].get("smpl_shoulders", "shoulder")
     test = load_test(task[0].split()[-1], args.data_dir, "gt", shoulders, _EVERY)
     if labels_for(checkpoint, networks, test[0]) is None:
@@ -106,7 +89,7 @@ def _judged(task: Task, args: argparse.Namespace) -> dict[Key, dict[str, float]]
         figures = [s.mpjpe_mm, 100 * s.coverage["90%"], s.radius_mm["90%"]]
         if s.weighted_coverage is not None and s.weighted_radius_mm is not None:
             figures += [100 * s.weighted_coverage, s.weighted_radius_mm]
-        found[*map(str, task), judged.method] = dict(zip(COVERAGE, figures, strict=False))
+        found[*key_of(task), judged.method] = dict(zip(COVERAGE, figures, strict=False))
     return found
 
 

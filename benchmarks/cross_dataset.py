@@ -31,10 +31,11 @@ sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository r
 
 from common.start import run_script  # isort: skip  (before all else: see there)
 
+from torch import nn
 from tqdm import tqdm
 
 from benchmarks.domain_gap import report
-from benchmarks.kept import RUNS, KeptResults
+from benchmarks.kept import RUNS, KeptResults, key_of
 from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, Task, goals, plot, table
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, PRESETS, ROWS, SETS
 from benchmarks.runs import arguments_of, evaluated, finished_run, one_run, read_results, tested_again
@@ -45,6 +46,7 @@ from common.files.writing import write_text
 from common.mocap.bvh_files import find_bvh
 from common.mocap.demo import DATASET_FORMAT, build_demo_if_missing
 from common.training.checkpoint import BEST as BEST_EPOCH
+from common.training.checkpoint import load_checkpoint, rebuild_networks
 from common.training.schedule import fast_options
 
 VERSION = 3
@@ -234,6 +236,28 @@ def trained_run(task: Task, out: Path) -> Path | None:
     """The folder of a finished run whose network was not deleted; rows that test another's network again have none."""
     run = finished_run(folder_of(task, out), "results.json")
     return run if run is not None and (run / BEST_EPOCH).exists() else None
+
+
+def network_of(task: Task, out: Path, data_dir: str, done: str) -> tuple[Path, dict[str, Any], dict[str, nn.Module]]:
+    """(file, checkpoint, networks) of a finished run's best epoch, to be looked at on the data that it was trained on.
+
+    Args:
+        done: what was not done with it before its network went, for the message.
+
+    Raises:
+        DuaError: the network is gone, or was trained on other data.
+    """
+    run = trained_run(task, out)
+    if run is None:
+        raise DuaError(
+            f"{out}: {', '.join(key_of(task))} was never {done}, and its network is gone; delete its line in {RUNS} and run it anew"
+        )
+    trained_on = arguments_of(run)["data_dir"]
+    if Path(trained_on).resolve() != Path(data_dir).resolve():
+        raise DuaError(f"{run} was trained on {trained_on}, not on {data_dir}; give that with --data_dir")
+    file = run / BEST_EPOCH
+    checkpoint = load_checkpoint(file)
+    return file, checkpoint, rebuild_networks(checkpoint, file)
 
 
 def folder_of(task: Task, out: Path) -> Path:

@@ -29,6 +29,11 @@ _TESTED = ("MPJPE", "P-MPJPE")
 Key = tuple[str, ...]
 
 
+def key_of(task: Task) -> Key:
+    """A run as tables have it."""
+    return tuple(map(str, task))
+
+
 _IN_PROCESS = threading.Lock()
 """Where the system has no locks on files, threads at least wait for each other."""
 
@@ -119,14 +124,14 @@ class KeptResults:
         if both:
             kinds["raw"] = result["also"][RAW]["average"]
         lines = {
-            (*map(str, task), labels): {column: average[name] for name, column in _ERRORS.items() if name in average}
+            (*key_of(task), labels): {column: average[name] for name, column in _ERRORS.items() if name in average}
             for labels, average in kinds.items()
         }
         kept = self._file.read()
         same = all(key in kept and abs(kept[key][column] - of[column]) < 1e-3 for key, of in lines.items() for column in _TESTED)
         for table in self._of_networks:
             if table.path.exists() and not same:
-                table.add({}, without=tuple(map(str, task)))
+                table.add({}, without=key_of(task))
         self._file.add(lines)
 
 

@@ -25,11 +25,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 
 from tqdm import tqdm
 
-from benchmarks.cross_dataset import NETWORKS, folder_of
-from benchmarks.kept import RUNS, SCORES, KeptResults, kept_scores
+from benchmarks.cross_dataset import NETWORKS, network_of
+from benchmarks.kept import SCORES, KeptResults, kept_scores, key_of
 from benchmarks.results_table import Task
 from benchmarks.rows import BOUND, DIRECTIONS, NONE, SETS
-from benchmarks.runs import finished_run
 from common.adaptation.converter import convert_labels
 from common.adaptation.label_free import WEIGHTS, label_free_scores, pick, total
 from common.datasets.h36m import load_h36m, load_h36m_2d
@@ -39,7 +38,6 @@ from common.errors import DuaError
 from common.evaluation.calibration import stored_calibration
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
-from common.training.checkpoint import BEST, load_checkpoint, rebuild_networks
 
 _EVERY = 25
 """Frame of the target that scores are made of: neighbours say the same."""
@@ -117,21 +115,15 @@ def _candidates(args: argparse.Namespace, names: Sequence[str], direction: str, 
 def _scores(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """Of a run, kept or made."""
     kept = kept_scores(args.results)
-    key = tuple(map(str, task))
+    key = key_of(task)
     scores = kept.read().get(key)
-    run = finished_run(folder_of(task, args.results), "results.json")
     if scores:
         return scores
-    if run is None:
-        raise DuaError(
-            f"{args.results}: {', '.join(key)} was never scored, and its folder is gone; delete its line in {RUNS} and run it anew"
-        )
-    checkpoint = load_checkpoint(run / BEST)
-    networks = rebuild_networks(checkpoint, run / BEST)
+    file, checkpoint, networks = network_of(task, args.results, args.data_dir, "scored")
     target = task[0].split()[-1]
     source, unlabelled = _domains(args.data_dir, target, checkpoint["arguments"], networks)
     in_2d = networks["converter"] if target == "surreal" else None
-    calibration = stored_calibration(checkpoint, run / BEST)
+    calibration = stored_calibration(checkpoint, file)
     kept.add({key: label_free_scores(networks, checkpoint["arguments"], calibration, source, unlabelled, in_2d)})
     return kept.read()[key]
 

@@ -144,11 +144,14 @@ def judge(
     def validation() -> Poses:
         return source_validation(file, checkpoint, networks, data_dir, downsample)
 
+    @cache
+    def predicted_validation() -> Tensor:
+        return predict(networks, validation().inputs_2d, device)[0]
+
     def calibrated(estimate: Callable[[Tensor, Tensor], Tensor], proportional: bool = False) -> Calibration:
-        poses = validation()
-        select_domain(networks["lifter"], "source")
-        inputs_2d, targets_3d = poses.inputs_2d, poses.targets_3d
-        predicted, _ = predict(networks, inputs_2d, device)
+        inputs_2d, targets_3d = validation().inputs_2d, validation().targets_3d
+        select_domain(networks["lifter"], "source")  # after the views, for which the network may be asked about the target
+        predicted = predicted_validation()
         return Calibration.fit(estimate(inputs_2d, predicted), predicted, targets_3d, "metres", inputs_2d, proportional)
 
     def estimated(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
