@@ -5,6 +5,17 @@ from torch import Tensor, nn
 
 ARCHITECTURES = ("residual", "map")
 
+_ASTRAY = 0.003
+"""Metres: how far each coordinate of a prediction is taken to be from any pose that a body can strike. Chosen on build seed 0 of the open
+benchmark, on the validation of networks trained on SURREAL (docs/adaptation.md): there 2 to 5 mm are alike."""
+
+
+def whitening_of(centred: Tensor) -> Tensor:
+    """P (D, D) that gives vectors (N, D) unit covariance along directions that vary at all, to a thousandth of the largest deviation."""
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
+    deviations = variances.clamp_min(0).sqrt()
+    return (directions / deviations.clamp_min(deviations.max() * 1e-3)).T
+
 
 class PoseConverter(nn.Module):
     """Linear correction between two definitions of the same joints (Manesco et al., Sensors 2023, 23, 7312).
@@ -51,15 +62,11 @@ class PoseConverter(nn.Module):
 
     @torch.no_grad()
     def whiten(self, vectors: Tensor) -> None:
-        """Measure mean and whitening P on inputs (N, (J - 1) * 3): P (x - mean) has unit covariance, along directions that vary
-        at all (to a thousandth of the largest deviation)."""
+        """Measure mean and whitening P on inputs (N, (J - 1) * 3): P (x - mean) has unit covariance (`whitening_of`)."""
         x = vectors.cpu().double().unflatten(1, (-1, len(self.weight)))  # (N, 45, 1) or (N, 15, 3); MPS has no doubles
         for axis in range(len(self.weight)):
-            centred = x[:, :, axis] - x[:, :, axis].mean(dim=0)
-            variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
-            deviations = variances.clamp_min(0).sqrt()
             self.mean[axis] = x[:, :, axis].mean(dim=0)
-            self.whitening[axis] = (directions / deviations.clamp_min(deviations.max() * 1e-3)).T
+            self.whitening[axis] = whitening_of(x[:, :, axis] - x[:, :, axis].mean(dim=0))
 
     @torch.no_grad()
     def become(self, other: "PoseConverter") -> None:
@@ -78,12 +85,24 @@ class PoseConverter(nn.Module):
         self.bias.uniform_(-bound, bound)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        x = vectors.unflatten(1, (-1, len(self.weight))) - self.mean.T  # (N, 45) -> (N, 45, 1) or (N, 15, 3)
-        correction = torch.einsum("cji,nic->njc", self.weight @ self.whitening, x) + self.bias.T
-        return vectors + correction.flatten(1)  # (N, 45)
+        return vectors + self._correction(vectors)  # (N, 45)
 
-    def convert(self, poses_3d: Tensor) -> Tensor:
-        """poses_3d (N, J, 3), metres from the hip -> the same, in the other skeleton; the hip stays exactly 0."""
-        converted = self(poses_3d[:, 1:].flatten(1)).unflatten(1, (self.num_joints - 1, 3))  # (N, J - 1, 3)
+    def _correction(self, vectors: Tensor, astray: float = 0.0) -> Tensor:
+        x = vectors.unflatten(1, (-1, len(self.weight))) - self.mean.T  # (N, 45) -> (N, 45, 1) or (N, 15, 3)
+        # Of a direction that varies by d, 1 / |its row of P|, Wiener's filter leaves d^2 / (d^2 + astray^2).
+        filtered = self.whitening / (1 + astray**2 * self.whitening.square().sum(2, keepdim=True))
+        return (torch.einsum("cji,nic->njc", self.weight @ filtered, x) + self.bias.T).flatten(1)
+
+    def convert(self, poses_3d: Tensor, predicted: bool = False) -> Tensor:
+        """poses_3d (N, J, 3), metres from the hip -> the same, in the other skeleton; the hip stays exactly 0.
+
+        Args:
+            predicted: they are a network's, and no labels. In the exact pairs that a converter is fitted to, some combinations of
+                coordinates hardly vary and yet say where a joint is: along them, a prediction's error of 3 cm becomes one of 80 at the head.
+                So the correction is that of the likeliest pose behind them, each coordinate being off by 3 mm (Wiener's filter).
+        """
+        vectors = poses_3d[:, 1:].flatten(1)
+        converted = vectors + self._correction(vectors, _ASTRAY if predicted else 0.0)
+        converted = converted.unflatten(1, (self.num_joints - 1, 3))  # (N, J - 1, 3)
         hip = converted.new_zeros(len(converted), 1, 3)
         return torch.cat([hip, converted], dim=1)

@@ -9,6 +9,7 @@ from common.geometry.skeleton import NUM_JOINTS, ROOT
 from common.mocap.filming import detector_rule
 from common.mocap.people import People
 from models import build
+from models.pose_converter import whitening_of
 
 _POSES = 50_000
 
@@ -23,7 +24,8 @@ def fit_to_detector(people: People) -> tuple[nn.Module, dict[str, Any]]:
     """(converter, description), by least squares on pairs of the same bodies.
 
     Joints are mixed alike along all three axes and nothing is added, y_j = sum_k W_jk x_k: such a map commutes with every rotation, so
-    it serves poses in the axes of any camera. It is a `models.pose_converter.PoseConverter` whose three maps are one.
+    it serves poses in the axes of any camera. It is a `models.pose_converter.PoseConverter` whose three maps are one, with the whitening of
+    the poses that it was solved on, by which predictions are converted.
     """
     rows = torch.linspace(0, len(people) - 1, min(_POSES, len(people))).long()
     before = (people.joints_3d - people.joints_3d[:, ROOT, None])[rows, 1:].double()
@@ -32,5 +34,8 @@ def fit_to_detector(people: People) -> tuple[nn.Module, dict[str, Any]]:
     mixing = torch.linalg.lstsq(x, y - x, rcond=1e-6, driver="gelsd").solution.T
     description = {"name": "converter", "num_joints": NUM_JOINTS, "architecture": "map"}
     converter = build(description)
-    converter.load_state_dict(converter.state_dict() | {"weight": mixing.float().repeat(3, 1, 1)})
+    whitening = whitening_of(x)
+    weight = torch.linalg.solve(whitening.T, mixing.T).T  # V = W P^-1
+    state = {name: matrix.float().repeat(3, 1, 1) for name, matrix in (("weight", weight), ("whitening", whitening))}
+    converter.load_state_dict(converter.state_dict() | state)
     return converter, description

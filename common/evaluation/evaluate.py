@@ -193,7 +193,7 @@ def evaluate(
     of_joints, judged = torch.zeros(len(JOINT_NAMES), dtype=torch.float64), dict[str, float]()
     for chunk in chunks:
         predicted, uncertainty = _lift(networks, chunk, device, test_time)
-        predicted = predicted if converter is None else converter.convert(predicted)
+        predicted = predicted if converter is None else converter.convert(predicted, predicted=True)
         target, share = chunk.targets_3d.cpu(), len(chunk) / len(poses)
         for name, values in _errors(predicted, target).items():
             found.setdefault(name, []).append(values)

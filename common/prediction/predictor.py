@@ -182,7 +182,7 @@ class Predictor:
         if not isinstance(converter, PoseConverter):
             return None
         poses = torch.from_numpy(np.ascontiguousarray(poses_3d, dtype=np.float32)).to(self.lifter.device)
-        return converter.convert(poses).cpu().numpy()
+        return converter.convert(poses, predicted=True).cpu().numpy()
 
     def _lift(self, pixels: np.ndarray, size: tuple[int, int], lens: float | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """(T, 16, 3) poses in metres, (T, 16) what the estimator expects, and (T, 16, 2) what the network got, of our joints in pixels

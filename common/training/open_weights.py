@@ -1,8 +1,9 @@
 """Weights that are passed on: `checkpoint/open/NETWORK.safetensors`, which hold all that a lifter needs and nothing of its training.
 
 A file is of the format of the `safetensors` package: tensors, of which no reader can be made to run code, and strings. One string, 'dua',
-is JSON: the entries of a checkpoint (`common.training.checkpoint`) but weights, optimiser and random states. Matrices are kept in
-float16, which moves no joint by more than a tenth of a millimetre; everything else in float32. Beside each file lies a card, NETWORK.json.
+is JSON: the entries of a checkpoint (`common.training.checkpoint`) but weights, optimiser and random states. Matrices of networks that are
+trained are kept in float16, which moves no joint by more than a tenth of a millimetre; everything else in float32, whitened converters
+above all, in which large numbers cancel. Beside each file lies a card, NETWORK.json.
 """
 
 import json
@@ -24,6 +25,7 @@ SUFFIX = ".safetensors"
 
 _ENTRY = "dua"
 _LEFT_OUT = ("weights", "training")
+_HALVED = ("lifter", "uncertainty")
 
 
 def named(path: str | Path) -> Path | None:
@@ -50,7 +52,9 @@ def write_open_weights(path: Path, checkpoint: Mapping[str, Any]) -> None:
     facts = {key: value for key, value in checkpoint.items() if key not in _LEFT_OUT}
     facts["training"] = {"epoch": checkpoint["training"]["epoch"]}
     tensors = {
-        f"{role}.{name}": _packed(tensor) for role, state in checkpoint["weights"].items() for name, tensor in state.items()
+        f"{role}.{name}": _packed(tensor, role in _HALVED)
+        for role, state in checkpoint["weights"].items()
+        for name, tensor in state.items()
     }
     data = save(tensors, metadata={_ENTRY: json.dumps(facts)})
     with atomic_write(path) as file:
@@ -87,8 +91,8 @@ def read_open_weights(path: Path) -> dict[str, Any]:
     return {**facts, "weights": weights}
 
 
-def _packed(tensor: Tensor) -> Tensor:
-    return (tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor).contiguous().cpu()
+def _packed(tensor: Tensor, halved: bool) -> Tensor:
+    return (tensor.half() if halved and tensor.is_floating_point() and tensor.ndim > 1 else tensor).contiguous().cpu()
 
 
 def size_of(checkpoint: Mapping[str, Any]) -> int:

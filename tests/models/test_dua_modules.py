@@ -94,6 +94,43 @@ def test_converter_holds_any_map_of_its_kind(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_prediction_is_converted_as_the_likeliest_pose_behind_it(architecture: str) -> None:
+    """x + W S (S + e^2)^-1 (x - m) + W m + b of inputs with mean m and covariance S, e = 3 mm."""
+    converter = some_converter(architecture)
+    x = some_vectors(400) * 10.0 ** torch.linspace(-2, 0, 45, dtype=torch.float64) + 0.1
+    converter.whiten(x)
+    axes, shown = len(converter.weight), some_vectors(7, seed=5)
+    expected = shown.clone()
+    for c in range(axes):
+        rows = slice(c, None, axes)
+        mean, correction = x[:, rows].mean(0), converter.weight[c] @ converter.whitening[c]
+        covariance = torch.cov(x[:, rows].T, correction=0)
+        filtered = covariance @ torch.linalg.inv(covariance + 0.003**2 * torch.eye(len(mean), dtype=torch.float64))
+        expected[:, rows] += (shown[:, rows] - mean) @ (correction @ filtered).T + converter.bias[c]
+    converted = converter.convert(poses_of(shown), predicted=True)
+    torch.testing.assert_close(converted, poses_of(expected), rtol=1e-6, atol=1e-6)
+    assert (converted[:, 0] == 0).all()
+
+
+def test_errors_of_a_prediction_do_not_grow_along_what_no_pose_varies_along() -> None:
+    """Two joints 1 mm apart, give or take a tenth, whose difference tells where a third is."""
+    x = some_vectors(2000) * 0.2
+    x[:, 3:6] = x[:, :3] + 0.001 + 0.0001 * some_vectors(2000, seed=1)[:, :3]
+    converter = PoseConverter().double()
+    converter.whiten(x)
+    with torch.no_grad():
+        correction = torch.zeros(45, 45, dtype=torch.float64)
+        correction[42:, 3:6], correction[42:, :3] = 100 * torch.eye(3), -100 * torch.eye(3)
+        converter.weight[0] = correction @ torch.linalg.inv(converter.whitening[0])
+    poses, wrong = poses_of(x), poses_of(x + 0.01 * some_vectors(2000, seed=2))
+    with torch.no_grad():
+        truth = converter.convert(poses)
+        errors = [(converter.convert(wrong, predicted=of) - truth)[:, 15].norm(dim=-1).mean() for of in (False, True)]
+    assert errors[0] > 1  # metres, of a centimetre
+    assert errors[1] < 0.06
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_converter_learns_from_its_first_values(architecture: str) -> None:
     """All zeros is no place where gradient descent would be stuck."""
     known = some_converter(architecture, seed=3)
