@@ -115,6 +115,7 @@ def main() -> None:
         for direction in args.directions
         for network in args.networks
         for row in rows_of(args.rows)
+        if ROWS[row].there_is(direction)
     ]
     kept = KeptResults(out)
     results = kept.all()

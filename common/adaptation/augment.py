@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from common.adaptation.joints_in_2d import JointsIn2D, as_they_are
 from common.adaptation.new_poses import new_poses
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
@@ -49,6 +50,7 @@ class Views:
         scale: what is done to 2D before a network sees it.
         turned: turns some poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
         new_poses: poses are made of each other's limbs first (`common.adaptation.new_poses`).
+        in_2d: poses to those joints of theirs that are projected, if they are others than are learnt (`--target_joints`).
     """
 
     augment: bool | str
@@ -58,6 +60,7 @@ class Views:
     scale: Scale = AS_IT_IS
     turned: Callable[[Tensor, torch.Generator], tuple[Tensor, ...] | None] | None = None
     new_poses: bool = False
+    in_2d: JointsIn2D = as_they_are
 
     def describe(self) -> str:
         """What a log says."""
@@ -67,8 +70,9 @@ class Views:
             (drawn, self.augment),
             ("aligned with the target's", self.align),
             ("half of them turned like the target's", self.turned),
+            ("by the target's joints", self.in_2d is not as_they_are),
         )
-        how = [name for name, on in ways if on]
+        how = [name for name, on in ways if on] or ["as their labels are"]
         return f"source poses are seen anew: {' and '.join(how)}"
 
     def see(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -94,10 +98,11 @@ class Views:
             chosen, *turned, inputs_t, lenses = like_target
             poses, roots, intrinsics = _chosen(chosen, (*turned, lenses), (poses, roots, intrinsics))
             aim = _chosen(chosen, (inputs_t, lenses), target[:2]) if self.align else target
+        shown = self.in_2d(poses)
         if self.align:
             inputs_t, intrinsics, *_ = aim
-            roots = align_roots(poses, inputs_t, intrinsics)
-        inputs = self.scale(project(poses, roots, intrinsics))
+            roots = align_roots(shown, inputs_t, intrinsics)
+        inputs = self.scale(project(shown, roots, intrinsics))
         if not self.compare:
             return inputs, poses
         inputs_t, lenses_t, *others = target

@@ -63,6 +63,11 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
         help="source poses are made anew in every batch, with arms and legs of each other's, and projected",
     )
     group.add_argument(
+        "--target_joints",
+        action="store_true",
+        help="source poses are seen by the joints that the target's 2D has: projected as the converter makes them, or, of Human3.6M, run backwards",
+    )
+    group.add_argument(
         "--discrepancy",
         choices=list(DISCREPANCIES),
         default=None,
@@ -125,16 +130,24 @@ def check_adaptation(args: Arguments, source: str) -> None:
             raise DuaError(
                 f"--views_warm_up {args.views_warm_up} leaves none of {args.epochs} epochs to --align views; give fewer, or more --epochs"
             )
+    if args.target_joints and not args.converter_on:
+        raise DuaError("--target_joints needs the converter, which --no_converter leaves out; leave one of them out")
+    if args.target_joints and source == "surreal" and sees_anew(vars(args) | {"target_joints": False}):
+        raise DuaError(
+            "--target_joints: --augment, --new_poses and --align gpa or views project SURREAL's labels as the converter made them, in the "
+            "target's joints, anyway; leave it out"
+        )
     if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
         raise DuaError(
-            f"--keypoints {args.keypoints}: --augment, --new_poses and --align gpa or views project the labels, so what is learnt from would "
-            "be perfect 2D and no detector's; use --keypoints gt, or leave them out"
+            f"--keypoints {args.keypoints}: --augment, --new_poses, --target_joints and --align gpa or views project the labels, so what is "
+            "learnt from would be perfect 2D and no detector's; use --keypoints gt, or leave them out"
         )
 
 
 def sees_anew(arguments: Mapping[str, Any]) -> bool:
     """Whether source poses are projected anew (`common.adaptation.augment`)."""
-    return bool(arguments.get("augment") or arguments.get("new_poses") or {"gpa", "views"} & set(arguments.get("align") or ()))
+    drawn = any(arguments.get(name) for name in ("augment", "new_poses", "target_joints"))
+    return drawn or bool({"gpa", "views"} & set(arguments.get("align") or ()))
 
 
 def lifts_target(arguments: Mapping[str, Any]) -> int:

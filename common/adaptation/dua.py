@@ -175,9 +175,9 @@ def train_adapted(
     networks = run.networks(**descriptions)
     load_target, like_target = cache(load_target), None
     if "views" in args.align:
-        like_target = views_of_target(vars(args), load_target(), networks)
+        like_target = views_of_target(vars(args), load_target(), networks, in_2d)
         like_target.keep_in(run)
-    batches, chosen_on, sizes = adapted_batches(args, train, validation, load_target, run.device, like_target)
+    batches, chosen_on, sizes = adapted_batches(args, train, validation, load_target, run.device, like_target, in_2d)
     print(batches.describe())
     on_target, after_step = target_losses(run, args, networks, descriptions, train, in_2d)
 

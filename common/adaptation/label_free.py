@@ -70,7 +70,7 @@ def label_free_scores(
     twin = Teacher(lifters, lifters, weight=0, decay=0, warm_up=0, seed=0, scale=Scale.of(arguments))
     turned, _ = twin.predict(inputs, intrinsics, twin.angles(len(inputs), 0))
     scores = {
-        "discrepancy": discrepancy(networks, arguments, source, target),
+        "discrepancy": discrepancy(networks, arguments, source, target, in_2d),
         "reprojection": 100 * reprojection_error(reprojection.in_camera(poses, rays), rays),
         "bones": 100 * bone_variation(poses, target),
         "agreement": 1000 * float(joint_errors(turned, poses)[:, ROOT + 1 :].mean()),
@@ -80,14 +80,20 @@ def label_free_scores(
     return scores
 
 
-def discrepancy(networks: Mapping[str, nn.Module], arguments: Mapping[str, Any], source: Poses, target: UnlabelledPoses) -> float:
+def discrepancy(
+    networks: Mapping[str, nn.Module],
+    arguments: Mapping[str, Any],
+    source: Poses,
+    target: UnlabelledPoses,
+    in_2d: nn.Module | None = None,
+) -> float:
     """MK-MMD x 1000 between a batch of the source, as training with these options sees it, and one of the target as it is lifted."""
     train, _ = training_split(source, "source")
     size = min(_SAMPLE, len(train), len(target))
     alone = {"domain_on": True, "discrepancy": None, "reproject": False, "teacher": False, "batch_size": size, "seed": 0}
     options = argparse.Namespace(**{**arguments, **alone})
-    like = views_of_target(vars(options), target, networks) if "views" in options.align else None
-    batches, *_ = adapted_batches(options, train, None, lambda: target, torch.device("cpu"), like)
+    like = views_of_target(vars(options), target, networks, in_2d) if "views" in options.align else None
+    batches, *_ = adapted_batches(options, train, None, lambda: target, torch.device("cpu"), like, in_2d)
     inputs_s, _, inputs_t, *_ = next(iter(batches.epoch(arguments.get("views_warm_up") or 0)))
     return 1000 * float(mkmmd(shapes(inputs_s), shapes(inputs_t)))
 

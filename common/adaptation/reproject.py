@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.adaptation.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.views import rotation_between
 from common.geometry.placement import place
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, ROOT
-from models.pose_converter import PoseConverter
 
 _KNEE = 0.01
 """Rays x/z, y/z: beyond it errors count by their size and no more by their square; 5 cm at 5 m."""
@@ -24,8 +24,6 @@ _FLATTEST = 1e-5
 """See `place`: below it, float32 tells nothing of how far away somebody is."""
 _BONES = 0.2
 """Weight of a metre of bone beside the rays: as it is seen from 5 m."""
-_EXACT = 0.01
-"""Metres: how well `unconverted` has to give the converter's own output back."""
 
 
 def add_reproject_arguments(group: argparse._ArgumentGroup) -> None:
@@ -98,31 +96,6 @@ def reprojection_loss(poses_3d: Tensor, rays: Tensor) -> Tensor:
     return torch.where(known, error + behind, torch.zeros_like(error)).mean()
 
 
-def unconverted(converter: nn.Module) -> nn.Module:
-    """The likeliest pose that a converter turned into a given one, as a network without gradients: (N, 45) -> (N, 45).
-
-    A converter is y = M x + b and no bijection: joints of a rigid part go into one. Of its own inputs it knows mean m and covariance
-    S, so, with y exact to a centimetre, x = m + S M^T (M S M^T + e^2)^-1 (y - M m - b).
-    """
-    assert isinstance(converter, PoseConverter)
-    with torch.no_grad():
-        device, axes, size = converter.weight.device, len(converter.weight), 3 * (converter.num_joints - 1)
-        nought = torch.zeros(1, size, device=device)
-        matrix = (converter(torch.eye(size, device=device)) - converter(nought)).T.cpu().double()
-        mean, covariance = torch.zeros(size, dtype=torch.float64), torch.zeros(size, size, dtype=torch.float64)
-        for axis in range(axes):
-            colours = torch.linalg.inv(converter.whitening[axis].cpu().double())
-            mean[axis::axes] = converter.mean[axis].cpu().double()
-            covariance[axis::axes, axis::axes] = colours @ colours.T
-        of_mean = matrix @ mean + converter(nought)[0].cpu().double()
-        noise = _EXACT**2 * torch.eye(size, dtype=torch.float64)
-        back = torch.linalg.solve(matrix @ covariance @ matrix.T + noise, matrix @ covariance).T
-        layer = nn.Linear(size, size)
-        layer.weight.copy_(back)
-        layer.bias.copy_(mean - back @ of_mean)
-    return layer.to(device).requires_grad_(False)
-
-
 class Reprojection:
     """The loss of a target batch: W (reprojection + 0.2 bones).
 
@@ -137,7 +110,7 @@ class Reprojection:
         self.weight = weight
         self.bones = bones
         self.canonical = canonical
-        self._back = None if converter is None else unconverted(converter)
+        self._in_2d: JointsIn2D = as_they_are if converter is None else BackToInputs.of(converter)
 
     def __call__(self, poses_t: Tensor, features_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """Terms for `common.adaptation.dua.dua_loss`, of predicted poses (B, 16, 3) and inputs, intrinsics and rays of the target."""
@@ -156,6 +129,4 @@ class Reprojection:
         if self.canonical:
             rotations = rotation_between(rays[:, ROOT], (0.0, 0.0, 1.0))
             poses_3d = torch.einsum("nji,nkj->nki", rotations, poses_3d)
-        if self._back is None:
-            return poses_3d
-        return torch.cat([poses_3d[:, :1], self._back(poses_3d[:, 1:].flatten(1)).unflatten(1, (-1, 3))], dim=1)
+        return self._in_2d(poses_3d)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from common.adaptation.augment import SeenAnew, Views
+from common.adaptation.joints_in_2d import JointsIn2D, as_they_are
 from common.adaptation.reproject import bone_lengths
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import Scale, box_sizes, project
@@ -73,6 +74,7 @@ class TargetViews:
         intrinsics: (M, 4) of those cameras.
         scale: what is done to 2D before a network sees it.
         pool: what was predicted of them when it was last asked.
+        in_2d: predicted poses to those joints of theirs that the target's 2D has (`--target_joints`).
     """
 
     networks: Mapping[str, nn.Module]
@@ -80,12 +82,20 @@ class TargetViews:
     intrinsics: Tensor
     scale: Scale
     pool: ViewPool
+    in_2d: JointsIn2D = as_they_are
 
     @classmethod
-    def of(cls, networks: Mapping[str, nn.Module], inputs_2d: Tensor, intrinsics: Tensor, scale: Scale) -> Self:
+    def of(
+        cls,
+        networks: Mapping[str, nn.Module],
+        inputs_2d: Tensor,
+        intrinsics: Tensor,
+        scale: Scale,
+        in_2d: JointsIn2D = as_they_are,
+    ) -> Self:
         """Of a sample of a target's poses (N, 16, 2) and intrinsics (N, 4); it was not asked yet."""
         rows = torch.randperm(len(inputs_2d), generator=torch.Generator().manual_seed(0))[:SAMPLE].sort().values
-        return cls(networks, inputs_2d[rows].cpu(), intrinsics[rows].cpu(), scale, ViewPool(len(rows)))
+        return cls(networks, inputs_2d[rows].cpu(), intrinsics[rows].cpu(), scale, ViewPool(len(rows)), in_2d)
 
     def keep_in(self, run: Experiment) -> None:
         """Let the run's checkpoints hold the pool, so that a run that is killed within an epoch goes on with it.
@@ -136,10 +146,11 @@ class TargetViews:
         rays = ((self.inputs_2d - self.intrinsics[:, None, 2:]) / self.intrinsics[:, None, :2]).double()
         rays = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
         finite = torch.isfinite(poses).flatten(1).all(1)
-        told = poses.where(finite[:, None, None], 0.0).double()
+        shown = self.in_2d(poses.to(device)).to(poses.device)
+        told = shown.where(finite[:, None, None], 0.0).double()
         roots, known = place(told, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
         roots = roots.float()
-        missed = torch.linalg.vector_norm(project(poses, roots, self.intrinsics) - self.inputs_2d, dim=-1).mean(1)
+        missed = torch.linalg.vector_norm(project(shown, roots, self.intrinsics) - self.inputs_2d, dim=-1).mean(1)
         missed = missed / box_sizes(self.inputs_2d).clamp_min(1e-6)
         upright = torch.linalg.vector_norm(frames, dim=1).amin(1) > 0.5  # no column of zeros
         kept = finite & known & upright & (roots[:, 2] > _NEAREST)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from common.adaptation.augment import SeenAnew, Views
 from common.adaptation.beyond import beside_target, lifts_target, needs_target, sees_anew
+from common.adaptation.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.adaptation.target_views import SeenAsTarget, TargetViews
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.block_batches import make_batches
@@ -30,11 +31,16 @@ def measure_size(args: argparse.Namespace, train: Poses | Streamed[Poses]) -> No
 
 
 def views_of_target(
-    arguments: Mapping[str, Any], target: UnlabelledPoses | Streamed[UnlabelledPoses], networks: Mapping[str, nn.Module]
+    arguments: Mapping[str, Any],
+    target: UnlabelledPoses | Streamed[UnlabelledPoses],
+    networks: Mapping[str, nn.Module],
+    in_2d: nn.Module | None = None,
 ) -> TargetViews:
-    """What `--align views` draws from, in which nothing was predicted yet."""
+    """What `--align views` draws from, in which nothing was predicted yet. `in_2d` as `adapted_batches`."""
     shown = target.thinned() if isinstance(target, Streamed) else target
-    return TargetViews.of(networks, *_target_tensors(shown, arguments["align"]), Scale.of(arguments))
+    return TargetViews.of(
+        networks, *_target_tensors(shown, arguments["align"]), Scale.of(arguments), _joints_in_2d(arguments, in_2d)
+    )
 
 
 def adapted_batches(
@@ -44,6 +50,7 @@ def adapted_batches(
     load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
     device: torch.device,
     like_target: TargetViews | None = None,
+    in_2d: nn.Module | None = None,
 ) -> tuple[StepBatches | DomainBatches | SeenAnew, Callable[[], Poses] | None, dict[str, int]]:
     """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
@@ -52,6 +59,7 @@ def adapted_batches(
 
     Args:
         like_target: of `--align views`.
+        in_2d: the converter to the skeleton that is learnt from that of the target's 2D, where it is another and there is one.
     """
     sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
     anew, read = sees_anew(vars(args)), lifts_target(vars(args))
@@ -60,7 +68,7 @@ def adapted_batches(
 
     def seen_validation() -> Poses:
         assert validation is not None
-        return validation_views(vars(args), validation, shown, like_target).to(device)
+        return validation_views(vars(args), validation, shown, like_target, in_2d).to(device)
 
     # Once for all, unless they follow the network.
     chosen_on = None if validation is None else seen_validation if like_target else cache(seen_validation)
@@ -85,7 +93,7 @@ def adapted_batches(
             batches = DomainBatches(source, make_batches(target, target_tensors, args, device, stream=1))
     if not anew:
         return batches, chosen_on, sizes
-    views = _views(vars(args), like_target)
+    views = _views(vars(args), like_target, in_2d)
     if like_target is None:
         return SeenAnew(batches, views, args.seed), chosen_on, sizes
     followed = SeenAsTarget(batches, views, args.seed, like_target, args.views_warm_up, args.views_every)
@@ -97,6 +105,7 @@ def validation_views(
     validation: Poses,
     target: UnlabelledPoses | None,
     like_target: TargetViews | None = None,
+    in_2d: nn.Module | None = None,
 ) -> Poses:
     """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
 
@@ -113,12 +122,12 @@ def validation_views(
         assert target is not None
         rows = torch.randint(len(target), (len(validation),), generator=generator)
         batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
-    views = _views(arguments, None if like_target is None else like_target.now())
+    views = _views(arguments, None if like_target is None else like_target.now(), in_2d)
     inputs, targets, *_ = replace(views, compare=0).see(batch, generator)
     return Poses(validation.name, inputs, targets, validation.sequences)
 
 
-def _views(arguments: Mapping[str, Any], like_target: TargetViews | None) -> Views:
+def _views(arguments: Mapping[str, Any], like_target: TargetViews | None, in_2d: nn.Module | None) -> Views:
     align = arguments.get("align") or ()
     turned = None if like_target is None else like_target.turned
     return Views(
@@ -129,7 +138,13 @@ def _views(arguments: Mapping[str, Any], like_target: TargetViews | None) -> Vie
         Scale.of(arguments),
         turned,
         bool(arguments.get("new_poses")),
+        _joints_in_2d(arguments, in_2d),
     )
+
+
+def _joints_in_2d(arguments: Mapping[str, Any], in_2d: nn.Module | None) -> JointsIn2D:
+    """Poses to those joints of theirs that are projected (`--target_joints`)."""
+    return BackToInputs.of(in_2d) if arguments.get("target_joints") and in_2d is not None else as_they_are
 
 
 def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:

@@ -58,5 +58,7 @@ def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
     return names + [
-        name for name in ("augment", "new_poses", "reproject", "teacher", "tta", "test_bn") if arguments.get(name) is True
+        name
+        for name in ("augment", "new_poses", "target_joints", "reproject", "teacher", "tta", "test_bn")
+        if arguments.get(name) is True
     ]

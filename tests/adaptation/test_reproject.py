@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from common.adaptation.beyond import target_losses
-from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths, reprojection_loss, unconverted
+from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths, reprojection_loss
 from common.adaptation.training_views import adapted_batches
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses, split_validation
@@ -15,7 +15,6 @@ from common.geometry.placement import place
 from common.geometry.skeleton import JOINT_NAMES, MIRROR, PARENTS
 from common.training.arguments import Arguments
 from common.training.checkpoint import load_checkpoint, rebuild_networks
-from models.pose_converter import PoseConverter
 from tests.adaptation.test_beyond import OFF, SCRIPTS, adapt
 from tests.helpers.script_tools import QUICK, assert_one_line, assert_resumes_to_the_same_bits, assert_same_bits, attempt
 
@@ -204,7 +203,7 @@ def test_bones_are_of_the_labels_that_are_learnt(h36m):
 
 
 def test_what_a_converter_made_can_be_undone(demo, converter):
-    """The joints of SURREAL's 2D come back to a centimetre; they are five from those that are predicted."""
+    """The joints of SURREAL's 2D come back to some millimetres; they are fifty from those that are predicted."""
     network = rebuild_networks(load_checkpoint(converter / "ckpt_best.pth.tar"), converter)["converter"]
     poses = load_surreal(demo, "test", downsample=20)
     with torch.no_grad():
@@ -212,26 +211,13 @@ def test_what_a_converter_made_can_be_undone(demo, converter):
     term = Reprojection(1.0, BoneLengths.of(poses), canonical=False, converter=network)
     back = term.in_camera(learnt, torch.zeros(0))
     errors = [(found - poses.targets_3d)[:, 1:].norm(dim=-1).mean().item() for found in (back, learnt)]
-    assert errors[0] < 0.015
+    assert errors[0] < 0.008
     assert errors[1] > 0.04
     assert (back[:, 0] == 0).all()
     canonical_term = Reprojection(1.0, BoneLengths.of(poses), canonical=True, converter=network)
     target, rows = batch_of(poses, ("canonical",))
     turned = torch.einsum("nij,nkj->nki", rotation_between(target[2][:, 0], (0.0, 0.0, 1.0)), learnt[rows])
     torch.testing.assert_close(canonical_term.in_camera(turned, target[2]), back[rows], atol=1e-4, rtol=0)
-
-
-def test_a_converter_of_axes_is_undone_too():
-    torch.manual_seed(0)
-    vectors = torch.randn(500, 45) * 0.3
-    network = PoseConverter(16, "map")
-    network.whiten(vectors)
-    with torch.no_grad():
-        network.weight.normal_(std=0.01)
-        network.bias.normal_(std=0.02)
-        made = network(vectors)
-    assert (made - vectors).abs().mean() > 0.01
-    torch.testing.assert_close(unconverted(network)(made), vectors, atol=5e-3, rtol=0)
 
 
 # --- in the scripts -----------------------------------------------------------------------------------------------------

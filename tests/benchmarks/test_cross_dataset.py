@@ -11,7 +11,21 @@ import pytest
 from benchmarks.cross_dataset import claim, in_words, lacks_tests, more_tests, rows_of
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
-from benchmarks.rows import BEST, BOUND, CANDIDATES, CONVERTER, DIRECTIONS, DUA, NONE, PICKED, PRESETS, ROWS, SETS
+from benchmarks.rows import (
+    BEST,
+    BOUND,
+    CANDIDATES,
+    CONVERTER,
+    DIRECTIONS,
+    DUA,
+    NONE,
+    PICKED,
+    PRESETS,
+    REPROJECTED,
+    ROWS,
+    SETS,
+    TARGET_JOINTS,
+)
 from common.errors import DuaError
 from common.training.schedule import fast_options
 from tests.conftest import ROOT, run_script
@@ -241,6 +255,12 @@ def test_rows_name_options_that_the_scripts_have():
     for size in PRESETS.values():
         for option in (word for word in size.command(10**6, "h36m") if word.startswith("--")):
             assert all(option in text for text in helps.values()), option
+
+
+def test_labels_that_are_projected_anyway_are_no_row_of_their_own():
+    for direction in DIRECTIONS:
+        lacking = {name for name, row in ROWS.items() if not row.there_is(direction)}
+        assert lacking == ({f"{REPROJECTED}, target joints", TARGET_JOINTS} if direction == "surreal -> h36m" else set())
 
 
 def test_all_rows_make_the_same_number_of_steps_on_small_data():
