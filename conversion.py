@@ -134,6 +134,13 @@ def main() -> None:
         )
     checkpoint = load_checkpoint(run.file)
     trained = rebuild_networks(checkpoint, run.file)["converter"].to(run.device)
+    assert isinstance(trained, PoseConverter)
+    if not args.evaluate and not trained.knows_its_inputs():  # of --start random; predictions are converted by their moments
+        same = PoseConverter(trained.num_joints, trained.architecture)
+        same.whiten(inputs[:, 1:].flatten(1))
+        same.become(trained)
+        checkpoint["weights"]["converter"] = same.state_dict()
+        trained = same.to(run.device)
     report = print_report(
         args.format, held is not None, judged.sequences, judged_in, judged_out, trained, closed_form, (inputs, outputs)
     )

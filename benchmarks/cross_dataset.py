@@ -117,6 +117,10 @@ def main() -> None:
         for row in rows_of(args.rows)
         if ROWS[row].there_is(direction)
     ]
+    if not tasks:
+        raise DuaError(
+            f"--rows {' '.join(args.rows)}: no row of {' and '.join(args.directions)}, where labels are projected in the target's joints anyway"
+        )
     kept = KeptResults(out)
     results = kept.all()
     detected = path_2d(data_dir, DETECTOR).exists()  # the builders write both domains' or neither's

@@ -46,15 +46,17 @@ _KNOWN = {
     "hip to hip, mm": ("266 (S1)", "140 (SMPL's mean)"),
 }
 _SAMPLE = 2000
-_METHODS = {
-    "as they are": ([], False),
-    "canonical": (["canonical"], False),
-    "gpa": (["gpa"], False),
-    "augment": ([], True),
-    "gpa + augment": (["gpa"], True),
-    "canonical + augment": (["canonical"], True),
-    "canonical + gpa": (["canonical", "gpa"], False),
-    "canonical + gpa + augment": (["canonical", "gpa"], True),
+_METHODS: dict[str, tuple[list[str], bool, bool]] = {  # --align, --augment, --target_joints
+    "as they are": ([], False, False),
+    "canonical": (["canonical"], False, False),
+    "gpa": (["gpa"], False, False),
+    "augment": ([], True, False),
+    "target joints": ([], False, True),
+    "gpa + augment": (["gpa"], True, False),
+    "canonical + augment": (["canonical"], True, False),
+    "canonical + gpa": (["canonical", "gpa"], False, False),
+    "canonical + gpa + augment": (["canonical", "gpa"], True, False),
+    "canonical + gpa + augment + target joints": (["canonical", "gpa"], True, True),
 }
 
 
@@ -129,19 +131,27 @@ def _misalignment(data_dir: str, converter: torch.nn.Module) -> list[tuple[str, 
 
 
 def _distances(h36m: Poses, surreal: Poses, converter: torch.nn.Module) -> list[tuple[str, ...]]:
-    directions = ((convert_labels(surreal, converter), h36m), (h36m, surreal))
+    directions = ((convert_labels(surreal, converter), h36m, None), (h36m, surreal, converter))
     return [
-        (name, *(f"{1000 * _distance(source, target, *method):.1f}" for source, target in directions))
+        (name, *(f"{1000 * _distance(source, target, in_2d, *method):.1f}" for source, target, in_2d in directions))
         for name, method in _METHODS.items()
     ]
 
 
-def _distance(source: Poses, target: Poses, align: list[str], augment: bool) -> float:
-    """MK-MMD between a batch of source poses, as training with these options sees them, and one of the target's 2D."""
+def _distance(
+    source: Poses, target: Poses, in_2d: torch.nn.Module | None, align: list[str], augment: bool, target_joints: bool
+) -> float:
+    """MK-MMD between a batch of source poses, as training with these options sees them, and one of the target's 2D.
+
+    Args:
+        in_2d: the converter to the source's skeleton from that of the target's 2D, where these are two.
+    """
     train, validation = split_validation(source)
     size = min(_SAMPLE, len(train), len(target))
-    options = argparse.Namespace(align=align, augment=augment, domain_on=True, batch_size=size, seed=0)
-    batches, *_ = adapted_batches(options, train, validation, target.unlabelled, torch.device("cpu"))
+    options = argparse.Namespace(
+        align=align, augment=augment, target_joints=target_joints, domain_on=True, batch_size=size, seed=0
+    )
+    batches, *_ = adapted_batches(options, train, validation, target.unlabelled, torch.device("cpu"), in_2d=in_2d)
     inputs_s, _, inputs_t = next(batches.epoch(0))
     # One scale for all methods: the mean squared distance between 2D poses of the target as they are.
     whole = target.inputs_2d[:: 1 + len(target) // _SAMPLE].flatten(1)

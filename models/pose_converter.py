@@ -5,14 +5,15 @@ from torch import Tensor, nn
 
 ARCHITECTURES = ("residual", "map")
 
-_ASTRAY = 0.003
+ASTRAY = 0.003
 """Metres: how far each coordinate of a prediction is taken to be from any pose that a body can strike. Chosen on build seed 0 of the open
 benchmark, on the validation of networks trained on SURREAL (docs/adaptation.md): there 2 to 5 mm are alike."""
 
 
-def whitening_of(centred: Tensor) -> Tensor:
-    """P (D, D) that gives vectors (N, D) unit covariance along directions that vary at all, to a thousandth of the largest deviation."""
-    variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
+def whitening_of(vectors: Tensor) -> Tensor:
+    """P (D, D) that makes the second moments of vectors (N, D), of centred ones the covariance, those of independent unit variables, along
+    directions that have any, to a thousandth of the largest deviation."""
+    variances, directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors))
     deviations = variances.clamp_min(0).sqrt()
     return (directions / deviations.clamp_min(deviations.max() * 1e-3)).T
 
@@ -68,6 +69,10 @@ class PoseConverter(nn.Module):
             self.mean[axis] = x[:, :, axis].mean(dim=0)
             self.whitening[axis] = whitening_of(x[:, :, axis] - x[:, :, axis].mean(dim=0))
 
+    def knows_its_inputs(self) -> bool:
+        """Whether mean and whitening were ever measured: not of one that `randomise` began, until it becomes another."""
+        return not torch.equal(self.whitening, torch.eye(self.whitening.shape[1]).to(self.whitening).expand_as(self.whitening))
+
     @torch.no_grad()
     def become(self, other: "PoseConverter") -> None:
         """Be the same map as another converter of this architecture, written with the mean and whitening that this one has."""
@@ -98,11 +103,12 @@ class PoseConverter(nn.Module):
 
         Args:
             predicted: they are a network's, and no labels. In the exact pairs that a converter is fitted to, some combinations of
-                coordinates hardly vary and yet say where a joint is: along them, a prediction's error of 3 cm becomes one of 80 at the head.
-                So the correction is that of the likeliest pose behind them, each coordinate being off by 3 mm (Wiener's filter).
+                coordinates hardly vary and yet say where a joint is: along them, 3 cm in every coordinate of a prediction become 80 at the
+                head (build seed 0 of the open benchmark). So the correction is that of the likeliest pose behind them, each coordinate
+                being off by 3 mm (Wiener's filter).
         """
         vectors = poses_3d[:, 1:].flatten(1)
-        converted = vectors + self._correction(vectors, _ASTRAY if predicted else 0.0)
+        converted = vectors + self._correction(vectors, ASTRAY if predicted else 0.0)
         converted = converted.unflatten(1, (self.num_joints - 1, 3))  # (N, J - 1, 3)
         hip = converted.new_zeros(len(converted), 1, 3)
         return torch.cat([hip, converted], dim=1)

@@ -65,7 +65,8 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--target_joints",
         action="store_true",
-        help="source poses are seen by the joints that the target's 2D has: projected as the converter makes them, or, of Human3.6M, run backwards",
+        help="source poses are seen by the joints that the target's 2D has: projected as the converter makes them (SURREAL), or by the converter run "
+        "backwards (Human3.6M)",
     )
     group.add_argument(
         "--discrepancy",

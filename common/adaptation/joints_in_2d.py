@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.errors import DuaError
 from common.geometry.bones import bones_of
 from common.geometry.skeleton import ROOT
-from models.pose_converter import PoseConverter
+from models.pose_converter import ASTRAY, PoseConverter
 
-_ASTRAY = 0.003
-"""Metres: how far each coordinate of a given pose is taken to be from any that the converter makes, as in `models.pose_converter`."""
 _SMALLEST = 1e-3
 """Of the mean size: what is no body is not enlarged any further."""
 
@@ -52,7 +51,17 @@ class BackToInputs:
     @classmethod
     @torch.no_grad()
     def of(cls, converter: nn.Module) -> "BackToInputs":
+        """Of a trained converter.
+
+        Raises:
+            DuaError: it knows no moments of the poses that it was made of.
+        """
         assert isinstance(converter, PoseConverter)
+        if not converter.knows_its_inputs():
+            raise DuaError(
+                "the converter was trained from random weights by an older conversion.py, and cannot be run backwards: it does not know the poses "
+                "that it was made of; train one anew: python conversion.py --format h36m"
+            )
         device, axes, size = converter.weight.device, len(converter.weight), 3 * (converter.num_joints - 1)
         nought = torch.zeros(1, size, device=device)
         matrix = (converter(torch.eye(size, device=device)) - converter(nought)).T.cpu().double()
@@ -63,7 +72,7 @@ class BackToInputs:
             covariance[axis::axes, axis::axes] = colours @ colours.T
         bias, one = converter(nought)[0].cpu().double(), torch.eye(size, dtype=torch.float64)
         mean_made, covariance_made = matrix @ mean + bias, matrix @ covariance @ matrix.T
-        likeliest = torch.linalg.solve(covariance_made + _ASTRAY**2 * one, matrix @ covariance).T
+        likeliest = torch.linalg.solve(covariance_made + ASTRAY**2 * one, matrix @ covariance).T
         correction = matrix - one  # W
         layer = nn.Linear(size, size)
         layer.weight.copy_(one - correction @ likeliest)
@@ -74,8 +83,8 @@ class BackToInputs:
         return cls(layer.to(device).requires_grad_(False), float(squares.diagonal().view(-1, 3).sum(1).sqrt().sum()))
 
     def __call__(self, poses_3d: Tensor) -> Tensor:
-        """(N, 16, 3) metres from the root, to the same; the root stays where it is."""
+        """(N, 16, 3) metres from the root, to the same, on the device that they came from; the root stays where it is."""
         larger = torch.linalg.vector_norm(bones_of(poses_3d), dim=-1).sum(1, keepdim=True) / self.size
-        vectors = poses_3d[:, ROOT + 1 :].flatten(1)
-        found = self.layer(vectors / larger.clamp_min(_SMALLEST)) * larger
+        vectors = poses_3d[:, ROOT + 1 :].flatten(1) / larger.clamp_min(_SMALLEST)
+        found = self.layer(vectors.to(self.layer.weight.device)).to(poses_3d.device) * larger
         return torch.cat([poses_3d[:, : ROOT + 1], found.unflatten(1, (-1, 3))], dim=1)

@@ -146,7 +146,7 @@ class TargetViews:
         rays = ((self.inputs_2d - self.intrinsics[:, None, 2:]) / self.intrinsics[:, None, :2]).double()
         rays = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
         finite = torch.isfinite(poses).flatten(1).all(1)
-        shown = self.in_2d(poses.to(device)).to(poses.device)
+        shown = self.in_2d(poses)
         told = shown.where(finite[:, None, None], 0.0).double()
         roots, known = place(told, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
         roots = roots.float()

@@ -251,8 +251,8 @@ def source_validation(
             f"{file} is calibrated on the validation split of its source, which must be read for it: {error}"
         ) from error
     labelled = labels_for(checkpoint, networks, poses)
-    in_2d = networks.get("converter") if checkpoint["source"] == "h36m" else None  # SURREAL's labels are in the target's joints
     assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
+    in_2d = networks.get("converter") if checkpoint["source"] == "h36m" else None  # SURREAL's labels are in the target's joints
     if target is not None and "views" in align:
         like_target = views_of_target(recorded, target, networks, in_2d)
     return validation_views(recorded, labelled, target, like_target, in_2d)

@@ -10,7 +10,7 @@ from common.adaptation.augment import limb_factors, mirrored_some
 from common.adaptation.to_detector import detector_joints, fit_to_detector
 from common.datasets.views import SPREAD
 from common.errors import DuaError
-from common.geometry.skeleton import BONES
+from common.geometry.skeleton import BONES, JOINT_NAMES
 from common.mocap.motion import load_deepmimic_clips
 from common.mocap.people import FPS, build_people, load_people
 from tests.conftest import ROOT
@@ -125,3 +125,10 @@ def test_poses_become_the_detectors_in_any_axes(people):
         assert after < 8
         turned = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0))).Q
         torch.testing.assert_close(converter.convert(poses @ turned), converted @ turned, rtol=1e-4, atol=1e-4)
+        # Of predictions, which are off by centimetres, the head is told by less than its map has of it.
+        wrong = poses + 0.02 * torch.randn(poses.shape, generator=torch.Generator().manual_seed(1))
+        wrong[:, 0] = 0
+        exact, filtered = converter.convert(wrong), converter.convert(wrong, predicted=True)
+        errors = [(found - converted)[:, JOINT_NAMES.index("Head")].norm(dim=-1).mean() * 1000 for found in (exact, filtered)]
+        assert errors[1] < errors[0] / 2
+        torch.testing.assert_close(converter.convert(wrong @ turned, predicted=True), filtered @ turned, rtol=1e-4, atol=1e-4)

@@ -238,7 +238,14 @@ def test_bad_combinations(demo, converter, tmp_path):
 
 def test_a_run_keeps_its_options(demo, tmp_path):
     run, _ = adapt(demo, tmp_path / "made", *OFF, "--align", "gpa", "canonical", "--epochs", 2)
-    for option in (("--align", "canonical"), ("--augment",), ("--new_poses",), ("--discrepancy", "coral"), ("--scale", "box")):
+    for option in (
+        ("--align", "canonical"),
+        ("--augment",),
+        ("--new_poses",),
+        ("--target_joints",),
+        ("--discrepancy", "coral"),
+        ("--scale", "box"),
+    ):
         process = run_here("train_surreal.py", "--evaluate", run, "--data_dir", demo, *option)
         assert_one_line(process, option[0], "leave it out")
     process = run_here(
@@ -248,7 +255,7 @@ def test_a_run_keeps_its_options(demo, tmp_path):
     # A checkpoint that is older than the options had none of them.
     path = run / "ckpt_best.pth.tar"
     checkpoint = load_checkpoint(path)
-    for name in ("align", "augment", "discrepancy", "tta", "test_bn", "scale", "scale_size", "new_poses"):
+    for name in ("align", "augment", "discrepancy", "tta", "test_bn", "scale", "scale_size", "new_poses", "target_joints"):
         del checkpoint["arguments"][name]
     save_checkpoint(path, checkpoint)
     for option in (("--align", "canonical"), ("--scale", "box")):

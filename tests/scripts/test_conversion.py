@@ -19,13 +19,14 @@ from common.adaptation.converter import (
     load_converter,
     newest_converter,
 )
+from common.adaptation.joints_in_2d import BackToInputs
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.datasets.poses import split_validation
 from common.datasets.smpl import load_pairs
 from common.errors import DuaError
 from common.geometry.skeleton import JOINT_NAMES
-from common.training.checkpoint import load_checkpoint, save_checkpoint
+from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from models.pose_converter import ARCHITECTURES, PoseConverter
 from tests.conftest import run_script
 from tests.helpers.script_tools import (
@@ -216,6 +217,19 @@ def test_the_published_start_is_random_numbers_of_the_seed(demo, tmp_path):
     assert not first["mean"].any()
     assert first["weight"].abs().max() <= 45**-0.5 + 1e-6
     assert first["weight"].std() == pytest.approx((45 * 3) ** -0.5, rel=0.05)  # of the uniform distribution
+    # What is used is the same map, which knows the poses that it was made of.
+    checkpoint = load_checkpoint(runs["a"] / "ckpt_best.pth.tar")
+    used, begun = (
+        rebuild_networks(of, runs["a"])["converter"] for of in (checkpoint, checkpoint | {"weights": {"converter": first}})
+    )
+    assert used.knows_its_inputs()
+    assert not begun.knows_its_inputs()
+    poses = load_pairs(demo, downsample=40).smpl
+    with torch.no_grad():
+        torch.testing.assert_close(used.convert(poses), begun.convert(poses), atol=1e-4, rtol=0)
+    BackToInputs.of(used)
+    with pytest.raises(DuaError, match=r"train one anew: python conversion\.py"):
+        BackToInputs.of(begun)
 
 
 def test_few_pairs_make_smaller_batches(demo, tmp_path):

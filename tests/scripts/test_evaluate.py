@@ -80,7 +80,7 @@ def test_one_table_of_every_checkpoint_on_every_data_set(runs, demo, tmp_path):
 
 
 def test_networks_of_surreal_s_joints_are_judged_in_human36m_s_skeleton_with_a_converter(runs, demo, tmp_path):
-    """Their poses go through the converter as the labels do: a network that errs little in one skeleton does in the other."""
+    """Their poses go through the converter as predictions, the labels as labels: a network that errs little in one skeleton does in the other."""
     given = ("--converter", runs["conversion"])
     common = ("--data_dir", demo, "--on", "h36m", "surreal", "--downsample", 3, "--out", tmp_path / "table")
     assert run_here("evaluate.py", runs["plain"], runs["adapted"], *common).returncode == 0
@@ -98,7 +98,7 @@ def test_networks_of_surreal_s_joints_are_judged_in_human36m_s_skeleton_with_a_c
     lifter, converter = load_lifter(runs["plain"], "cpu"), load_converter(runs["conversion"], "h36m", "shoulder")[0]
     poses, _ = load_test("surreal", str(demo), "gt", "shoulder", 3)
     with torch.no_grad():
-        predicted = converter.convert(lifter.networks["lifter"].eval()(poses.inputs_2d)[0])
+        predicted = converter.convert(lifter.networks["lifter"].eval()(poses.inputs_2d)[0], predicted=True)
         errors = (predicted - converter.convert(poses.targets_3d)).norm(dim=-1).mean(1) * 1000
     by_action = {}
     for sequence in poses.sequences:

@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+from common.prediction.predictor import Predictor
 from common.training.checkpoint import BEST, LAST, load_checkpoint
 from common.training.open_weights import write_open_weights
 from tests.conftest import ROOT, run_script
@@ -44,6 +45,13 @@ def test_it_trains_tests_and_says_on_what(people, tmp_path):
     checkpoint = load_checkpoint(run / BEST)
     assert set(checkpoint["networks"]) == {"lifter", "uncertainty", "to_detector"}
     assert checkpoint["calibration"]["poses"] > 0
+    predictor = Predictor.load(run, "cpu")
+    poses = torch.randn(9, 16, 3, generator=torch.Generator().manual_seed(0)) * 0.3
+    converter = predictor.lifter.networks["to_detector"]
+    with torch.no_grad():
+        exact, predicted = (converter.convert(poses, predicted=of) for of in (False, True))
+    assert (predictor.to_detector(poses.numpy()) == predicted.numpy()).all()
+    assert (exact - predicted).abs().max() > 0.01
     again = run_here("train_open.py", "--evaluate", tmp_path)
     assert again.returncode == 0, again.stderr
     assert "MPJPE by joint" in again.stdout
