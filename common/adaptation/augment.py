@@ -11,12 +11,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from common.adaptation.joints_in_2d import JointsIn2D, as_they_are
 from common.adaptation.new_poses import new_poses
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
 from common.evaluation.test_time import mirrored
 from common.geometry.bones import bones_of, joints_of
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.skeleton import JOINTS_LEFT, MIRROR, NUM_JOINTS, ROOT
 from common.mocap.filming import about, draw_cameras
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.adaptation.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.views import rotation_between
+from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.geometry.placement import place
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, ROOT
 

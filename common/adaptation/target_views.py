@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from common.adaptation.augment import SeenAnew, Views
-from common.adaptation.joints_in_2d import JointsIn2D, as_they_are
 from common.adaptation.reproject import bone_lengths
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import Scale, box_sizes, project
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.placement import place
 from common.geometry.torso import torso_frames
 from common.training.experiment import Experiment

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from common.adaptation.augment import SeenAnew, Views
 from common.adaptation.beyond import beside_target, lifts_target, needs_target, sees_anew
-from common.adaptation.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.adaptation.target_views import SeenAsTarget, TargetViews
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.block_batches import make_batches
@@ -20,6 +19,7 @@ from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.views import Scale, box_sizes, camera_up, canonical_rotations, screen_intrinsics, undistorted
 from common.errors import DuaError
 from common.evaluation.test_time import TestTime
+from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 
 
 def measure_size(args: argparse.Namespace, train: Poses | Streamed[Poses]) -> None:

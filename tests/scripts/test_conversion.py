@@ -19,12 +19,12 @@ from common.adaptation.converter import (
     load_converter,
     newest_converter,
 )
-from common.adaptation.joints_in_2d import BackToInputs
 from common.datasets.batches import ShuffledBatches
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS
 from common.datasets.poses import split_validation
 from common.datasets.smpl import load_pairs
 from common.errors import DuaError
+from common.geometry.joints_in_2d import BackToInputs
 from common.geometry.skeleton import JOINT_NAMES
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
 from models.pose_converter import ARCHITECTURES, PoseConverter
