@@ -10,7 +10,7 @@ ASTRAY = 0.003
 benchmark, on the validation of networks trained on SURREAL (docs/adaptation.md): there 2 to 5 mm are alike."""
 
 
-def whitening_of(vectors: Tensor) -> Tensor:
+def principal_whitening(vectors: Tensor) -> Tensor:
     """P (D, D) that makes the second moments of vectors (N, D), of centred ones the covariance, those of independent unit variables, along
     directions that have any, to a thousandth of the largest deviation."""
     variances, directions = torch.linalg.eigh(vectors.T @ vectors / len(vectors))
@@ -63,11 +63,11 @@ class PoseConverter(nn.Module):
 
     @torch.no_grad()
     def whiten(self, vectors: Tensor) -> None:
-        """Measure mean and whitening P on inputs (N, (J - 1) * 3): P (x - mean) has unit covariance (`whitening_of`)."""
+        """Measure mean and whitening P on inputs (N, (J - 1) * 3): P (x - mean) has unit covariance (`principal_whitening`)."""
         x = vectors.cpu().double().unflatten(1, (-1, len(self.weight)))  # (N, 45, 1) or (N, 15, 3); MPS has no doubles
         for axis in range(len(self.weight)):
             self.mean[axis] = x[:, :, axis].mean(dim=0)
-            self.whitening[axis] = whitening_of(x[:, :, axis] - x[:, :, axis].mean(dim=0))
+            self.whitening[axis] = principal_whitening(x[:, :, axis] - x[:, :, axis].mean(dim=0))
 
     def knows_its_inputs(self) -> bool:
         """Whether mean and whitening were ever measured: not of one that `randomise` began, until it becomes another."""

@@ -9,7 +9,7 @@ from common.geometry.skeleton import NUM_JOINTS, ROOT
 from common.mocap.filming import detector_rule
 from common.mocap.people import People
 from models import build
-from models.pose_converter import whitening_of
+from models.pose_converter import principal_whitening
 
 _POSES = 50_000
 
@@ -34,7 +34,7 @@ def fit_to_detector(people: People) -> tuple[nn.Module, dict[str, Any]]:
     mixing = torch.linalg.lstsq(x, y - x, rcond=1e-6, driver="gelsd").solution.T
     description = {"name": "converter", "num_joints": NUM_JOINTS, "architecture": "map"}
     converter = build(description)
-    whitening = whitening_of(x)
+    whitening = principal_whitening(x)
     weight = torch.linalg.solve(whitening.T, mixing.T).T  # V = W P^-1
     state = {name: matrix.float().repeat(3, 1, 1) for name, matrix in (("weight", weight), ("whitening", whitening))}
     converter.load_state_dict(converter.state_dict() | state)
