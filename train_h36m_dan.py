@@ -23,6 +23,7 @@ from common.datasets.poses import UnlabelledPoses
 from common.datasets.streamed import Streamed
 from common.datasets.surreal_stream import open_surreal_2d, open_surreal_test
 from common.errors import DuaError
+from common.geometry.joints_in_2d import joints_in_2d
 from common.training.arguments import parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.networks import add_network_arguments
@@ -59,7 +60,9 @@ def main() -> None:
             args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream, keypoints=args.keypoints
         )
 
-    train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal", in_2d=converter)
+    train_adapted(
+        run, args, poses, load_target, tests, skeleton="h36m", target="surreal", in_2d=joints_in_2d(vars(args), converter)
+    )
     run.report(tests)
 
 

@@ -29,6 +29,7 @@ from common.datasets.smpl import load_pairs
 from common.datasets.surreal import load_surreal
 from common.evaluation.losses import mkmmd
 from common.evaluation.tables import as_text
+from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.geometry.skeleton import JOINT_NAMES
 from common.mocap.demo import build_demo_if_missing
 
@@ -131,20 +132,18 @@ def _misalignment(data_dir: str, converter: torch.nn.Module) -> list[tuple[str, 
 
 
 def _distances(h36m: Poses, surreal: Poses, converter: torch.nn.Module) -> list[tuple[str, ...]]:
-    directions = ((convert_labels(surreal, converter), h36m, None), (h36m, surreal, converter))
+    directions = ((convert_labels(surreal, converter), h36m, as_they_are), (h36m, surreal, BackToInputs.of(converter)))
     return [
         (name, *(f"{1000 * _distance(source, target, in_2d, *method):.1f}" for source, target, in_2d in directions))
         for name, method in _METHODS.items()
     ]
 
 
-def _distance(
-    source: Poses, target: Poses, in_2d: torch.nn.Module | None, align: list[str], augment: bool, target_joints: bool
-) -> float:
+def _distance(source: Poses, target: Poses, in_2d: JointsIn2D, align: list[str], augment: bool, target_joints: bool) -> float:
     """MK-MMD between a batch of source poses, as training with these options sees them, and one of the target's 2D.
 
     Args:
-        in_2d: the converter to the source's skeleton from that of the target's 2D, where these are two.
+        in_2d: the source's poses to those joints of theirs that the target's 2D has.
     """
     train, validation = split_validation(source)
     size = min(_SAMPLE, len(train), len(target))

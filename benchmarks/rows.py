@@ -36,6 +36,7 @@ _BEYOND = {
     "box": ["--scale", "box"],
     "new poses": ["--new_poses"],
     "target joints": ["--target_joints"],
+    "target poses": ["--target_poses"],
 }
 ADVERSARY_WEIGHTS = ("0.001", "0.01", "0.1", "1")
 VIEWS = "converter + canonical + views + augment + flip"
@@ -44,7 +45,9 @@ CHOSEN = f"{VIEWS}, reproject, teacher"
 REPROJECTED = f"{VIEWS}, reproject"
 NEW_POSES = f"{VIEWS}, reproject, new poses"
 TARGET_JOINTS = f"{NEW_POSES}, target joints"
-PICKED = (CHOSEN, REPROJECTED, NEW_POSES, TARGET_JOINTS)
+TARGET_POSES = f"{NEW_POSES}, target poses"
+ALL_OF_TARGET = f"{TARGET_JOINTS}, target poses"
+PICKED = (CHOSEN, REPROJECTED, NEW_POSES, TARGET_JOINTS, TARGET_POSES, ALL_OF_TARGET)
 """Combinations of now: what it picked there, and among what it picks on build seed 1 and preset standard (docs/results.md)."""
 
 
@@ -71,6 +74,9 @@ _COMBINATIONS = {
     NEW_POSES: _combination("canonical", "views", more=("--reproject", "--new_poses")),
     f"{REPROJECTED}, target joints": _combination("canonical", "views", more=("--reproject", "--target_joints")),
     TARGET_JOINTS: _combination("canonical", "views", more=("--reproject", "--new_poses", "--target_joints")),
+    f"{REPROJECTED}, target poses": _combination("canonical", "views", more=("--reproject", "--target_poses")),
+    TARGET_POSES: _combination("canonical", "views", more=("--reproject", "--new_poses", "--target_poses")),
+    ALL_OF_TARGET: _combination("canonical", "views", more=("--reproject", "--new_poses", "--target_joints", "--target_poses")),
     f"{CHOSEN}, new poses": _combination("canonical", "views", more=("--reproject", "--teacher", "--new_poses")),
 }
 _ALONE_WITH = {
@@ -104,7 +110,7 @@ class Row:
 
     def there_is(self, direction: str) -> bool:
         """Whether it is a row of that direction: SURREAL's labels, projected anew, are in the target's joints without being asked."""
-        projected = {"--augment", "--new_poses", "gpa", "views"} & set(self.options)
+        projected = {"--augment", "--new_poses", "--target_poses", "gpa", "views"} & set(self.options)
         return "--target_joints" not in self.options or direction == "h36m -> surreal" or not projected
 
 
@@ -143,7 +149,7 @@ SETS = {
     "short": (NONE, CONVERTER, DUA, BEST, BOUND),
     "main": (
         NONE, BOUND, CONVERTER, DUA, CONTROL, BEST, *PICKED, "canonical", "gpa", "augment", "views", "box", "reproject", "teacher", "new poses",
-        "target joints", "DUA, BatchNorm by domain", SELECTED, ORACLE,
+        "target joints", "target poses", "DUA, BatchNorm by domain", SELECTED, ORACLE,
     ),
     "candidates": (NONE, BOUND, *CANDIDATES),
     "adversary": (NONE, *_ADVERSARY),

@@ -50,6 +50,7 @@ class Views:
         scale: what is done to 2D before a network sees it.
         turned: turns some poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
         new_poses: poses are made of each other's limbs first (`common.adaptation.new_poses`).
+        posed: has some bodies strike the target's poses, once these are known (`common.adaptation.target_views.TargetViews.posed`).
         in_2d: poses to those joints of theirs that are projected, if they are others than are learnt (`--target_joints`).
     """
 
@@ -61,12 +62,14 @@ class Views:
     turned: Callable[[Tensor, torch.Generator], tuple[Tensor, ...] | None] | None = None
     new_poses: bool = False
     in_2d: JointsIn2D = as_they_are
+    posed: Callable[[Tensor, torch.Generator], Tensor] | None = None
 
     def describe(self) -> str:
         """What a log says."""
         drawn = "before any camera" if self.augment == ANY else "drawn"
         ways = (
             ("with limbs of each other's", self.new_poses),
+            ("some of them posed like the target's", self.posed),
             (drawn, self.augment),
             ("aligned with the target's", self.align),
             ("half of them turned like the target's", self.turned),
@@ -85,6 +88,8 @@ class Views:
         _, poses, roots, up, intrinsics, *target = batch
         if self.new_poses:
             poses = new_poses(poses, generator)
+        if self.posed:
+            poses = self.posed(poses, generator)
         if self.augment:
             poses = stretch_limbs(poses, generator)
             poses, up = mirror_some(poses, up, generator)

@@ -17,6 +17,7 @@ from common.datasets.surreal_file import DETECTOR
 from common.datasets.views import SCALES
 from common.errors import DuaError
 from common.evaluation.losses import DISCREPANCIES
+from common.geometry.joints_in_2d import JointsIn2D
 from common.training.arguments import Arguments
 from common.training.experiment import Experiment
 
@@ -63,6 +64,11 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
         help="source poses are made anew in every batch, with arms and legs of each other's, and projected",
     )
     group.add_argument(
+        "--target_poses",
+        action="store_true",
+        help="source bodies strike poses that the network predicts of the target's people, and are projected",
+    )
+    group.add_argument(
         "--target_joints",
         action="store_true",
         help="source poses are seen by the joints that the target's 2D has: projected as the converter makes them (SURREAL), or by the converter run "
@@ -85,8 +91,8 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
 
 # Options that change nothing without another, or beside one: (option, is it of use?, why not).
 _OF_USE = (
-    ("views_warm_up", lambda args: "views" in args.align, "is of --align views"),
-    ("views_every", lambda args: "views" in args.align, "is of --align views"),
+    ("views_warm_up", lambda args: asks_network(vars(args)), "is of --align views and --target_poses"),
+    ("views_every", lambda args: asks_network(vars(args)), "is of --align views and --target_poses"),
     ("scale_size", lambda args: args.scale == "box", "is of --scale box"),
     ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
     ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
@@ -121,34 +127,40 @@ def check_adaptation(args: Arguments, source: str) -> None:
         )
     if args.scale_size is not None and not 0 < args.scale_size < 10:
         raise DuaError(f"--scale_size {args.scale_size:g}: a length above 0 and below 10 is needed; a picture is 2 wide")
-    if "views" in args.align and not (args.resume or args.evaluate):
+    if asks_network(vars(args)) and not (args.resume or args.evaluate):
         args.views_warm_up = args.views_warm_up or max(1, args.epochs // 2)
-        if args.augment == ANY:
+        if "views" in args.align and args.augment == ANY:
             raise DuaError(
                 f"--augment {ANY} puts poses before cameras of every kind, --align views before the target's; leave one of them out"
             )
         if args.views_warm_up >= args.epochs:
             raise DuaError(
-                f"--views_warm_up {args.views_warm_up} leaves none of {args.epochs} epochs to --align views; give fewer, or more --epochs"
+                f"--views_warm_up {args.views_warm_up} leaves none of {args.epochs} epochs to --align views and --target_poses; give fewer, or "
+                "more --epochs"
             )
     if args.target_joints and not args.converter_on:
         raise DuaError("--target_joints needs the converter, which --no_converter leaves out; leave one of them out")
     if args.target_joints and source == "surreal" and sees_anew(vars(args) | {"target_joints": False}):
         raise DuaError(
-            "--target_joints: --augment, --new_poses and --align gpa or views project SURREAL's labels as the converter made them, in the "
-            "target's joints, anyway; leave it out"
+            "--target_joints: --augment, --new_poses, --target_poses and --align gpa or views project SURREAL's labels as the converter made "
+            "them, in the target's joints, anyway; leave it out"
         )
     if source == "h36m" and args.keypoints != "gt" and sees_anew(vars(args)):
         raise DuaError(
-            f"--keypoints {args.keypoints}: --augment, --new_poses, --target_joints and --align gpa or views project the labels, so what is "
-            "learnt from would be perfect 2D and no detector's; use --keypoints gt, or leave them out"
+            f"--keypoints {args.keypoints}: --augment, --new_poses, --target_poses, --target_joints and --align gpa or views project the labels, "
+            "so what is learnt from would be perfect 2D and no detector's; use --keypoints gt, or leave them out"
         )
 
 
 def sees_anew(arguments: Mapping[str, Any]) -> bool:
     """Whether source poses are projected anew (`common.adaptation.augment`)."""
-    drawn = any(arguments.get(name) for name in ("augment", "new_poses", "target_joints"))
+    drawn = any(arguments.get(name) for name in ("augment", "new_poses", "target_poses", "target_joints"))
     return drawn or bool({"gpa", "views"} & set(arguments.get("align") or ()))
+
+
+def asks_network(arguments: Mapping[str, Any]) -> bool:
+    """Whether source poses take after the target's, as the network predicts these (`common.adaptation.target_views`)."""
+    return "views" in (arguments.get("align") or ()) or bool(arguments.get("target_poses"))
 
 
 def lifts_target(arguments: Mapping[str, Any]) -> int:
@@ -158,7 +170,7 @@ def lifts_target(arguments: Mapping[str, Any]) -> int:
 
 def needs_target(args: argparse.Namespace) -> bool:
     """Whether training reads the target's 2D."""
-    return beside_target(args) or "views" in args.align
+    return beside_target(args) or asks_network(vars(args))
 
 
 def beside_target(args: argparse.Namespace) -> bool:
@@ -176,7 +188,7 @@ def target_losses(
     networks: Mapping[str, nn.Module],
     descriptions: Mapping[str, dict[str, Any]],
     train: Poses | Streamed[Poses],
-    in_2d: nn.Module | None,
+    in_2d: JointsIn2D,
 ) -> tuple[list[OnTarget], Callable[[int], None] | None]:
     """Losses of the target's predicted poses, as the options switch them on, and what is to be done after each step."""
     losses: list[OnTarget] = []

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
-from common.adaptation.beyond import OnTarget, lifts_target, needs_target, target_losses
+from common.adaptation.beyond import OnTarget, asks_network, lifts_target, needs_target, target_losses
 from common.adaptation.training_views import adapted_batches, measure_size, views_of_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
@@ -23,6 +23,7 @@ from common.evaluation.evaluate import Validation, validate, validation_errors
 from common.evaluation.losses import DISCREPANCIES, UNCERTAINTY_LOSSES, UNCERTAINTY_WEIGHTS, domain_loss
 from common.evaluation.metrics import mpjpe
 from common.evaluation.test_time import TestTime
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.skeleton import NUM_JOINTS
 from common.mocap.filming import focal_span_of
 from common.training.experiment import Experiment
@@ -156,7 +157,7 @@ def train_adapted(
     tests: Mapping[str, Poses],
     skeleton: str,
     target: str,
-    in_2d: nn.Module | None = None,
+    in_2d: JointsIn2D = as_they_are,
 ) -> None:
     """Train on the labels of `poses` and, where an option reads them, on the 2D joints of the target.
 
@@ -166,7 +167,7 @@ def train_adapted(
         tests: what `run.report` tests on; read here only by `--select target`.
         skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
         target: the target data set's name.
-        in_2d: the converter to `skeleton` from that of the target's 2D, where it is another and there is one.
+        in_2d: poses in `skeleton` to those joints of theirs that the target's 2D has.
     """
     train, held_out = training_split(poses, args.select)
     validation = None if held_out is None else brought_into_memory(held_out, "validation")
@@ -174,7 +175,7 @@ def train_adapted(
     descriptions = dua_descriptions(args)
     networks = run.networks(**descriptions)
     load_target, like_target = cache(load_target), None
-    if "views" in args.align:
+    if asks_network(vars(args)):
         like_target = views_of_target(vars(args), load_target(), networks, in_2d)
         like_target.keep_in(run)
     batches, chosen_on, sizes = adapted_batches(args, train, validation, load_target, run.device, like_target, in_2d)

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths, both_sides
+from common.adaptation.beyond import asks_network
+from common.adaptation.reproject import BoneLengths, Reprojection, both_sides
 from common.adaptation.teacher import Teacher
 from common.adaptation.training_views import adapted_batches, rays_of, target_inputs, views_of_target
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
@@ -28,6 +29,8 @@ from common.evaluation.calibration import Calibration
 from common.evaluation.evaluate import predict
 from common.evaluation.losses import mkmmd
 from common.evaluation.metrics import joint_errors
+from common.geometry.bones import bone_lengths
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.placement import place
 from common.geometry.skeleton import ROOT
 from models.domain_norm import select_domain
@@ -48,7 +51,7 @@ def label_free_scores(
     calibration: Calibration | None,
     source: Poses,
     target: UnlabelledPoses,
-    in_2d: nn.Module | None = None,
+    in_2d: JointsIn2D = as_they_are,
 ) -> dict[str, float]:
     """{score: value} of a trained network.
 
@@ -58,7 +61,7 @@ def label_free_scores(
         calibration: of its estimator.
         source: training poses whose labels it learnt, in the skeleton that it learnt.
         target: training poses of the target.
-        in_2d: the converter to that skeleton from the one whose joints the target's 2D are, where these are two.
+        in_2d: poses in that skeleton to those joints of theirs that the target's 2D has.
     """
     cpu = torch.device("cpu")
     select_domain(networks["lifter"], "target")
@@ -85,14 +88,14 @@ def discrepancy(
     arguments: Mapping[str, Any],
     source: Poses,
     target: UnlabelledPoses,
-    in_2d: nn.Module | None = None,
+    in_2d: JointsIn2D = as_they_are,
 ) -> float:
     """MK-MMD x 1000 between a batch of the source, as training with these options sees it, and one of the target as it is lifted."""
     train, _ = training_split(source, "source")
     size = min(_SAMPLE, len(train), len(target))
     alone = {"domain_on": True, "discrepancy": None, "reproject": False, "teacher": False, "batch_size": size, "seed": 0}
     options = argparse.Namespace(**{**arguments, **alone})
-    like = views_of_target(vars(options), target, networks, in_2d) if "views" in options.align else None
+    like = views_of_target(vars(options), target, networks, in_2d) if asks_network(vars(options)) else None
     batches, *_ = adapted_batches(options, train, None, lambda: target, torch.device("cpu"), like, in_2d)
     inputs_s, _, inputs_t, *_ = next(iter(batches.epoch(arguments.get("views_warm_up") or 0)))
     return 1000 * float(mkmmd(shapes(inputs_s), shapes(inputs_t)))

@@ -69,7 +69,7 @@ _ONLY_IN_DUA = (
     "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_of", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
     "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn", "reproject",
     "reproject_weight", "teacher", "teacher_weight", "teacher_decay", "teacher_warmup", "views_warm_up", "views_every", "scale",
-    "scale_size", "new_poses", "target_joints",
+    "scale_size", "new_poses", "target_poses", "target_joints",
 )  # fmt: skip
 
 

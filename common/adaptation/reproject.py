@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.views import rotation_between
-from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
+from common.geometry.bones import bone_lengths
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.placement import place
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, ROOT
 
@@ -66,12 +67,6 @@ class BoneLengths:
         return (left - right).abs().mean() + F.relu((lengths - mean).abs() - deviation).mean()
 
 
-def bone_lengths(poses_3d: Tensor) -> Tensor:
-    """(N, 16, 3) to (N, 15), in the order of `BONES`."""
-    parents, children = (list(joints) for joints in zip(*BONES, strict=True))
-    return torch.linalg.vector_norm(poses_3d[:, children] - poses_3d[:, parents], dim=-1)
-
-
 def both_sides(lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Of (..., 15) bones those of the left side and, in the same order, those of the right."""
     left = [joint - 1 for joint in JOINTS_LEFT]  # the bones that end there
@@ -103,14 +98,14 @@ class Reprojection:
         weight: W.
         bones: of the source, in the skeleton that is learnt.
         canonical: inputs were turned to the root; what is predicted is in the axes of the turned camera.
-        converter: to the skeleton that is learnt from the one whose joints the target's 2D are, where these are two.
+        in_2d: predicted poses to those joints of theirs that the target's 2D has.
     """
 
-    def __init__(self, weight: float, bones: BoneLengths, canonical: bool, converter: nn.Module | None = None) -> None:
+    def __init__(self, weight: float, bones: BoneLengths, canonical: bool, in_2d: JointsIn2D = as_they_are) -> None:
         self.weight = weight
         self.bones = bones
         self.canonical = canonical
-        self._in_2d: JointsIn2D = as_they_are if converter is None else BackToInputs.of(converter)
+        self._in_2d = in_2d
 
     def __call__(self, poses_t: Tensor, features_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """Terms for `common.adaptation.dua.dua_loss`, of predicted poses (B, 16, 3) and inputs, intrinsics and rays of the target."""

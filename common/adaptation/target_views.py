@@ -1,4 +1,6 @@
-"""`--align views`: source poses turned as the target's people are, by the trunks that the network itself predicts for them.
+"""Source poses that take after the target's people, as the network itself predicts these.
+
+`--align views` turns them, by the trunks that are predicted.
 
 Global transformation by pseudo-labels (arXiv 2504.12699). From one epoch to the next, the network as it is lifts a sample of the target's
 2D. Of each predicted pose, the trunk's frame F_t (`common.geometry.torso`), the sum l_t of its bones' lengths and, by its 2D and the
@@ -9,7 +11,12 @@ learnt as
 
 so that it has bones, limbs and label of its own, and is turned and stands as somebody of the target. A body l_s / l_t times as large is so
 much farther away, and seen as large: what the network gets wrong of sizes, which it draws in where it is unsure, does not count. Of a
-batch, half are turned. Nothing is read of the target but 2D joints and intrinsics.
+batch, half are turned.
+
+`--target_poses` has source bodies strike the poses that are predicted, with bones as long and trunks as turned as their own
+(`common.adaptation.new_poses.struck`).
+
+Nothing is read of the target but 2D joints and intrinsics.
 """
 
 import argparse
@@ -21,13 +28,15 @@ import torch
 from torch import Tensor, nn
 
 from common.adaptation.augment import SeenAnew, Views
-from common.adaptation.reproject import bone_lengths
+from common.adaptation.new_poses import struck
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import Scale, box_sizes, project
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
+from common.geometry.bones import bone_lengths, bones_of
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.placement import place
+from common.geometry.skeleton import NUM_JOINTS
 from common.geometry.torso import torso_frames
 from common.training.experiment import Experiment
 from models.domain_norm import select_domain
@@ -36,8 +45,10 @@ from models.view_pool import ViewPool
 SAMPLE = 4096
 """Poses of the target that the pool is made of, drawn once, by a seed that is no run's."""
 _SHARE = 0.5
-"""Of a batch, on average; the others stay as they are. Where all poses were turned, what the network got wrong it was taught: trained for 600
-steps in all, it saw everybody face one way after five looks."""
+"""Of a batch, on average, that are turned; the others stay as they are. Where all poses were turned, what the network got wrong it was taught:
+trained for 600 steps in all, it saw everybody face one way after five looks."""
+_STRUCK = 0.6
+"""Of a batch, on average, that strike a predicted pose. Chosen on build seed 0 of the open benchmark (docs/adaptation.md)."""
 _FITTING = 0.9
 """Of the pool, the share that is drawn from: by how well the predicted pose is seen where its 2D is, the best."""
 _NEAREST = 0.5
@@ -47,33 +58,34 @@ _FLATTEST = 1e-8
 
 
 def add_views_arguments(group: argparse._ArgumentGroup) -> None:
-    """Options of `--align views`."""
+    """Options of `--align views` and `--target_poses`."""
     group.add_argument(
         "--views_warm_up",
         type=int,
         default=None,
         metavar="EPOCHS",
-        help="with --align views: so long, poses are as they are, the network being too young to be asked (default: half of --epochs)",
+        help="with --align views and --target_poses: so long, poses are as they are, the network being too young to be asked (default: half of "
+        "--epochs)",
     )
     group.add_argument(
         "--views_every",
         type=int,
         default=1,
         metavar="EPOCHS",
-        help="with --align views: after so many the network is asked again (default: %(default)s)",
+        help="with --align views and --target_poses: after so many the network is asked again (default: %(default)s)",
     )
 
 
 @dataclass
 class TargetViews:
-    """The target's people as the network predicts them, and source poses turned like them.
+    """The target's people as the network predicts them, and source poses turned and posed like them.
 
     Attributes:
         networks: that are trained; "lifter" is asked.
         inputs_2d: (M, 16, 2) of the target, in screen coordinates, as its cameras see them.
         intrinsics: (M, 4) of those cameras.
         scale: what is done to 2D before a network sees it.
-        pool: what was predicted of them when it was last asked.
+        pool: what was predicted of them when it was last asked; it holds poses if any are to be struck.
         in_2d: predicted poses to those joints of theirs that the target's 2D has (`--target_joints`).
     """
 
@@ -92,10 +104,13 @@ class TargetViews:
         intrinsics: Tensor,
         scale: Scale,
         in_2d: JointsIn2D = as_they_are,
+        poses: bool = False,
     ) -> Self:
         """Of a sample of a target's poses (N, 16, 2) and intrinsics (N, 4); it was not asked yet."""
         rows = torch.randperm(len(inputs_2d), generator=torch.Generator().manual_seed(0))[:SAMPLE].sort().values
-        return cls(networks, inputs_2d[rows].cpu(), intrinsics[rows].cpu(), scale, ViewPool(len(rows)), in_2d)
+        return cls(
+            networks, inputs_2d[rows].cpu(), intrinsics[rows].cpu(), scale, ViewPool(len(rows), NUM_JOINTS if poses else 0), in_2d
+        )
 
     def keep_in(self, run: Experiment) -> None:
         """Let the run's checkpoints hold the pool, so that a run that is killed within an epoch goes on with it.
@@ -103,22 +118,22 @@ class TargetViews:
         Raises:
             DuaError: the run that goes on had another target.
         """
-        description = {"name": "view_pool", "size": len(self.inputs_2d)}
+        description = self.pool.description()
         pool, kept = run.stored("view_pool") or (self.pool, description)
-        if not isinstance(pool, ViewPool) or pool.size != len(self.inputs_2d):
-            raise DuaError("the checkpoint's pool of views (--align views) is of another target; give the run's own data")
+        if not isinstance(pool, ViewPool) or pool.size != self.pool.size:
+            raise DuaError("the checkpoint's pool of predicted poses (view_pool) is of another target; give the run's own data")
         self.pool = pool
         run.freeze("view_pool", pool, kept)
 
     def look(self) -> None:
         """Fill the pool with what the network predicts now. If none of it can be used, the pool stays as it was."""
-        rotations, roots, kept = self._predicted()
+        rotations, roots, bones, kept = self._predicted()
         if kept.any():
-            self.pool.fill(rotations, roots, kept)
+            self.pool.fill(rotations, roots, bones, kept)
 
     def now(self) -> Self:
         """The same with a pool of this moment, which no training draws from: for validation, after any epoch."""
-        views = replace(self, pool=ViewPool(self.pool.size).to(self.pool.roots.device))
+        views = replace(self, pool=ViewPool(self.pool.size, self.pool.num_joints).to(self.pool.roots.device))
         views.look()
         return views
 
@@ -134,9 +149,18 @@ class TargetViews:
         found = torch.einsum("nij,nkj->nki", turn, poses_3d), self.pool.roots[rows].to(device) * _size(poses_3d)[:, None]
         return tuple(tensor.to(device) for tensor in (chosen, *found, self.inputs_2d[on_cpu], self.intrinsics[on_cpu]))
 
+    def posed(self, poses_3d: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, 16, 3) poses of the same bodies, some of which strike a predicted pose; all as they were while the pool is empty."""
+        rows = self.pool.draw(len(poses_3d), generator)
+        if not len(rows):
+            return poses_3d
+        assert self.pool.bones is not None
+        chosen = torch.rand(len(poses_3d), generator=generator) < _STRUCK
+        return struck(poses_3d, self.pool.bones[rows].to(poses_3d.device), chosen.to(poses_3d.device))
+
     @torch.no_grad()
-    def _predicted(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames (M, 3, 3) and places (M, 3) of the sample, and which of them are to be trusted (M,)."""
+    def _predicted(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Frames (M, 3, 3), places (M, 3) and bones (M, 16, 3) of the sample, as `ViewPool` has them, and which of them are to be trusted (M,)."""
         lifter = self.networks["lifter"]
         training, device = lifter.training, next(lifter.parameters()).device
         select_domain(lifter.eval(), "target")
@@ -156,7 +180,8 @@ class TargetViews:
         kept = finite & known & upright & (roots[:, 2] > _NEAREST)
         if kept.any():
             kept &= missed <= torch.quantile(missed[kept], _FITTING)
-        return frames.where(kept[:, None, None], 0.0), (roots / _size(poses)[:, None]).where(kept[:, None], 0.0), kept
+        places, bones, rows = roots / _size(poses)[:, None], bones_of(poses) @ frames, kept[:, None, None]
+        return frames.where(rows, 0.0), places.where(kept[:, None], 0.0), bones.where(rows, 0.0), kept
 
 
 def _size(poses_3d: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.views import Scale, box_sizes, camera_up, canonical_rotations, screen_intrinsics, undistorted
 from common.errors import DuaError
 from common.evaluation.test_time import TestTime
-from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 
 
 def measure_size(args: argparse.Namespace, train: Poses | Streamed[Poses]) -> None:
@@ -34,12 +34,16 @@ def views_of_target(
     arguments: Mapping[str, Any],
     target: UnlabelledPoses | Streamed[UnlabelledPoses],
     networks: Mapping[str, nn.Module],
-    in_2d: nn.Module | None = None,
+    in_2d: JointsIn2D = as_they_are,
 ) -> TargetViews:
-    """What `--align views` draws from, in which nothing was predicted yet. `in_2d` as `adapted_batches`."""
+    """What `--align views` and `--target_poses` draw from, in which nothing was predicted yet. `in_2d` as `adapted_batches`."""
     shown = target.thinned() if isinstance(target, Streamed) else target
     return TargetViews.of(
-        networks, *_target_tensors(shown, arguments["align"]), Scale.of(arguments), _joints_in_2d(arguments, in_2d)
+        networks,
+        *_target_tensors(shown, arguments["align"]),
+        Scale.of(arguments),
+        _projected(arguments, in_2d),
+        bool(arguments.get("target_poses")),
     )
 
 
@@ -50,7 +54,7 @@ def adapted_batches(
     load_target: Callable[[], UnlabelledPoses | Streamed[UnlabelledPoses]],
     device: torch.device,
     like_target: TargetViews | None = None,
-    in_2d: nn.Module | None = None,
+    in_2d: JointsIn2D = as_they_are,
 ) -> tuple[StepBatches | DomainBatches | SeenAnew, Callable[[], Poses] | None, dict[str, int]]:
     """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
@@ -58,8 +62,8 @@ def adapted_batches(
     intrinsics_t (B, 4), of the lens that shows inputs_t, and rays_t (B, 16, 3), which `--scale` leaves as they are filmed.
 
     Args:
-        like_target: of `--align views`.
-        in_2d: the converter to the skeleton that is learnt from that of the target's 2D, where it is another and there is one.
+        like_target: of `--align views` and `--target_poses`.
+        in_2d: poses in the skeleton that is learnt to those joints of theirs that the target's 2D has; of use with `--target_joints`.
     """
     sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
     anew, read = sees_anew(vars(args)), lifts_target(vars(args))
@@ -105,13 +109,13 @@ def validation_views(
     validation: Poses,
     target: UnlabelledPoses | None,
     like_target: TargetViews | None = None,
-    in_2d: nn.Module | None = None,
+    in_2d: JointsIn2D = as_they_are,
 ) -> Poses:
     """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
 
     Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Those that are turned
-    like the target's are so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged alike. Their
-    labels are the source's, so the best epoch and the calibration are chosen without a label of the target.
+    like the target's, or pose like them, do so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged
+    alike. Their labels are those of poses that are projected, so the best epoch and the calibration are chosen without a label of the target.
     """
     align = arguments.get("align") or ()
     if not sees_anew(arguments):
@@ -127,9 +131,10 @@ def validation_views(
     return Poses(validation.name, inputs, targets, validation.sequences)
 
 
-def _views(arguments: Mapping[str, Any], like_target: TargetViews | None, in_2d: nn.Module | None) -> Views:
+def _views(arguments: Mapping[str, Any], like_target: TargetViews | None, in_2d: JointsIn2D) -> Views:
     align = arguments.get("align") or ()
-    turned = None if like_target is None else like_target.turned
+    turned = like_target.turned if like_target and "views" in align else None
+    posed = like_target.posed if like_target and arguments.get("target_poses") else None
     return Views(
         arguments["augment"],
         "gpa" in align,
@@ -138,13 +143,14 @@ def _views(arguments: Mapping[str, Any], like_target: TargetViews | None, in_2d:
         Scale.of(arguments),
         turned,
         bool(arguments.get("new_poses")),
-        _joints_in_2d(arguments, in_2d),
+        _projected(arguments, in_2d),
+        posed,
     )
 
 
-def _joints_in_2d(arguments: Mapping[str, Any], in_2d: nn.Module | None) -> JointsIn2D:
-    """Poses to those joints of theirs that are projected (`--target_joints`)."""
-    return BackToInputs.of(in_2d) if arguments.get("target_joints") and in_2d is not None else as_they_are
+def _projected(arguments: Mapping[str, Any], in_2d: JointsIn2D) -> JointsIn2D:
+    """Labels to those joints of theirs that are projected: those that are learnt, unless `--target_joints` says otherwise."""
+    return in_2d if arguments.get("target_joints") else as_they_are
 
 
 def _source_tensors(poses: Poses, align: Collection[str]) -> tuple[Tensor, ...]:

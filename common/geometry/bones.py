@@ -18,3 +18,9 @@ def joints_of(root: Tensor, bones: Tensor) -> Tensor:
     for parent, child in BONES:  # parents come before their children
         joints[child] = joints[parent] + bones[:, child]
     return torch.stack(joints, dim=1)
+
+
+def bone_lengths(poses_3d: Tensor) -> Tensor:
+    """(N, 16, 3) to (N, 15), in the order of `BONES`."""
+    parents, children = (list(joints) for joints in zip(*BONES, strict=True))
+    return torch.linalg.vector_norm(poses_3d[:, children] - poses_3d[:, parents], dim=-1)

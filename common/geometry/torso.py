@@ -26,3 +26,8 @@ def torso_frames(poses_3d: Tensor) -> Tensor:
     across = poses_3d[:, _LHIP] - poses_3d[:, _RHIP] + poses_3d[:, _LSHOULDER] - poses_3d[:, _RSHOULDER]
     leftwards = F.normalize(across - (across * upwards).sum(-1, keepdim=True) * upwards, dim=-1)
     return torch.stack([leftwards, upwards, torch.linalg.cross(leftwards, upwards)], dim=-1)
+
+
+def has_trunk(frames: Tensor) -> Tensor:
+    """(N,) of frames (N, 3, 3): whether it is known how that trunk is turned."""
+    return frames.square().sum((1, 2)) > 2.5  # three axes of length 1, or zeros

@@ -59,6 +59,6 @@ def _beyond(arguments: Mapping[str, Any]) -> list[str]:
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
     return names + [
         name
-        for name in ("augment", "new_poses", "target_joints", "reproject", "teacher", "tta", "test_bn")
+        for name in ("augment", "new_poses", "target_poses", "target_joints", "reproject", "teacher", "tta", "test_bn")
         if arguments.get(name) is True
     ]

@@ -39,14 +39,15 @@ OPTIONS = {
     "mkmmd": ("--discrepancy", "mkmmd"),
     "reproject": ("--reproject",),
     "new_poses": ("--new_poses",),
+    "target_poses": ("--target_poses", "--epochs", 2),
     "coral+tta+test_bn": ("--discrepancy", "coral", "--tta", "--test_bn"),
     "canonical+views": ("--align", "views", "canonical", "--epochs", 2),
     "boxes of one size": ("--scale", "box"),
-    "canonical+gpa+views+boxes of one size+augment+new_poses": (
-        "--align", "views", "gpa", "canonical", "--augment", "--new_poses", "--scale", "box", "--epochs", 3, "--views_every", 2,
+    "canonical+gpa+views+boxes of one size+augment+new_poses+target_poses": (
+        "--align", "views", "gpa", "canonical", "--augment", "--new_poses", "--target_poses", "--scale", "box", "--epochs", 3, "--views_every", 2,
     ),
 }  # fmt: skip
-VIEWS = OPTIONS["canonical+gpa+views+boxes of one size+augment+new_poses"]
+VIEWS = OPTIONS["canonical+gpa+views+boxes of one size+augment+new_poses+target_poses"]
 SCRIPTS = {"surreal": ("train_surreal.py", "--dua"), "h36m": ("train_h36m_dan.py",)}
 
 
@@ -67,7 +68,7 @@ def test_each_works_alone_and_is_named(demo, tmp_path, source, name):
     assert "+".join(results["modules"]) == name
     assert f" + {results['modules'][0]}" in process.stdout
     assert np.isfinite(results["average"]["mpjpe"])
-    pool = {"view_pool"} if "views" in name else set()
+    pool = {"view_pool"} if "views" in name or "target_poses" in name else set()
     assert set(load_checkpoint(run / "ckpt_best.pth.tar")["networks"]) == {"lifter"} | pool
 
 
@@ -218,8 +219,9 @@ def test_bad_combinations(demo, converter, tmp_path):
     assert_one_line(refused("surreal", "--discrepancy_weight", 1), "--discrepancy_weight", "leave it out")
     assert_one_line(refused("surreal", "--discrepancy", "coral", "--grl", "warm"), "--grl", "leave it out")
     assert_one_line(refused("h36m", "--domain_bn", "--no_domain"), "--domain_bn", "leave it out")
-    for option in ("--augment", "--new_poses"):
-        assert_one_line(refused("h36m", option, "--keypoints", "cpn_ft_h36m_dbb"), "cpn_ft_h36m_dbb", "perfect 2D")
+    for option in ("--augment", "--new_poses", "--target_poses"):
+        process = refused("h36m", option, "--keypoints", "cpn_ft_h36m_dbb", "--epochs", 2)
+        assert_one_line(process, "cpn_ft_h36m_dbb", "perfect 2D")
         process = attempt(tmp_path, "train_surreal.py", "--no_dua", "--data_dir", demo, option)
         assert_one_line(process, option, "of no use in domain")
     for options in (("--scale", "box"), ("--scale_size", 0.5), ("--views_every", 2), ("--views_warm_up", 1)):
@@ -227,7 +229,8 @@ def test_bad_combinations(demo, converter, tmp_path):
         assert_one_line(process, options[0], "of no use in domain")
     views = ("--align", "views", "--epochs", 2)
     assert_one_line(refused("surreal", *views, "--augment", "any"), "--augment any", "leave one of them out")
-    assert_one_line(refused("surreal", *views, "--views_warm_up", 2), "--views_warm_up 2 leaves none of 2 epochs")
+    for asked in (views, ("--target_poses", "--epochs", 2)):
+        assert_one_line(refused("surreal", *asked, "--views_warm_up", 2), "--views_warm_up 2 leaves none of 2 epochs")
     assert_one_line(refused("surreal", *views, "--views_every", 0), "--views_every 0: at least 1")
     assert_one_line(refused("surreal", "--views_every", 2), "--views_every", "--align views", "leave it out")
     assert_one_line(refused("surreal", "--views_warm_up", 2), "--views_warm_up", "--align views", "leave it out")
@@ -242,6 +245,7 @@ def test_a_run_keeps_its_options(demo, tmp_path):
         ("--align", "canonical"),
         ("--augment",),
         ("--new_poses",),
+        ("--target_poses",),
         ("--target_joints",),
         ("--discrepancy", "coral"),
         ("--scale", "box"),
@@ -255,7 +259,8 @@ def test_a_run_keeps_its_options(demo, tmp_path):
     # A checkpoint that is older than the options had none of them.
     path = run / "ckpt_best.pth.tar"
     checkpoint = load_checkpoint(path)
-    for name in ("align", "augment", "discrepancy", "tta", "test_bn", "scale", "scale_size", "new_poses", "target_joints"):
+    later = ("scale", "scale_size", "new_poses", "target_poses", "target_joints")
+    for name in ("align", "augment", "discrepancy", "tta", "test_bn", *later):
         del checkpoint["arguments"][name]
     save_checkpoint(path, checkpoint)
     for option in (("--align", "canonical"), ("--scale", "box")):

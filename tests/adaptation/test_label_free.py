@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from common.adaptation.label_free import bone_variation, pick, reprojection_error, total
-from common.adaptation.reproject import bone_lengths
 from common.datasets.poses import Sequence, UnlabelledPoses
+from common.geometry.bones import bone_lengths
 from common.geometry.skeleton import BONES
 
 

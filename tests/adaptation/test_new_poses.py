@@ -1,14 +1,15 @@
-"""`--new_poses`: what is made of the source's poses, and that it is made of them alone."""
+"""`--new_poses`: what is made of the source's poses, and that it is made of them alone; and poses that are given."""
 
 import pytest
 import torch
 
 from common.adaptation.augment import SeenAnew, Views
-from common.adaptation.new_poses import new_poses
+from common.adaptation.new_poses import new_poses, struck
 from common.datasets.batches import ShuffledBatches
 from common.datasets.surreal import load_surreal
 from common.datasets.views import camera_up, screen_intrinsics
-from common.geometry.skeleton import BONES, JOINT_NAMES
+from common.geometry.bones import bones_of
+from common.geometry.skeleton import BONES, JOINT_NAMES, NUM_JOINTS, handedness
 from common.geometry.torso import torso_frames
 
 ARMS_AND_LEGS = [i for i, (_, child) in enumerate(BONES) if JOINT_NAMES[child] not in ("Spine", "Thorax", "Head")]
@@ -76,6 +77,38 @@ def test_a_bone_without_length_is_not_given(poses):
     short[::2, wrist] = short[::2, elbow]
     made = new_poses(short, generator())
     assert torch.allclose(bones(made).norm(dim=-1), bones(short).norm(dim=-1), atol=1e-5)
+
+
+def in_trunk_axes(poses_3d):
+    return bones_of(poses_3d) @ torso_frames(poses_3d)
+
+
+def test_a_given_pose_is_struck_by_another_body(poses):
+    """However large whoever held it, and however the trunk was turned then."""
+    others, turn = poses.roll(37, dims=0), torch.linalg.qr(torch.randn(3, 3, generator=generator()))[0]
+    turn = turn * torch.linalg.det(turn).sign()
+    chosen = torch.arange(len(poses)) % 2 == 0
+    made = struck(poses, in_trunk_axes(1.3 * others @ turn.T), chosen)
+    assert torch.allclose(made[~chosen], poses[~chosen], atol=1e-6)
+    assert torch.equal(made[:, 0], poses[:, 0])
+    assert torch.allclose(bones(made).norm(dim=-1), bones(poses).norm(dim=-1), atol=1e-5)
+    ours = torch.nn.functional.normalize(torch.einsum("nij,nki->nkj", torso_frames(poses), bones(made)), dim=-1)
+    assert torch.allclose(ours[chosen], seen_from_the_trunk(others)[chosen], atol=1e-4)
+    assert handedness(made.numpy()).mean() > 0.1  # bodies, no mirror images
+    itself = struck(poses, in_trunk_axes(poses), torch.ones(len(poses), dtype=torch.bool))
+    assert torch.allclose(itself, poses, atol=1e-5)
+
+
+def test_what_is_no_pose_is_not_struck_and_what_has_no_trunk_strikes_none(poses):
+    everybody = torch.ones(len(poses), dtype=torch.bool)
+    given = in_trunk_axes(poses.roll(1, dims=0))
+    given[::2, NUM_JOINTS - 1] = 0.0
+    flat = poses.clone()
+    flat[::3] = flat[::3, :1]
+    made = struck(flat, given, everybody)
+    stay = (torch.arange(len(poses)) % 2 == 0) | (torch.arange(len(poses)) % 3 == 0)
+    assert torch.allclose(made[stay], flat[stay], atol=1e-6)
+    assert (made[~stay] - flat[~stay]).abs().amax((1, 2)).gt(1e-3).float().mean() > 0.9
 
 
 def test_batches_have_new_poses_and_are_their_projections(source):

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from common.adaptation.beyond import target_losses
-from common.adaptation.reproject import BoneLengths, Reprojection, bone_lengths, reprojection_loss
+from common.adaptation.reproject import BoneLengths, Reprojection, reprojection_loss
 from common.adaptation.training_views import adapted_batches
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses, split_validation
 from common.datasets.surreal import load_surreal
 from common.datasets.views import Scale, canonical, rotation_between
+from common.geometry.bones import bone_lengths
+from common.geometry.joints_in_2d import BackToInputs
 from common.geometry.placement import place
 from common.geometry.skeleton import JOINT_NAMES, MIRROR, PARENTS
 from common.training.arguments import Arguments
@@ -208,13 +210,13 @@ def test_what_a_converter_made_can_be_undone(demo, converter):
     poses = load_surreal(demo, "test", downsample=20)
     with torch.no_grad():
         learnt = network.convert(poses.targets_3d)
-    term = Reprojection(1.0, BoneLengths.of(poses), canonical=False, converter=network)
+    term = Reprojection(1.0, BoneLengths.of(poses), canonical=False, in_2d=BackToInputs.of(network))
     back = term.in_camera(learnt, torch.zeros(0))
     errors = [(found - poses.targets_3d)[:, 1:].norm(dim=-1).mean().item() for found in (back, learnt)]
     assert errors[0] < 0.008
     assert errors[1] > 0.04
     assert (back[:, 0] == 0).all()
-    canonical_term = Reprojection(1.0, BoneLengths.of(poses), canonical=True, converter=network)
+    canonical_term = Reprojection(1.0, BoneLengths.of(poses), canonical=True, in_2d=BackToInputs.of(network))
     target, rows = batch_of(poses, ("canonical",))
     turned = torch.einsum("nij,nkj->nki", rotation_between(target[2][:, 0], (0.0, 0.0, 1.0)), learnt[rows])
     torch.testing.assert_close(canonical_term.in_camera(turned, target[2]), back[rows], atol=1e-4, rtol=0)

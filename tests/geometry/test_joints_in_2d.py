@@ -8,11 +8,11 @@ import torch
 
 from common.adaptation.augment import Views
 from common.adaptation.converter import convert_labels
-from common.adaptation.reproject import bone_lengths
 from common.adaptation.target_views import TargetViews
 from common.datasets.poses import split_validation
 from common.datasets.surreal import load_surreal
 from common.datasets.views import AS_IT_IS, project, screen_intrinsics
+from common.geometry.bones import bone_lengths
 from common.geometry.joints_in_2d import BackToInputs
 from common.training.checkpoint import load_checkpoint, rebuild_networks
 from common.uncertainty.report import source_validation
