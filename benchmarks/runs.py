@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,15 @@ def one_run(command: list[str], folder: Path, result: str) -> Path:
     """Run a script into `folder`, resume it if it was cut off, or leave it if it is done; returns its run folder.
 
     Raises:
-        DuaError: the script failed, or the run in the folder was trained on other data.
+        DuaError: the script failed, or the run in the folder is of other data, or has another number.
     """
     done = finished_run(folder, result)
     if done:
-        recorded, wanted = arguments_of(done)["data_dir"], command[command.index("--data_dir") + 1]
-        if Path(recorded).resolve() != Path(wanted):
-            raise DuaError(f"{done} was trained on {recorded}, not on {wanted}; choose another folder with --out")
+        _check_alike(done, command)
         return done
     cut_off = sorted(folder.glob(f"*/{LAST}"))
+    if cut_off:
+        _check_alike(cut_off[0].parent, command)
     whole = [*command, "--checkpoint", str(folder)] if not cut_off else [command[0], "--resume", str(cut_off[0])]
     _python(whole)
     done = finished_run(folder, result)
@@ -86,6 +87,17 @@ def read_results(path: Path) -> dict[str, Any]:
 def arguments_of(run: Path) -> dict[str, Any]:
     """The options that a run was started with."""
     return json.loads((run / "config.json").read_text())["arguments"]
+
+
+def _check_alike(run: Path, command: list[str]) -> None:
+    """Refuse a run of other data, or with another number (of epochs, of poses in a batch) than the command gives."""
+    recorded = arguments_of(run)
+    for option, given in dict(pairwise(command)).items():  # of an option that is given twice, the last
+        value = recorded.get(option.removeprefix("--")) if option.startswith("--") else None
+        if option == "--data_dir" and Path(recorded["data_dir"]).resolve() != Path(given):
+            raise DuaError(f"{run} was trained on {recorded['data_dir']}, not on {given}; choose another folder with --out")
+        if isinstance(value, int | float) and not isinstance(value, bool) and float(given) != value:
+            raise DuaError(f"{run} was trained with {option} {value}, not {given}; choose another folder with --out")
 
 
 def finished_run(folder: Path, result: str) -> Path | None:
