@@ -23,7 +23,7 @@ from common.datasets.poses import UnlabelledPoses
 from common.datasets.streamed import Streamed
 from common.datasets.surreal_stream import open_surreal_2d, open_surreal_test
 from common.errors import DuaError
-from common.geometry.joints_in_2d import joints_in_2d
+from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
 from common.training.arguments import parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.networks import add_network_arguments
@@ -60,9 +60,10 @@ def main() -> None:
             args.data_dir, "train", args.smpl_shoulders, args.downsample, stream=args.stream, keypoints=args.keypoints
         )
 
-    train_adapted(
-        run, args, poses, load_target, tests, skeleton="h36m", target="surreal", in_2d=joints_in_2d(vars(args), converter)
-    )
+    in_2d: JointsIn2D = as_they_are
+    if converter is not None and (args.reproject or args.target_joints):
+        in_2d = BackToInputs.of(converter)  # SURREAL's 2D has SMPL's joints
+    train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal", in_2d=in_2d)
     run.report(tests)
 
 

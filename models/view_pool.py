@@ -1,4 +1,5 @@
-"""Orientations, places and poses of people, as they are drawn from: state of a training that checkpoints keep; nothing of it is learnt."""
+"""Orientations, places and poses of people, as they are drawn from: state of a training that checkpoints keep; nothing of it is learnt. Its name
+is older than the poses in it."""
 
 from typing import Any
 

@@ -91,8 +91,8 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
 
 # Options that change nothing without another, or beside one: (option, is it of use?, why not).
 _OF_USE = (
-    ("views_warm_up", lambda args: asks_network(vars(args)), "is of --align views and --target_poses"),
-    ("views_every", lambda args: asks_network(vars(args)), "is of --align views and --target_poses"),
+    ("views_warm_up", lambda args: asks_network(vars(args)), "is of --align views or --target_poses"),
+    ("views_every", lambda args: asks_network(vars(args)), "is of --align views or --target_poses"),
     ("scale_size", lambda args: args.scale == "box", "is of --scale box"),
     ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
     ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
@@ -135,7 +135,7 @@ def check_adaptation(args: Arguments, source: str) -> None:
             )
         if args.views_warm_up >= args.epochs:
             raise DuaError(
-                f"--views_warm_up {args.views_warm_up} leaves none of {args.epochs} epochs to --align views and --target_poses; give fewer, or "
+                f"--views_warm_up {args.views_warm_up} leaves none of {args.epochs} epochs to --align views or --target_poses; give fewer, or "
                 "more --epochs"
             )
     if args.target_joints and not args.converter_on:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
-from common.adaptation.beyond import OnTarget, asks_network, lifts_target, needs_target, target_losses
+from common.adaptation.beyond import OnTarget, asks_network, beside_target, lifts_target, target_losses
 from common.adaptation.training_views import adapted_batches, measure_size, views_of_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
@@ -187,8 +187,9 @@ def train_adapted(
 
     def seen() -> TrainedRange:
         # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
-        of_target = next(iter(tests.values())).sequences if needs_target(args) else ()
-        later = () if like_target is None else (like_target.scale(like_target.inputs_2d),)
+        turned = like_target if "views" in args.align else None
+        of_target = next(iter(tests.values())).sequences if beside_target(args) or turned else ()
+        later = (turned.scale(turned.inputs_2d),) if turned else ()
         if args.augment == ANY and "gpa" not in args.align:
             return TrainedRange.of(batches, focal_span_of("any"), *later)
         return TrainedRange.of(batches, focal_span((*(() if "gpa" in args.align else train.sequences), *of_target)), *later)

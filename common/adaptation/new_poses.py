@@ -8,7 +8,7 @@ Human Pose Estimation with Evolutionary Training Data", CVPR 2020). Bones keep t
 both hips need not lie on one line with the root any more.
 
 `--target_poses` takes them, whole, from those that the network predicts of the target (`common.adaptation.target_views`): people move otherwise
-there. A prediction may be wrong; what is learnt from is a pose and where it is seen, which are right together.
+there. A prediction may be wrong, and then such poses are seen too often; a pose and where it is seen are right together all the same.
 """
 
 import torch
@@ -58,7 +58,8 @@ def new_poses(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def struck(poses_3d: Tensor, given: Tensor, chosen: Tensor) -> Tensor:
-    """(N, 16, 3) poses of the same bodies, of which those that are `chosen` (N,) strike given poses, with their trunks turned as before.
+    """(N, 16, 3) poses of the same bodies, of which those that are `chosen` (N,) strike given poses, with their trunks turned as before, to a
+    degree or two: bones of other lengths make other trunks.
 
     A pose of whose trunk nobody can say how it is turned strikes none; one with a bone of no length is not struck.
 

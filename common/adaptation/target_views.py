@@ -13,8 +13,9 @@ so that it has bones, limbs and label of its own, and is turned and stands as so
 much farther away, and seen as large: what the network gets wrong of sizes, which it draws in where it is unsure, does not count. Of a
 batch, half are turned.
 
-`--target_poses` has source bodies strike the poses that are predicted, with bones as long and trunks as turned as their own
-(`common.adaptation.new_poses.struck`).
+`--target_poses` has source bodies strike the poses that are predicted, with bones as long as their own, and their trunks as they were turned
+(`common.adaptation.new_poses.struck`). Who is turned and who strikes a pose, and whose, is drawn for itself: combinations are more than the
+network predicted.
 
 Nothing is read of the target but 2D joints and intrinsics.
 """
@@ -37,7 +38,7 @@ from common.geometry.bones import bone_lengths, bones_of
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.placement import place
 from common.geometry.skeleton import NUM_JOINTS
-from common.geometry.torso import torso_frames
+from common.geometry.torso import has_trunk, torso_frames
 from common.training.experiment import Experiment
 from models.domain_norm import select_domain
 from models.view_pool import ViewPool
@@ -64,7 +65,7 @@ def add_views_arguments(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=None,
         metavar="EPOCHS",
-        help="with --align views and --target_poses: so long, poses are as they are, the network being too young to be asked (default: half of "
+        help="with --align views or --target_poses: so long, poses are as they are, the network being too young to be asked (default: half of "
         "--epochs)",
     )
     group.add_argument(
@@ -72,7 +73,7 @@ def add_views_arguments(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=1,
         metavar="EPOCHS",
-        help="with --align views and --target_poses: after so many the network is asked again (default: %(default)s)",
+        help="with --align views or --target_poses: after so many the network is asked again (default: %(default)s)",
     )
 
 
@@ -176,8 +177,7 @@ class TargetViews:
         roots = roots.float()
         missed = torch.linalg.vector_norm(project(shown, roots, self.intrinsics) - self.inputs_2d, dim=-1).mean(1)
         missed = missed / box_sizes(self.inputs_2d).clamp_min(1e-6)
-        upright = torch.linalg.vector_norm(frames, dim=1).amin(1) > 0.5  # no column of zeros
-        kept = finite & known & upright & (roots[:, 2] > _NEAREST)
+        kept = finite & known & has_trunk(frames) & (roots[:, 2] > _NEAREST)
         if kept.any():
             kept &= missed <= torch.quantile(missed[kept], _FITTING)
         places, bones, rows = roots / _size(poses)[:, None], bones_of(poses) @ frames, kept[:, None, None]

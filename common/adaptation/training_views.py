@@ -69,13 +69,14 @@ def adapted_batches(
     anew, read = sees_anew(vars(args)), lifts_target(vars(args))
     target = load_target() if needs_target(args) else None
     shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
+    turned = like_target if "views" in args.align else None
 
     def seen_validation() -> Poses:
         assert validation is not None
-        return validation_views(vars(args), validation, shown, like_target, in_2d).to(device)
+        return validation_views(vars(args), validation, shown, turned, in_2d).to(device)
 
     # Once for all, unless they follow the network.
-    chosen_on = None if validation is None else seen_validation if like_target else cache(seen_validation)
+    chosen_on = None if validation is None else seen_validation if turned else cache(seen_validation)
     filmed = TestTime.of(vars(args))
 
     def source_tensors(poses: Poses) -> tuple[Tensor, ...]:
@@ -114,8 +115,9 @@ def validation_views(
     """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
 
     Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Those that are turned
-    like the target's, or pose like them, do so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged
-    alike. Their labels are those of poses that are projected, so the best epoch and the calibration are chosen without a label of the target.
+    like the target's are so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged alike. They strike
+    no predicted pose (`--target_poses`): held-out people's own are what no training has seen. Their labels are the source's, so the best epoch
+    and the calibration are chosen without a label of the target.
     """
     align = arguments.get("align") or ()
     if not sees_anew(arguments):
@@ -127,7 +129,7 @@ def validation_views(
         rows = torch.randint(len(target), (len(validation),), generator=generator)
         batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
     views = _views(arguments, None if like_target is None else like_target.now(), in_2d)
-    inputs, targets, *_ = replace(views, compare=0).see(batch, generator)
+    inputs, targets, *_ = replace(views, compare=0, posed=None).see(batch, generator)
     return Poses(validation.name, inputs, targets, validation.sequences)
 
 

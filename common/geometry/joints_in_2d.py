@@ -4,9 +4,8 @@ From Human3.6M to SURREAL, networks learn Human3.6M's joints and are shown SMPL'
 joints that the 2D has (`--reproject`), and so may be what they learn from (`--target_joints`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,19 +26,6 @@ JointsIn2D = Callable[[Tensor], Tensor]
 
 def as_they_are(poses_3d: Tensor) -> Tensor:
     return poses_3d
-
-
-def joints_in_2d(arguments: Mapping[str, Any], converter: nn.Module | None) -> JointsIn2D:
-    """What a run with these options projects of its poses.
-
-    Args:
-        converter: to the skeleton that is learnt from that of the target's 2D; None where the two are one, or none was trained.
-
-    Raises:
-        DuaError: as `BackToInputs.of`.
-    """
-    projects = arguments.get("reproject") or arguments.get("target_joints")
-    return BackToInputs.of(converter) if projects and converter is not None else as_they_are
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ TEACHERS = {"lifter": "teacher", "uncertainty": "teacher_uncertainty"}
 """{role: what checkpoints call its running average} of `--teacher`."""
 
 _NO_MODULES = ("lifter", "view_pool", *TEACHERS.values())
-"""The network itself, and what options that are named keep: `--align views` of the target, `--teacher` of the networks."""
+"""The network itself, and what options that are named keep: `--align views` and `--target_poses` of the target, `--teacher` of the networks."""
 _SCALED = {"spread": "one size", "box": "boxes of one size"}
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.adaptation.beyond import asks_network
 from common.adaptation.converter import labels_for
 from common.adaptation.training_views import validation_views, views_of_target
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
@@ -20,7 +19,7 @@ from common.errors import DuaError
 from common.evaluation.calibration import UNITS, Calibration, stored_calibration
 from common.evaluation.evaluate import predict, uncertainty_unit, validate
 from common.evaluation.test_time import TestTime
-from common.geometry.joints_in_2d import joints_in_2d
+from common.geometry.joints_in_2d import BackToInputs, as_they_are
 from common.training.facts import describe, domain_of
 from common.uncertainty.mc_dropout import spread_under_dropout
 from common.uncertainty.mirror import distance_from_mirror
@@ -246,7 +245,7 @@ def source_validation(
         poses = _validation(checkpoint["source"], data_dir, checkpoint["keypoints"], actions, shoulders, downsample)
         target = like_target = None
         align = recorded.get("align") or ()
-        if "gpa" in align or asks_network(recorded):
+        if {"gpa", "views"} & set(align):
             target = _target(checkpoint["target"], data_dir, checkpoint["keypoints"], recorded["actions"], shoulders, downsample)
     except DuaError as error:
         raise DuaError(
@@ -255,8 +254,9 @@ def source_validation(
     labelled = labels_for(checkpoint, networks, poses)
     assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
     # SURREAL's labels are in the target's joints already.
-    in_2d = joints_in_2d(recorded, networks.get("converter") if checkpoint["source"] == "h36m" else None)
-    if target is not None and asks_network(recorded):
+    others = recorded.get("target_joints") and checkpoint["source"] == "h36m"
+    in_2d = BackToInputs.of(networks["converter"]) if others else as_they_are
+    if target is not None and "views" in align:
         like_target = views_of_target(recorded, target, networks, in_2d)
     return validation_views(recorded, labelled, target, like_target, in_2d)
 
