@@ -104,16 +104,42 @@ def test_views_follow_the_target_s_2d_after_the_warm_up(demo, tmp_path):
         != load_checkpoint(plain / "ckpt_last.pth.tar")["trained_range"]
     )
 
+    other, _ = adapt(moved_target(demo, tmp_path), tmp_path / "other", *OFF, *options, "--align", "views")
+    assert_part_in_the_second_epoch(views, other)
+
+
+def moved_target(demo, tmp_path):
+    """The data with other 2D of Human3.6M's training."""
+
     def shift(positions):
         for cameras in positions["S1"].values():
             for pixels in cameras:
-                pixels += 5
+                pixels[:, 3] += 5
 
-    data = change_positions(demo, tmp_path / "data", "data_2d_h36m_gt.npz", shift)
-    other, _ = adapt(data, tmp_path / "other", *OFF, *options, "--align", "views")
-    first, last = ([weights(run / name) for run in (views, other)] for name in ("snapshot_epoch_1.pth.tar", "ckpt_last.pth.tar"))
+    return change_positions(demo, tmp_path / "data", "data_2d_h36m_gt.npz", shift)
+
+
+def assert_part_in_the_second_epoch(*runs):
+    first, last = ([weights(run / name) for run in runs] for name in ("snapshot_epoch_1.pth.tar", "ckpt_last.pth.tar"))
     assert all(torch.equal(value, first[1][name]) for name, value in first[0].items())
     assert not torch.equal(last[0]["lifter.output.weight"], last[1]["lifter.output.weight"])
+
+
+def test_poses_are_the_target_s_after_the_warm_up(demo, tmp_path):
+    """Without `--align views` they stand where the source's do and before its cameras; validation poses are nobody's but their own."""
+    options = (*OFF, "--target_poses", "--epochs", 2, "--snapshot", 1)
+    run, process = adapt(demo, tmp_path / "run", *options)
+    assert "source poses are seen anew: some of them posed like the target's" in process.stdout
+    other, _ = adapt(moved_target(demo, tmp_path), tmp_path / "other", *options)
+    assert_part_in_the_second_epoch(run, other)
+    checkpoint = load_checkpoint(run / "ckpt_last.pth.tar")
+    plain, _ = adapt(demo, tmp_path / "plain", *OFF)
+    alone = load_checkpoint(plain / "ckpt_last.pth.tar")["trained_range"]
+    assert checkpoint["trained_range"]["focal_length"] == alone["focal_length"]
+    assert weights(run / "ckpt_last.pth.tar")["view_pool.bones"].abs().sum() > 0
+    validation = source_validation(run, checkpoint, rebuild_networks(checkpoint, run), str(demo), 10)
+    filmed = split_validation(load_surreal(demo, "train", downsample=10))[1]
+    assert torch.equal(validation.targets_3d, filmed.targets_3d)
 
 
 @pytest.mark.parametrize("source", SCRIPTS)

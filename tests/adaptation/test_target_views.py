@@ -1,4 +1,4 @@
-"""`--align views`: poses that take after the target's are still themselves, and stand and look as it is predicted."""
+"""`--align views` and `--target_poses`: poses that take after the target's are still themselves, and stand, look and move as it is predicted."""
 
 import pytest
 import torch
@@ -120,6 +120,12 @@ def test_bodies_strike_what_is_predicted_of_the_target(source, target):
     predicted = torch.nn.functional.normalize(bones_of(poses)[:, 1:] @ torso_frames(poses), dim=-1)
     torch.testing.assert_close(directed[changed], predicted[rows][changed], atol=1e-3, rtol=0)
     assert torch.equal(views.posed(bodies, generator(5)), made)
+    filmed = source.roots_3d, camera_up(source.sequences), screen_intrinsics(source.sequences)
+    anew = Views(False, False, False, 0, posed=views.posed)
+    inputs, targets = anew.see((source.inputs_2d, bodies, *filmed), generator(5))
+    assert torch.equal(targets, made)
+    assert torch.equal(inputs, project(made, filmed[0], filmed[2]))
+    assert "posed like the target's" in anew.describe()
     assert views.now().pool.bones.shape == (COUNT, 16, 3)
 
 
@@ -250,7 +256,11 @@ def test_a_pool_is_rebuilt_from_a_checkpoint_s_description(holds):
         torch.eye(3).expand(5, 3, 3), torch.ones(5, 3), torch.ones(5, 16, 3), torch.tensor([True, False, False, True, False])
     )
     assert set(pool.draw(50, generator()).tolist()) == {0, 3}
-    other = build(pool.description())
-    assert len(other.draw(50, generator())) == 0
-    other.load_state_dict(pool.state_dict())
-    assert torch.equal(other.draw(50, generator()), pool.draw(50, generator()))
+    for description in ({"name": "view_pool", "size": 5} | holds, pool.description()):
+        other = build(description)
+        assert len(other.draw(50, generator())) == 0
+        other.load_state_dict(pool.state_dict())
+        assert torch.equal(other.draw(50, generator()), pool.draw(50, generator()))
+        kept = other.state_dict()
+        assert ("bones" in kept) == bool(holds)
+        assert all(torch.equal(value, kept[name]) for name, value in pool.state_dict().items())
