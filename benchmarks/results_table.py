@@ -123,8 +123,9 @@ _COLOURS = {
 
 
 def plot(rows: list[tuple[str, ...]], path: Path) -> None:
-    """Bars of every row's error against raw labels with its standard deviation, a panel for each direction and network, as
-    `path`.png and .pdf; what a panel has not got is left free."""
+    """Bars of every row's error against raw labels with its standard deviation, and a diamond at that against converted ones where there are any, a
+    panel for each direction and network, as `path`.png and .pdf; what a panel has not got is left free."""
+    converted = {row[:3]: float(row[_MPJPE]) for row in rows if row[3] == "converted"}
     rows = [row for row in rows if row[3] == "raw"]
     panels = list(dict.fromkeys((row[0], row[1]) for row in rows))
     names = [name for name in ROWS if any(row[2] == name for row in rows)]
@@ -139,11 +140,20 @@ def plot(rows: list[tuple[str, ...]], path: Path) -> None:
         if spread:
             means, at, deviations = zip(*spread, strict=True)
             axis.errorbar(means, at, xerr=deviations, fmt="none", ecolor="#333333", elinewidth=0.8, capsize=1.5)
+        others = {places[i]: converted[row[:3]] for i, row in enumerate(shown.values()) if row[:3] in converted}
+        axis.plot(
+            list(others.values()), list(others), "D", color="white", markeredgecolor="black", markersize=3.2, markeredgewidth=0.8
+        )
         axis.set_yticks(range(len(names)), names if axis is axes[0][0] else [""] * len(names), fontsize=6)
         axis.set_ylim(len(names) - 0.4, -0.6)
         if NONE in shown:
             axis.axvline(float(shown[NONE][_MPJPE]), color="#777777", linewidth=0.6, linestyle=":")
         axis.tick_params(axis="x", labelsize=6)
         axis.set_title(f"{panel[0].replace('->', '→')}\n{panel[1]}", fontsize=7)
-    figure.supxlabel("MPJPE, raw labels of the target, mm", fontsize=7)
+    labels = (
+        "bars: raw labels of the target; diamonds: converted to the skeleton that is learnt"
+        if converted
+        else "raw labels of the target"
+    )
+    figure.supxlabel(f"MPJPE, mm; {labels}", fontsize=7)
     save(figure, path.with_suffix(".png"), path.with_suffix(".pdf"), dpi=200)
