@@ -22,6 +22,7 @@ COLUMNS = (
     "against none, mm",
     "%",
     "of none, %",
+    "of bound, %",
     "seeds",
 )
 
@@ -43,7 +44,7 @@ PAPER = (
 def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
     """Rows of `COLUMNS`. Where the target is SURREAL, a row with a converter has an error against converted and one against raw
     labels, and so has the bound, where it was judged by both. Each is compared with no adaptation against the same labels, if that is
-    there: `+ converter` is that where the labels are converted, since the converter does not reach training there."""
+    there: `+ converter` is that where the labels are converted, since the converter does not reach training there; and with the bound."""
     rows = []
     for direction in DIRECTIONS:
         for network in sorted({task[1] for task in results}):
@@ -53,7 +54,8 @@ def table(results: Mapping[Task, dict[str, Any]]) -> list[tuple[str, ...]]:
                     errors = _errors(results, direction, network, row, raw)
                     if errors:
                         rivals = _errors(results, direction, network, NONE if raw else CONVERTER, raw)
-                        rows.append((direction, network, row, "raw" if raw else "converted", *_cells(errors, rivals)))
+                        bounds = _errors(results, direction, network, BOUND, raw)
+                        rows.append((direction, network, row, "raw" if raw else "converted", *_cells(errors, rivals, bounds)))
     return rows
 
 
@@ -76,37 +78,49 @@ def average(result: dict[str, Any], raw: bool) -> dict[str, float]:
     return result["average"]
 
 
-def _cells(errors: Mapping[int, dict[str, float]], rivals: Mapping[int, dict[str, float]]) -> tuple[str, ...]:
-    """Means over all seeds of a row, and over those with a detector's 2D; against no adaptation over the seeds that both have."""
+Errors = Mapping[int, Mapping[str, float]]
+"""{seed: averages}."""
+
+
+def _cells(errors: Errors, rivals: Errors, bounds: Errors) -> tuple[str, ...]:
+    """Means over all seeds of a row, and over those with a detector's 2D; against no adaptation and the bound over the seeds that both have."""
     cells = []
     for key in ("mpjpe", "p_mpjpe"):
         values = [error[key] for error in errors.values()]
         cells += [f"{statistics.fmean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else "-"]
     detected = [error[DETECTOR] for error in errors.values() if DETECTOR in error]
     cells.append(f"{statistics.fmean(detected):.1f}" if detected else "-")
-    shared = errors.keys() & rivals.keys()
     against: tuple[str, ...] = ("-", "-", "-")
-    if shared:
-        ours, none = (statistics.fmean(of[seed]["mpjpe"] for seed in sorted(shared)) for of in (errors, rivals))
-        against = (f"{ours - none:+.1f}", f"{100 * (ours / none - 1):+.1f}", f"{100 * ours / none:.1f}")
-    return *cells, *against, str(len(errors))
+    if none := _shared(errors, rivals):
+        against = (f"{none[0] - none[1]:+.1f}", f"{100 * (none[0] / none[1] - 1):+.1f}", f"{100 * none[0] / none[1]:.1f}")
+    bound = _shared(errors, bounds)
+    return *cells, *against, f"{100 * bound[0] / bound[1]:.1f}" if bound else "-", str(len(errors))
+
+
+def _shared(errors: Errors, others: Errors) -> tuple[float, float] | None:
+    """Mean MPJPE of both, over the seeds that both have."""
+    seeds = sorted(errors.keys() & others.keys())
+    return (*(statistics.fmean(of[seed]["mpjpe"] for seed in seeds) for of in (errors, others)),) if seeds else None
 
 
 def goals(rows: Iterable[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> list[str]:
     """Of each direction and network: how far combinations that were chosen without labels are from no adaptation, and from the upper bound,
     against raw labels, which the upper bound has learnt, and against converted ones, which its poses are converted for as well. `columns`
-    are those of the rows; tables of before have fewer."""
+    are those of the rows; tables of before have fewer, and no share of the bound."""
     mpjpe, of_none = columns.index("MPJPE"), columns.index("of none, %")
     by_name = {row[:4]: row for row in rows}
     lines = []
     for direction, network, row, labels in list(by_name):
         if row in (BEST, *PICKED) and (direction, network, BOUND, labels) in by_name:
-            error, bound = (float(by_name[direction, network, name, labels][mpjpe]) for name in (row, BOUND))
-            share = by_name[direction, network, row, labels][of_none]
+            found = by_name[direction, network, row, labels]
+            of_bound = float(found[mpjpe]) / float(by_name[direction, network, BOUND, labels][mpjpe])
+            if "of bound, %" in columns and found[columns.index("of bound, %")] != "-":
+                of_bound = float(found[columns.index("of bound, %")]) / 100
+            share = found[of_none]
             by = ", converted labels" if labels == "converted" else ""
-            of_bound = f"{error / bound:.2f} x the upper bound's"
+            times = f"{of_bound:.2f} x the upper bound's"
             # No adaptation may not have been run, or not converted.
-            shares = f"{share} % of no adaptation's error, {of_bound}" if share != "-" else f"{of_bound} error"
+            shares = f"{share} % of no adaptation's error, {times}" if share != "-" else f"{times} error"
             lines.append(f"{direction}, {network}{by}: '{row}' has {shares}")
     return sorted(lines, reverse=True)
 

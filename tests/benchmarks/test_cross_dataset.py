@@ -65,7 +65,9 @@ def test_the_table_takes_means_spreads_and_shares():
     assert (none["MPJPE"], none["of none, %"], none["seeds"]) == ("101.0", "100.0", "2")
     uncertainty = rows[2]
     assert uncertainty[2:8] == ("+ uncertainty", "raw", "99.0", "1.4", "50.5", "0.7")
-    assert uncertainty[8:] == ("-", "-2.0", "-2.0", "98.0", "2")
+    bound = by_name["surreal -> h36m", "martinez", BOUND, "raw"]
+    assert bound["of bound, %"] == "100.0"
+    assert uncertainty[8:] == ("-", "-2.0", "-2.0", "98.0", f"{9900 / float(bound['MPJPE']):.1f}", "2")
     # Converted labels are compared with converted labels, raw ones with raw ones.
     i = list(ROWS).index(DUA)
     converted, raw = (by_name["h36m -> surreal", "martinez", DUA, labels] for labels in ("converted", "raw"))
@@ -105,12 +107,13 @@ def test_without_no_adaptation_nothing_is_compared(tmp_path):
 
 
 def test_rows_are_compared_over_the_seeds_that_both_have():
-    results = results_for([NONE, DUA], seeds=(0, 1))
-    results |= {task: of for task, of in results_for([NONE], seeds=(10,)).items()}  # 20 mm more
+    results = results_for([NONE, DUA, BOUND], seeds=(0, 1))
+    results |= {task: of for task, of in results_for([NONE, BOUND], seeds=(10,)).items()}  # 20 mm more
     rows = {row[:4]: dict(zip(COLUMNS[4:], row[4:], strict=False)) for row in table(results)}
     none, dua = (rows["surreal -> h36m", "martinez", row, "raw"] for row in (NONE, DUA))
     assert (none["seeds"], dua["seeds"]) == ("3", "2")
     assert dua["against none, mm"] == "-1.0"  # row 1 of these against row 0
+    assert (dua["MPJPE"], dua["of bound, %"]) == ("100.0", "101.0")  # row 2 has 99 mm over these
 
 
 def test_a_detector_s_view_is_a_column_of_the_seeds_that_have_it():
@@ -137,6 +140,11 @@ def test_tables_of_before_had_fewer_columns():
     place = COLUMNS.index("MPJPE, detector")
     older = [row[:place] + row[place + 1 :] for row in rows]
     assert goals(older, COLUMNS[:place] + COLUMNS[place + 1 :]) == goals(rows)
+    place = COLUMNS.index("of bound, %")
+    older = [row[:place] + row[place + 1 :] for row in rows]
+    lines = goals(older, COLUMNS[:place] + COLUMNS[place + 1 :])
+    ratios = [[float(line.rsplit(" x ")[0].split()[-1]) for line in each] for each in (lines, goals(rows))]
+    assert ratios[0] == pytest.approx(ratios[1], abs=0.011)  # of rounded means, and of means
 
 
 @pytest.fixture
