@@ -48,7 +48,7 @@ TARGET_JOINTS = f"{NEW_POSES}, target joints"
 TARGET_POSES = f"{NEW_POSES}, target poses"
 ALL_OF_TARGET = f"{TARGET_JOINTS}, target poses"
 PICKED = (CHOSEN, REPROJECTED, NEW_POSES, TARGET_JOINTS, TARGET_POSES, ALL_OF_TARGET)
-"""Combinations of now: what it picked there, and among what it picks on build seed 1 and preset standard (docs/results.md)."""
+"""Combinations of now: what it picked there, and among what it picks on build seed 1 and preset standard (docs/results.md): the last two."""
 
 
 def _combination(*align: str, more: tuple[str, ...] = ()) -> tuple[tuple[str, ...], tuple[str, ...]]:

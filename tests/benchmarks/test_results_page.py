@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 TABLE = "benchmarks/results_two/table.csv"
 REPROJECTED = "converter + canonical + views + augment + flip, reproject"
-NEW_POSES = f"{REPROJECTED}, new poses"
+TARGET_POSES = f"{REPROJECTED}, new poses, target poses"
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_headlines_are_the_rows_that_their_commands_train(copy):
         ("surreal -> h36m", "no adaptation"),
         ("surreal -> h36m", "DUA (all)"),
         ("surreal -> h36m", REPROJECTED),
-        ("surreal -> h36m", NEW_POSES),
+        ("surreal -> h36m", TARGET_POSES),
         ("surreal -> h36m", "trained on the target"),
     ]
     expected = [[" / ".join(errors(copy, network, *row)) for network in ("martinez", "semgcn")] for row in wanted]
@@ -141,7 +141,7 @@ def test_headlines_are_the_rows_that_their_commands_train(copy):
         "train_surreal.py --dua --no_converter --no_uncertainty --no_domain",
         "train_surreal.py --dua",
         "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject",
-        "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject --new_poses",
+        "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject --new_poses --target_poses",
         "main_prob.py",
         "train_open.py",
     ]
