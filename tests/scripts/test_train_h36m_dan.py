@@ -173,7 +173,7 @@ def remove(file):
 
 
 ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
-VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
+VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box", "--new_poses", "--target_poses", "--target_joints"]
 OTHERS = (["--domain_bn", "--grl", "constant", "--domain_weight", 1], ON_TARGET, VIEWS)
 
 

@@ -289,7 +289,7 @@ def remove(positions):
         del positions[subject]
 
 
-VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box"]
+VIEWS = ["--epochs", 2, "--align", "views", "canonical", "--scale", "box", "--new_poses", "--target_poses"]
 BEYOND = ["--align", "canonical", "gpa", "--augment", "--discrepancy", "mkmmd", "--tta", "--test_bn"]
 ON_TARGET = ["--no_domain", "--reproject", "--reproject_weight", 1, "--teacher", "--teacher_weight", 1, "--teacher_warmup", 1]
 OTHERS = (["--domain_bn", "--grl", "constant", "--domain_weight", 1], BEYOND, ON_TARGET, VIEWS)
