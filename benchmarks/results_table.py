@@ -114,7 +114,9 @@ def goals(rows: Iterable[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> 
         if row in (BEST, *PICKED) and (direction, network, BOUND, labels) in by_name:
             found = by_name[direction, network, row, labels]
             of_bound = float(found[mpjpe]) / float(by_name[direction, network, BOUND, labels][mpjpe])
-            if "of bound, %" in columns and found[columns.index("of bound, %")] != "-":
+            if "of bound, %" in columns:
+                if found[columns.index("of bound, %")] == "-":  # they have no seed in common
+                    continue
                 of_bound = float(found[columns.index("of bound, %")]) / 100
             share = found[of_none]
             by = ", converted labels" if labels == "converted" else ""

@@ -90,14 +90,23 @@ def arguments_of(run: Path) -> dict[str, Any]:
 
 
 def _check_alike(run: Path, command: list[str]) -> None:
-    """Refuse a run of other data, or with another number (of epochs, of poses in a batch) than the command gives."""
+    """Refuse a run of other data, or with another number (of epochs, of poses in a batch) than the command gives. What the command leaves to
+    the scripts is not compared."""
     recorded = arguments_of(run)
     for option, given in dict(pairwise(command)).items():  # of an option that is given twice, the last
-        value = recorded.get(option.removeprefix("--")) if option.startswith("--") else None
-        if option == "--data_dir" and Path(recorded["data_dir"]).resolve() != Path(given):
+        value = recorded.get(option.removeprefix("--"), "")
+        if option == "--data_dir" and Path(recorded["data_dir"]).resolve() != Path(given).resolve():
             raise DuaError(f"{run} was trained on {recorded['data_dir']}, not on {given}; choose another folder with --out")
-        if isinstance(value, int | float) and not isinstance(value, bool) and float(given) != value:
+        of_number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        if of_number and _number(given) not in (None, value):
             raise DuaError(f"{run} was trained with {option} {value}, not {given}; choose another folder with --out")
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def finished_run(folder: Path, result: str) -> Path | None:

@@ -7,6 +7,7 @@ from torch import nn
 
 from common.adaptation.augment import Views
 from common.adaptation.target_views import SAMPLE, SeenAsTarget, TargetViews
+from common.adaptation.training_views import validation_views
 from common.datasets.batches import ShuffledBatches
 from common.datasets.surreal import load_surreal
 from common.datasets.views import AS_IT_IS, Scale, camera_up, project, screen_intrinsics
@@ -127,6 +128,17 @@ def test_bodies_strike_what_is_predicted_of_the_target(source, target):
     assert torch.equal(inputs, project(made, filmed[0], filmed[2]))
     assert "posed like the target's" in anew.describe()
     assert views.now().pool.bones.shape == (COUNT, 16, 3)
+
+
+def test_validation_poses_are_turned_like_the_target_s_and_strike_none_of_its(source, target):
+    poses, _, intrinsics, inputs = target
+    views = TargetViews.of({"lifter": Told(poses.clone())}, inputs, intrinsics, AS_IT_IS, poses=True)
+    options = {"align": ["views"], "augment": False, "target_poses": True, "domain_on": False}
+    seen = validation_views(options, source, None, views)
+    trunks = [bones_of(of_whom) @ torso_frames(of_whom) for of_whom in (seen.targets_3d, source.targets_3d)]
+    torch.testing.assert_close(*trunks, atol=1e-4, rtol=0)
+    turned = (seen.targets_3d - source.targets_3d).abs().amax((1, 2)) > 1e-2
+    assert turned.float().mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_what_does_not_fit_its_2d_is_left_out(target):

@@ -116,6 +116,26 @@ def test_rows_are_compared_over_the_seeds_that_both_have():
     assert (dua["MPJPE"], dua["of bound, %"]) == ("100.0", "101.0")  # row 2 has 99 mm over these
 
 
+def test_what_shares_no_seed_with_the_bound_is_not_held_against_it():
+    lines = goals(table(results_for([NONE, BEST], seeds=(0, 1)) | results_for([BOUND], seeds=(2,))))
+    assert lines == []
+    assert goals(table(results_for([NONE, BEST, BOUND], seeds=(0, 1))))
+
+
+def test_the_plot_has_converted_errors_as_diamonds(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("benchmarks.results_table.save", lambda figure, *_, **__: figures.append(figure))
+    rows = table(results_for([NONE, CONVERTER, DUA, BOUND]))
+    plot(rows, tmp_path / "plot")
+    (to_h36m, to_surreal) = figures[0].axes
+    assert not [line for line in to_h36m.lines if line.get_marker() == "D" and len(line.get_xdata())]
+    (diamonds,) = [line for line in to_surreal.lines if line.get_marker() == "D"]
+    expected = [float(row[4]) for row in rows if row[3] == "converted"]
+    assert list(diamonds.get_xdata()) == expected
+    assert [to_surreal.get_yticks()[int(place)] for place in diamonds.get_ydata()] == [1, 2, 3]
+    assert "diamonds" in figures[0].get_supxlabel()
+
+
 def test_a_detector_s_view_is_a_column_of_the_seeds_that_have_it():
     results = results_for([NONE, DUA])
     results["h36m -> surreal", "martinez", DUA, 1]["average"]["detector"] = 150.0

@@ -32,6 +32,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
     ("changed", "words"),
     [
         ({"limit_batches": 25}, "--limit_batches 25, not 100"),
+        ({"limit_batches": None}, "--limit_batches None, not 100"),
         ({"lr": 0.001}, "--lr 0.001, not 1e-2"),
         ({"data_dir": "/elsewhere"}, "was trained on /elsewhere, not on"),
     ],
