@@ -49,7 +49,8 @@ def read_numbers(lines: Sequence[str], columns: int) -> np.ndarray | None:
     np.negative(result, out=result, where=minus)
     others = np.flatnonzero(~regular)
     if len(others):
-        last = stops[np.append(heads[1:], len(stops))[others] - 1]
+        ends = np.append(heads[1:], len(stops))[others] - 1
+        last = stops[ends] + before[ends]  # with the point that a word may end in
         try:
             for word, start, stop in zip(others.tolist(), starts[heads[others]].tolist(), last.tolist(), strict=True):
                 result[word] = float(text[start:stop])

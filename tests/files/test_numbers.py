@@ -33,6 +33,7 @@ BROKEN = [
     "-",
     ".",
     "1..2",
+    "1e5.",
     "1.2.3",
     "1-2",
     "--1",
@@ -100,6 +101,7 @@ def test_written_numbers_come_back(rows: list[list[float]], data: st.DataObject)
 
 @given(st.lists(st.text("0123456789.-+eE \t_n\x1f\xa0", max_size=12), min_size=1, max_size=3), st.integers(1, 3))
 @example(["1\x1f2"], 2)
+@example(["0E0."], 1)
 @settings(max_examples=300, deadline=None)
 def test_no_text_is_read_otherwise_than_by_float(lines: list[str], columns: int) -> None:
     found = read_numbers(lines, columns)
