@@ -10,7 +10,8 @@ A folder of runs stands for its newest run; where no data are named, the run's o
 A row is a checkpoint on a data set. Raw: against the data set's own labels. Converted: against its labels in the skeleton that
 the network predicts, by the converter in the checkpoint; '-' where there is none. With `--converter`, poses of networks that have learnt
 SURREAL's joints are brought to Human3.6M's skeleton for that column, as SURREAL's labels are. With `--out NAME`, NAME.csv and NAME.tex
-hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL.
+hold the same table. Test data only: S9 and S11 of Human3.6M, the test split of SURREAL. Each is tested as its run was, and with `--tta`
+by the mean with the mirrored picture too, whether it was or not.
 
 `--protocol posebench3d` counts errors as PoseBench3D does, beside whose rows they can be read (docs/results.md): against raw labels,
 over 16 and 14 joints, means over all poses. `--out NAME` then writes NAME_posebench3d.csv and .tex.
@@ -115,6 +116,11 @@ def main() -> None:
         help="checkpoint of conversion.py --format h36m, or its run folder: poses of networks that have learnt SURREAL's joints are judged in "
         "Human3.6M's skeleton as well",
     )
+    parser.add_argument(
+        "--tta",
+        action="store_true",
+        help="average every pose with that of its mirrored picture, as runs with --tta are tested anyway",
+    )
     parser.add_argument("--out", metavar="NAME", help="write NAME.csv and NAME.tex as well")
     parser.add_argument("--uncertainty", action="store_true", help="judge the checkpoints' uncertainty, not their errors")
     parser.add_argument(
@@ -144,12 +150,16 @@ def main() -> None:
         _check_posebench3d(args)
     if args.converter and (args.uncertainty or as_posebench3d):
         raise DuaError("--converter is of the table of errors; leave it out with --uncertainty and --protocol")
+    if args.tta and args.uncertainty:
+        raise DuaError("--tta: uncertainty is of plain predictions; leave one of them out")
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
     if args.uncertainty and precision != "float32":
         raise DuaError(f"--precision {precision}: with --uncertainty there is float32 alone; leave one of them out")
     converter = load_converter(args.converter, "h36m", args.smpl_shoulders)[0] if args.converter else None
     lifters = [load_lifter(path, device) for path in args.checkpoints]
+    for lifter in lifters if args.tta else ():
+        lifter.checkpoint["arguments"]["tta"] = True
     if converter is not None and all(lifter.skeleton != "smpl" for lifter in lifters):
         raise DuaError("--converter: none of these networks has learnt SURREAL's joints; leave it out")
     data_dir = args.data_dir or own_data(lifters)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,26 +43,26 @@ def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str
     path = folder / "results.json"
     if not path.exists():
         _python([*script, "--evaluate", str(run), "--data_dir", data_dir, *options])
-        names = "".join("_" + option.removeprefix("--") for option in options)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, (run / f"results_ckpt_best_gt{names}.json").read_text())
+        write_text(path, (run / f"results_ckpt_best_{_in_a_name('gt', options)}.json").read_text())
     return read_results(path)
 
 
 def evaluated(
-    run: Path, target: str, keypoints: str, data_dir: str, converter: Path | None = None
+    run: Path, target: str, keypoints: str, data_dir: str, converter: Path | None = None, options: Sequence[str] = ()
 ) -> dict[str, dict[str, float]]:
     """{labels: errors in mm, as `evaluate.py` prints them} of a finished run's best epoch on such 2D of the target, of the frames that the
     run was tested on: 'raw', and 'converted' where that is SURREAL; kept in the run's folder.
 
     Args:
         converter: for a network that predicts SURREAL's joints.
+        options: further ones of the test.
     """
-    path = run / f"evaluated_{keypoints}.csv"
+    path = run / f"evaluated_{_in_a_name(keypoints, options)}.csv"
     if not path.exists():
         words = ["--on", target, "--keypoints", keypoints, "--data_dir", data_dir, "--out", str(path.with_suffix(""))]
         words += ["--downsample", str(arguments_of(run)["downsample"])]
-        _python(["evaluate.py", str(run), *words, *(["--converter", str(converter)] if converter else [])])
+        _python(["evaluate.py", str(run), *words, *(["--converter", str(converter)] if converter else []), *options])
     try:
         (row,) = csv.DictReader(path.read_text().splitlines())
         columns = {"raw": "raw", "converted": "conv."} if target == "surreal" else {"raw": "raw"}
@@ -73,6 +74,11 @@ def evaluated(
         }
     except (OSError, ValueError, KeyError) as error:
         raise DuaError(f"{path} cannot be read ({short_reason(error)}); delete it, it is then made anew") from error
+
+
+def _in_a_name(keypoints: str, options: Sequence[str]) -> str:
+    """2D and options of a test, in the name of a file that holds its results."""
+    return "_".join([keypoints, *(option.removeprefix("--") for option in options)])
 
 
 def read_results(path: Path) -> dict[str, Any]:

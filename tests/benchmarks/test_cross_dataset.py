@@ -8,13 +8,14 @@ import sys
 
 import pytest
 
-from benchmarks.cross_dataset import claim, in_words, lacks_tests, more_tests, rows_of
+from benchmarks.cross_dataset import claim, in_words, lacks_tests, more_tests, rows_of, run_row
 from benchmarks.domain_gap import report
 from benchmarks.results_table import COLUMNS, goals, plot, table
 from benchmarks.rows import (
     ALL_OF_TARGET,
     BEST,
     BOUND,
+    BOUND_FLIPPED,
     CANDIDATES,
     CONVERTER,
     DIRECTIONS,
@@ -242,6 +243,36 @@ def test_the_bound_alone_is_converted_by_the_benchmark(a_bound, tmp_path, monkey
     for words in asked:
         assert words[words.index("--downsample") + 1] == "2"
         assert ("--converter" in words) == (row == BOUND)
+
+
+def test_the_bound_is_tested_with_the_flip_by_both_labels_and_on_a_detector_s_2d(a_bound, tmp_path, monkeypatch):
+    (direction, network, _, seed), data, out = a_bound
+    asked = []
+
+    def evaluate(words):
+        asked.append(words)
+        (tmp_path / words[words.index("--out") + 1]).with_suffix(".csv").write_text(
+            f"MPJPE raw,P-MPJPE raw,MPJPE conv.,P-MPJPE conv.\n{'60,40,61,42' if 'gt' in words else '90,58,91,59'}\n"
+        )
+
+    monkeypatch.setattr("benchmarks.runs._python", evaluate)
+    task = (direction, network, BOUND_FLIPPED, seed)
+    result = run_row(task, {}, str(data), tmp_path / "converter", out)
+    raw = result["also"]["surreal, raw labels"]["average"]
+    assert raw == {"mpjpe": 60.0, "p_mpjpe": 40.0}
+    assert result["average"] == {"mpjpe": 61.0, "p_mpjpe": 42.0}
+    assert lacks_tests(task, result, out, data, True)
+    more_tests(task, result, str(data), tmp_path / "converter", out, True)
+    assert (result["average"]["detector"], raw["detector"]) == (91.0, 90.0)
+    assert not lacks_tests(task, result, out, data, True)
+    assert all("--tta" in words and "--converter" in words for words in asked)
+    assert {path.name for path in out.rglob("evaluated_*.csv")} == {
+        f"evaluated_{name}.csv" for name in ("gt", "detector", "gt_tta", "detector_tta")
+    }
+    # The bound itself was not touched.
+    bound = {"average": {"mpjpe": 64.0, "p_mpjpe": 44.0}, "also": {}}
+    more_tests((direction, network, BOUND, seed), bound, str(data), tmp_path / "converter", out, True)
+    assert (bound["average"]["mpjpe"], bound["average"]["detector"], len(asked)) == (66.0, 95.0, 2)
 
 
 def test_without_a_detector_s_2d_there_is_no_such_column(a_bound, tmp_path):

@@ -9,10 +9,19 @@ import torch
 
 from common.adaptation.converter import load_converter
 from common.datasets.test_sets import load_test
+from common.evaluation.test_time import mirrored
 from common.prediction.lifter import load_lifter
 from common.training.checkpoint import load_checkpoint
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here, trained
+
+
+def over_actions(errors, poses):
+    """The mean over an action's poses, then over actions."""
+    by_action = {}
+    for sequence in poses.sequences:
+        by_action.setdefault(sequence.base_action, []).append(errors[sequence.start : sequence.stop])
+    return sum(float(torch.cat(of).mean()) for of in by_action.values()) / len(by_action)
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +109,7 @@ def test_networks_of_surreal_s_joints_are_judged_in_human36m_s_skeleton_with_a_c
     with torch.no_grad():
         predicted = converter.convert(lifter.networks["lifter"].eval()(poses.inputs_2d)[0], predicted=True)
         errors = (predicted - converter.convert(poses.targets_3d)).norm(dim=-1).mean(1) * 1000
-    by_action = {}
-    for sequence in poses.sequences:
-        by_action.setdefault(sequence.base_action, []).append(errors[sequence.start : sequence.stop])
-    expected = sum(float(torch.cat(of).mean()) for of in by_action.values()) / len(by_action)
-    assert converted == pytest.approx(expected, abs=0.06)
+    assert converted == pytest.approx(over_actions(errors, poses), abs=0.06)
     for more in (("--uncertainty",), ("--protocol", "posebench3d")):
         assert_one_line(run_here("evaluate.py", runs["plain"], "--data_dir", demo, *given, *more), "--converter")
     assert_one_line(run_here("evaluate.py", runs["adapted"], "--data_dir", demo, *given), "--converter", "none of these networks")
@@ -165,6 +170,25 @@ def test_bfloat16_is_asked_for_marked_and_held_against_float32(runs, demo, tmp_p
 
     refused = run_here("evaluate.py", runs["plain"], "--data_dir", folder, "--uncertainty", "--precision", "bfloat16")
     assert_one_line(refused, "--precision bfloat16")
+
+
+def test_the_flip_is_a_test_of_networks_that_were_tested_without_it(runs, demo, tmp_path):
+    common = ("--data_dir", demo, "--on", "h36m", "--downsample", 3, "--device", "cpu", "--out", tmp_path / "table")
+    process = run_here("evaluate.py", runs["plain"], *common, "--tta")
+    assert process.returncode == 0, process.stderr
+    (flipped,) = rows_of(tmp_path / "table.csv")
+    assert flipped["modules"].split("+")[-1] == "tta"
+    # By hand: the mean with the mirrored picture's poses, mirrored back.
+    lifter = load_lifter(runs["plain"], "cpu")
+    poses, _ = load_test("h36m", str(demo), "gt", "shoulder", 3)
+    network = lifter.networks["lifter"].eval()
+    with torch.no_grad():
+        predicted = (network(poses.inputs_2d)[0] + mirrored(network(mirrored(poses.inputs_2d))[0])) / 2
+        errors = (predicted - poses.targets_3d).norm(dim=-1).mean(1) * 1000
+    assert float(flipped["MPJPE raw"]) == pytest.approx(over_actions(errors, poses), abs=0.06)
+    assert_one_line(
+        run_here("evaluate.py", runs["plain"], "--data_dir", demo, "--tta", "--uncertainty"), "--tta", "plain predictions"
+    )
 
 
 def test_a_training_script_tests_in_bfloat16_beside_its_own_results(runs, demo):
