@@ -18,7 +18,7 @@ over 16 and 14 joints, means over all poses. `--out NAME` then writes NAME_poseb
 
 `--uncertainty` judges, in place of the errors, how well each checkpoint knows them; `--out NAME` then writes
 NAME_uncertainty.csv, .tex, .json (all numbers) and .png (reliability diagram and sparsification curves). MC-dropout
-and the mirrored picture (`--mirror`) are calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
+and consistency (`--consistency`) are calibrated on the validation split of the checkpoint's source, whose training data must be in --data_dir.
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -132,13 +132,13 @@ def main() -> None:
         help="judge MC-dropout of N passes as well (20 if no N is given)",
     )
     parser.add_argument(
-        "--mirror",
+        "--consistency",
         action="store_true",
-        help="judge how far poses are from those of the mirrored picture as well, which needs no estimator",
+        help="judge how consistent poses are with their pictures and these mirrored as well, which needs no estimator",
     )
     args = parser.parse_args()
-    if args.mirror and not args.uncertainty:
-        raise DuaError("--mirror is an uncertainty; add --uncertainty")
+    if args.consistency and not args.uncertainty:
+        raise DuaError("--consistency is an uncertainty; add --uncertainty")
     if args.mc_dropout is not None and not args.uncertainty:
         raise DuaError("--mc_dropout is an uncertainty; add --uncertainty")
     if args.mc_dropout is not None and args.mc_dropout < 2:
@@ -182,7 +182,15 @@ def main() -> None:
         file, checkpoint, networks = lifter.file, lifter.checkpoint, lifter.networks
         if args.uncertainty:
             judged += judge(
-                file, checkpoint, networks, list(tests.values()), device, data_dir, args.downsample, args.mc_dropout, args.mirror
+                file,
+                checkpoint,
+                networks,
+                list(tests.values()),
+                device,
+                data_dir,
+                args.downsample,
+                args.mc_dropout,
+                args.consistency,
             )
         elif as_posebench3d:
             rows += posebench3d_rows(checkpoint, networks, list(tests.values()), device)

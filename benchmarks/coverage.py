@@ -2,9 +2,9 @@
 
     python benchmarks/coverage.py --results benchmarks/results/<folder of cross_dataset.py> --data_dir <its data>
 
-Judges every finished run of some rows of `benchmarks/rows.py` on the other data set's test, as `evaluate.py --uncertainty --mirror` does: plain
-predictions, without the flip of a row; every fifth frame, means over poses. By the estimator, where there is one, the distance from the
-mirrored picture, and a constant; calibrated on the source's validation split alone, plain and weighted by how much its poses are like a
+Judges every finished run of some rows of `benchmarks/rows.py` on the other data set's test, as `evaluate.py --uncertainty --consistency` does: plain
+predictions, without the flip of a row; every fifth frame, means over poses. By the estimator, where there is one, the consistency, and a
+constant; calibrated on the source's validation split alone, plain and weighted by how much its poses are like a
 clip's. Rows whose networks predict another skeleton than labels can be brought to are left out. `coverage.txt` and `coverage.csv` (or
 `--name`) in the results' folder hold the table, means over seeds; `coverage_runs.csv` the figures of each run, none of which is judged twice,
 or needs to be there any more.
@@ -82,7 +82,7 @@ def _judged(task: Task, args: argparse.Namespace) -> dict[Key, dict[str, float]]
     if labels_for(checkpoint, networks, test[0]) is None:
         return {}
     found = {}
-    for judged in judge(file, checkpoint, networks, [test], torch.device("cpu"), args.data_dir, _EVERY, mirror=True):
+    for judged in judge(file, checkpoint, networks, [test], torch.device("cpu"), args.data_dir, _EVERY, consistency=True):
         s = judged.scores
         assert s.coverage is not None
         assert s.radius_mm is not None

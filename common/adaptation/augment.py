@@ -85,6 +85,21 @@ class Views:
             batch: inputs_s (B, 16, 2), targets_s (B, 16, 3), roots_s (B, 3), up_s (B, 3), intrinsics_s (B, 4) and, with a
                 target, inputs_t (B, 16, 2), intrinsics_t (B, 4) and what follows them.
         """
+        poses, shown, roots, intrinsics = self.placed(batch, generator)
+        inputs = self.scale(project(shown, roots, intrinsics))
+        if not self.compare:
+            return inputs, poses
+        inputs_t, lenses_t, *others = batch[5:]
+        return inputs, poses, *(*self.scale.with_lens(inputs_t, lenses_t), *others)[: self.compare]
+
+    def see_with_rays(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """inputs_s and targets_s of `see`, and the (B, 16, 3) rays x/z, y/z, 1 on which inputs_s are seen."""
+        poses, shown, roots, intrinsics = self.placed(batch, generator)
+        points = shown + roots[:, None]
+        return self.scale(project(shown, roots, intrinsics)), poses, points / points[..., 2:]
+
+    def placed(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """targets_s, those of their joints that are projected, roots and intrinsics of a batch of `see`."""
         _, poses, roots, up, intrinsics, *target = batch
         if self.new_poses:
             poses = new_poses(poses, generator)
@@ -107,11 +122,7 @@ class Views:
         if self.align:
             inputs_t, intrinsics, *_ = aim
             roots = align_roots(shown, inputs_t, intrinsics)
-        inputs = self.scale(project(shown, roots, intrinsics))
-        if not self.compare:
-            return inputs, poses
-        inputs_t, lenses_t, *others = target
-        return inputs, poses, *(*self.scale.with_lens(inputs_t, lenses_t), *others)[: self.compare]
+        return poses, shown, roots, intrinsics
 
 
 def _chosen(rows: Tensor, first: Sequence[Tensor], second: Sequence[Tensor]) -> list[Tensor]:

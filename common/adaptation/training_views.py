@@ -73,7 +73,7 @@ def adapted_batches(
 
     def seen_validation() -> Poses:
         assert validation is not None
-        return validation_views(vars(args), validation, shown, turned, in_2d).to(device)
+        return validation_views(vars(args), validation, shown, turned, in_2d)[0].to(device)
 
     # Once for all, unless they follow the network.
     chosen_on = None if validation is None else seen_validation if turned else cache(seen_validation)
@@ -111,8 +111,9 @@ def validation_views(
     target: UnlabelledPoses | None,
     like_target: TargetViews | None = None,
     in_2d: JointsIn2D = as_they_are,
-) -> Poses:
-    """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
+) -> tuple[Poses, Tensor]:
+    """Validation poses as a run with these options sees them, in turned cameras, or projected anew, and the (N, 16, 3) rays on which they are
+    seen, in the axes of their labels.
 
     Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Those that are turned
     like the target's are so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged alike. They strike
@@ -121,7 +122,7 @@ def validation_views(
     """
     align = arguments.get("align") or ()
     if not sees_anew(arguments):
-        return TestTime.of(arguments).shown(validation)
+        return TestTime.of(arguments).shown(validation), turned_rays(arguments, validation)
     generator = torch.Generator().manual_seed(0)
     batch = _source_tensors(validation, align)
     if "gpa" in align:
@@ -129,8 +130,8 @@ def validation_views(
         rows = torch.randint(len(target), (len(validation),), generator=generator)
         batch = (*batch, *(tensor[rows] for tensor in _target_tensors(target, align)))
     views = _views(arguments, None if like_target is None else like_target.now(), in_2d)
-    inputs, targets, *_ = replace(views, compare=0, posed=None).see(batch, generator)
-    return Poses(validation.name, inputs, targets, validation.sequences)
+    inputs, targets, rays = replace(views, posed=None).see_with_rays(batch, generator)
+    return Poses(validation.name, inputs, targets, validation.sequences), rays
 
 
 def _views(arguments: Mapping[str, Any], like_target: TargetViews | None, in_2d: JointsIn2D) -> Views:
@@ -181,10 +182,18 @@ def target_inputs(arguments: Mapping[str, Any], poses: UnlabelledPoses) -> tuple
     return Scale.of(arguments).with_lens(*_target_tensors(poses, arguments.get("align") or ()))
 
 
-def rays_of(poses: UnlabelledPoses) -> Tensor:
+def rays_of(poses: Poses | UnlabelledPoses) -> Tensor:
     """(N, 16, 3) x/z, y/z, 1 in the axes of the poses' own cameras, which are not turned, whatever the inputs are."""
     rays = undistorted(poses.inputs_2d, poses.sequences)
     return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+
+
+def turned_rays(arguments: Mapping[str, Any], poses: Poses | UnlabelledPoses) -> Tensor:
+    """The same in the axes in which a network with these options predicts them; their third number is 1 where these are the camera's own."""
+    rays = rays_of(poses)
+    if "canonical" not in (arguments.get("align") or ()):
+        return rays
+    return torch.einsum("nij,nkj->nki", canonical_rotations(poses.inputs_2d, poses.sequences)[1], rays)
 
 
 def _centred(intrinsics: Tensor) -> Tensor:

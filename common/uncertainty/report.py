@@ -10,24 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from common.adaptation.converter import labels_for
-from common.adaptation.training_views import validation_views, views_of_target
-from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
-from common.datasets.poses import Poses, UnlabelledPoses, split_validation
-from common.datasets.streamed import Streamed, brought_into_memory
-from common.datasets.surreal_stream import open_surreal, open_surreal_2d
+from common.datasets.poses import Poses
 from common.errors import DuaError
 from common.evaluation.calibration import UNITS, Calibration, stored_calibration
 from common.evaluation.evaluate import predict, uncertainty_unit, validate
-from common.evaluation.test_time import TestTime
-from common.geometry.joints_in_2d import BackToInputs, as_they_are
 from common.training.facts import describe, domain_of
+from common.uncertainty.consistency import inconsistency
 from common.uncertainty.mc_dropout import spread_under_dropout
-from common.uncertainty.mirror import distance_from_mirror
 from common.uncertainty.scores import BINS, Scores, score
+from common.uncertainty.shown import Shown, shown_test, source_validation
 from models.domain_norm import select_domain
 
 HEADS = dict(zip(UNITS, ("relative head", "nll head"), strict=True))
-CONSTANT, MIRROR = "constant", "mirror"
+CONSTANT, CONSISTENCY = "constant", "consistency"
 RAW_LABELS = "raw"
 """Of a data set, in a skeleton that the network does not predict."""
 COLUMNS = (
@@ -52,10 +47,10 @@ COLUMNS = (
     "weighted radius",
 )
 LEGEND = f"""\
-relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; mirror: distance from the
-mirrored picture's pose; constant: the same for all joints, with radii if the mirror is judged. All are read through conformal quantiles
-of the source's validation split, heads and MC-dropout through isotonic curves as well; all of a checkpoint are judged on the same
-predictions, made without dropout.
+relative head, nll head: the estimator in the checkpoint; MC-dropout: spread of stochastic passes; consistency: distance from the
+mirrored picture's pose, and of the pose from its own picture; constant: the same for all joints, with radii if the consistency is judged.
+All are read through conformal quantiles of the source's validation split, heads and MC-dropout through isotonic curves as well; all of a
+checkpoint are judged on the same predictions, made without dropout.
 AUSE: area between sparsification curve and oracle, both divided by the error of all; of poses by MPJPE, and of single joints.
 ENCE: mean over {BINS} groups of |expected - true| / expected error of a joint. Rank correlation: Spearman's, with the true error.
 coverage: % of joints within the radius that holds 90 % of the source's validation; MPJPE and radius (its mean) in mm, of plain
@@ -72,13 +67,17 @@ DEFINITIONS = {
 }
 
 
+Estimate = Callable[[Shown, Tensor], Tensor]
+"""Shown poses and what is predicted of them (N, 16, 3) to (N, 16), in metres or as the estimator has it."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """One row: an uncertainty on a test set.
 
     Attributes:
         facts: of the checkpoint (`common.training.facts.describe`) and "checkpoint", its file.
-        method: one of `HEADS`, 'MC-dropout (N)', `MIRROR` or `CONSTANT`.
+        method: one of `HEADS`, 'MC-dropout (N)', `CONSISTENCY` or `CONSTANT`.
         domain: 'in domain' or 'across'.
         labels: the skeleton they are in, and how they came there.
     """
@@ -117,7 +116,7 @@ def judge(
     data_dir: str,
     downsample: int,
     passes: int | None = None,
-    mirror: bool = False,
+    consistency: bool = False,
 ) -> list[Judged]:
     """Every uncertainty of a checkpoint on every test set, and on each a constant one for reference.
 
@@ -127,74 +126,74 @@ def judge(
         tests: (poses, where their 2D came from).
         data_dir: where the source's training data are, for what was not calibrated in training.
         passes: of MC-dropout; None for none.
-        mirror: whether the distance from the mirrored picture's pose is judged; the constant then has radii too.
+        consistency: whether it is judged how consistent poses are with their pictures and these mirrored; the constant then has radii too.
 
     Raises:
-        DuaError: the checkpoint has no uncertainty, its calibration is damaged, or the source's data are needed and missing.
+        DuaError: the checkpoint has no uncertainty, its calibration is damaged, the source's data are needed and missing, or its converter
+            is needed and cannot be run backwards.
     """
     if "published" in checkpoint:
         raise DuaError(
             f"{file} holds another project's weights: no uncertainty estimator, and no word of the poses that one could be calibrated on; "
             "leave --uncertainty out"
         )
-    methods: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Calibration]] = {}
-
-    test_time = TestTime.of(checkpoint["arguments"])
+    methods: dict[str, tuple[Estimate, Calibration]] = {}
 
     @cache
-    def validation() -> Poses:
+    def validation() -> Shown:
         return source_validation(file, checkpoint, networks, data_dir, downsample)
 
     @cache
     def predicted_validation() -> Tensor:
-        return predict(networks, validation().inputs_2d, device)[0]
+        return predict(networks, validation().poses.inputs_2d, device)[0]
 
-    def calibrated(estimate: Callable[[Tensor, Tensor], Tensor], proportional: bool = False) -> Calibration:
-        inputs_2d, targets_3d = validation().inputs_2d, validation().targets_3d
+    def calibrated(estimate: Estimate, proportional: bool = False) -> Calibration:
+        poses = validation().poses
         select_domain(networks["lifter"], "source")  # after the views, for which the network may be asked about the target
         predicted = predicted_validation()
-        return Calibration.fit(estimate(inputs_2d, predicted), predicted, targets_3d, "metres", inputs_2d, proportional)
+        uncertainty = estimate(validation(), predicted)
+        return Calibration.fit(uncertainty, predicted, poses.targets_3d, "metres", poses.inputs_2d, proportional)
 
-    def estimated(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
-        uncertainty = predict(networks, inputs_2d, device)[1]
+    def estimated(shown: Shown, predicted: Tensor) -> Tensor:
+        uncertainty = predict(networks, shown.poses.inputs_2d, device)[1]
         assert uncertainty is not None
         return uncertainty
 
     if "uncertainty" in networks:
         # Older checkpoints, and those of a run that was stopped in an epoch, have none yet.
-        calibration = stored_calibration(checkpoint, file) or validate(networks, validation(), device).calibration
+        calibration = stored_calibration(checkpoint, file) or validate(networks, validation().poses, device).calibration
         assert calibration is not None
         methods[HEADS[uncertainty_unit(networks)]] = estimated, calibration
     if passes:
 
-        def spread(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
+        def spread(shown: Shown, predicted: Tensor) -> Tensor:
             try:
-                return spread_under_dropout(networks, inputs_2d, device, passes)
+                return spread_under_dropout(networks, shown.poses.inputs_2d, device, passes)
             except DuaError as error:
                 raise DuaError(f"{file}: {error}") from error
 
         methods[f"MC-dropout ({passes})"] = spread, calibrated(spread)
-    if mirror:
+    if consistency:
 
-        def distance(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
-            return distance_from_mirror(networks, inputs_2d, device, predicted)
+        def doubt(shown: Shown, predicted: Tensor) -> Tensor:
+            return inconsistency(networks, shown.poses.inputs_2d, shown.rays, device, predicted, shown.in_2d(networks))
 
-        def constant(inputs_2d: Tensor, predicted: Tensor) -> Tensor:
+        def constant(shown: Shown, predicted: Tensor) -> Tensor:
             return torch.ones_like(predicted[..., 0])
 
-        methods[MIRROR] = distance, calibrated(distance, proportional=True)
+        methods[CONSISTENCY] = doubt, calibrated(doubt, proportional=True)
         methods[CONSTANT] = constant, calibrated(constant, proportional=True)
     if not methods:
         raise DuaError(
-            f"{file} has no uncertainty estimator; add --mirror or --mc_dropout to judge the network's own spread, or leave --uncertainty out"
+            f"{file} has no uncertainty estimator; add --consistency or --mc_dropout to judge the network's own spread, or leave --uncertainty out"
         )
 
     facts = describe(checkpoint) | {"checkpoint": str(file)}
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
-        poses = raw if labelled is None else labelled
-        poses = test_time.shown(poses)  # uncertainties are the same whatever the axes
+        shown = shown_test(checkpoint, networks, raw if labelled is None else labelled)
+        poses = shown.poses  # in turned axes, if it is so: uncertainties are the same
         skeleton = checkpoint["skeleton"]["definition"]
         labels = RAW_LABELS if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"
         across = "in domain" if raw.name == checkpoint["source"] else "across"
@@ -202,11 +201,11 @@ def judge(
         predicted, _ = predict(networks, poses.inputs_2d, device)
         scored = {}
         for method, (estimate, calibration) in methods.items():
-            uncertainty = estimate(poses.inputs_2d, predicted)
+            uncertainty = estimate(shown, predicted)
             millimetres = calibration.millimetres(uncertainty, predicted)
             weighted = weighted_radii(calibration, uncertainty, predicted, poses)
             scored[method] = score(millimetres, predicted, poses.targets_3d, calibration, weighted)
-        if not mirror:
+        if not consistency:
             scored[CONSTANT] = score(torch.ones(predicted.shape[:2]), predicted, poses.targets_3d, None)
         rows += [Judged(facts, method, raw.name, keypoints, across, labels, s) for method, s in scored.items()]
     return rows
@@ -222,57 +221,3 @@ def weighted_radii(calibration: Calibration, uncertainty: Tensor, predicted: Ten
         return None
     rows = (slice(sequence.start, sequence.stop) for sequence in poses.sequences)
     return torch.cat([calibration.radii(uncertainty[of], predicted[of], poses.inputs_2d[of], 0.9) for of in rows])
-
-
-def source_validation(
-    file: Path, checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], data_dir: str, downsample: int
-) -> Poses:
-    """The validation split that the checkpoint's training cut from its source, labels and views as the network learnt them.
-
-    Raises:
-        DuaError: the source's training data are not in `data_dir`, or all of them were trained on.
-    """
-    recorded = checkpoint["arguments"]
-    if recorded.get("select") == "last":
-        raise DuaError(
-            f"{file} was trained with --select last: no clip was held out, so its uncertainty has no calibration and cannot get one; judge a "
-            "run with --select source"
-        )
-    # DUA takes all of SURREAL as its source: there `--actions` chooses among the target's.
-    actions = "*" if checkpoint["experiment"] == "surreal_dua" else recorded["actions"]
-    shoulders = recorded.get("smpl_shoulders", "shoulder")
-    try:
-        poses = _validation(checkpoint["source"], data_dir, checkpoint["keypoints"], actions, shoulders, downsample)
-        target = like_target = None
-        align = recorded.get("align") or ()
-        if {"gpa", "views"} & set(align):
-            target = _target(checkpoint["target"], data_dir, checkpoint["keypoints"], recorded["actions"], shoulders, downsample)
-    except DuaError as error:
-        raise DuaError(
-            f"{file} is calibrated on the validation split of its source, which must be read for it: {error}"
-        ) from error
-    labelled = labels_for(checkpoint, networks, poses)
-    assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
-    # SURREAL's labels are in the target's joints already.
-    others = recorded.get("target_joints") and checkpoint["source"] == "h36m"
-    in_2d = BackToInputs.of(networks["converter"]) if others else as_they_are
-    if target is not None and "views" in align:
-        like_target = views_of_target(recorded, target, networks, in_2d)
-    return validation_views(recorded, labelled, target, like_target, in_2d)
-
-
-@cache  # several checkpoints share it
-def _validation(source: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> Poses:
-    if source == "h36m":
-        return split_validation(load_h36m(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample))[1]
-    return brought_into_memory(
-        split_validation(open_surreal(data_dir, "train", shoulders, downsample, actions, keypoints=keypoints))[1], "validation"
-    )
-
-
-@cache
-def _target(target: str, data_dir: str, keypoints: str, actions: str, shoulders: str, downsample: int) -> UnlabelledPoses:
-    if target == "h36m":
-        return load_h36m_2d(data_dir, keypoints, TRAIN_SUBJECTS, actions, downsample)
-    poses = open_surreal_2d(data_dir, "train", shoulders, downsample, keypoints=keypoints)
-    return poses.thinned() if isinstance(poses, Streamed) else poses

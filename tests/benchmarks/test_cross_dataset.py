@@ -455,7 +455,13 @@ def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, dem
     with open(out / "coverage.csv") as file:
         rows = list(csv.DictReader(file))
     # Without adaptation labels cannot be brought to what is predicted, and the bound's test is no other data set's.
-    methods = [(CONVERTER, "constant"), (CONVERTER, "mirror"), (DUA, "constant"), (DUA, "mirror"), (DUA, "relative head")]
+    methods = [
+        (CONVERTER, "consistency"),
+        (CONVERTER, "constant"),
+        (DUA, "consistency"),
+        (DUA, "constant"),
+        (DUA, "relative head"),
+    ]
     assert [(row["direction"], row["row"], row["method"]) for row in rows] == [
         (direction, *method) for direction in DIRECTIONS for method in methods
     ]
@@ -474,7 +480,7 @@ def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, dem
     assert (tmp_path / "coverage.csv").read_text() == (out / "coverage.csv").read_text()
     run = next(path.parent for path in out.glob("surreal_to_h36m/martinez/DUA__all_/seed_0/*/results.json"))
     process = run_here(
-        "evaluate.py", run, "--data_dir", demo, "--on", "h36m", "--uncertainty", "--mirror", "--downsample", 5, "--out", tmp_path / "t"
+        "evaluate.py", run, "--data_dir", demo, "--on", "h36m", "--uncertainty", "--consistency", "--downsample", 5, "--out", tmp_path / "t"
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     with open(tmp_path / "t_uncertainty.csv") as file:

@@ -15,7 +15,7 @@ from common.datasets.views import AS_IT_IS, project, screen_intrinsics
 from common.geometry.bones import bone_lengths
 from common.geometry.joints_in_2d import BackToInputs
 from common.training.checkpoint import load_checkpoint, rebuild_networks
-from common.uncertainty.report import source_validation
+from common.uncertainty.shown import source_validation
 from models.pose_converter import PoseConverter
 from tests.adaptation.test_beyond import OFF, adapt
 from tests.adaptation.test_target_views import COUNT, Told
@@ -118,7 +118,7 @@ def test_it_works_alone_and_goes_on_to_the_same_bits(demo, converter, tmp_path):
     views, filmed = (
         source_validation(
             run, {**checkpoint, "arguments": checkpoint["arguments"] | {"target_joints": on}}, networks, str(demo), 40
-        )
+        ).poses
         for on in (True, False)
     )
     assert torch.equal(views.targets_3d, filmed.targets_3d)
@@ -130,7 +130,7 @@ def test_surreal_is_seen_as_its_labels_were_converted(demo, converter, tmp_path)
     run, process = adapt(demo, tmp_path, "--converter", converter, *ALONE, source="surreal")
     assert "source poses are seen anew: as their labels are" in process.stdout
     checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
-    seen = source_validation(run, checkpoint, rebuild_networks(checkpoint, run), str(demo), 40)
+    seen = source_validation(run, checkpoint, rebuild_networks(checkpoint, run), str(demo), 40).poses
     poses = convert_labels(split_validation(load_surreal(demo, "train", downsample=40))[1], network_of(checkpoint, run))
     torch.testing.assert_close(
         seen.inputs_2d, project(poses.targets_3d, poses.roots_3d, screen_intrinsics(poses.sequences)), atol=1e-6, rtol=0

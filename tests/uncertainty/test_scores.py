@@ -17,11 +17,12 @@ from common.errors import DuaError
 from common.evaluation.calibration import Calibration
 from common.evaluation.evaluate import predict
 from common.evaluation.metrics import joint_errors
+from common.evaluation.test_time import mirrored
 from common.training.checkpoint import load_checkpoint, rebuild_networks, save_checkpoint
+from common.uncertainty.consistency import distance_from_rays, inconsistency
 from common.uncertainty.mc_dropout import spread_under_dropout
-from common.uncertainty.mirror import distance_from_mirror
-from common.uncertainty.report import source_validation
 from common.uncertainty.scores import ause, ence, score, sparsification, spearman
+from common.uncertainty.shown import shown_test, source_validation
 from models.domain_norm import select_domain
 from tests.evaluation.test_calibration import poses_with_errors, true_mm
 from tests.helpers.script_tools import QUICK, assert_one_line, copy_data, run_here, trained
@@ -156,13 +157,42 @@ class Flat(nn.Module):
 
 
 def test_the_mirror_tells_what_a_network_does_not_know_of_sides():
-    """Twice the lean to one side: once in the picture, once in its mirror image; a centimetre where nothing is between them."""
+    """Twice the lean to one side: once in the picture, once in its mirror image. To either side, it is seen where its picture is."""
     inputs_2d = torch.randn(600, 16, 2, generator=torch.Generator().manual_seed(0))
-    for lean, expected in ((0.0, 0.01), (0.07, 0.15)):
+    for lean, expected in ((0.0, 0.0), (0.07, 0.14)):
         network = Flat(lean).eval()
         predicted = network(inputs_2d)[0].detach()
-        distances = distance_from_mirror({"lifter": network}, inputs_2d, torch.device("cpu"), predicted)
-        torch.testing.assert_close(distances, torch.full((600, 16), expected))
+        rays = torch.cat([inputs_2d, torch.ones(600, 16, 1)], dim=-1)
+        distances = inconsistency({"lifter": network}, inputs_2d, rays, torch.device("cpu"), predicted)
+        torch.testing.assert_close(distances, torch.full((600, 16), expected), atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_not_seen_where_it_should_be_is_as_far_from_its_ray():
+    """Two joints a metre to the left and the right of five, one of them too high and the other as much too low: nothing brings both nearer."""
+    points = torch.randn(1, 16, 3, generator=torch.Generator().manual_seed(0)) * 0.3 + torch.tensor([0.0, 0.0, 5.0])
+    points[0, 3], points[0, 6] = torch.tensor([1.0, 0.0, 5.0]), torch.tensor([-1.0, 0.0, 5.0])
+    rays = points * torch.linspace(0.5, 2, 16)[:, None]  # of any length
+    poses = points - points[:, :1]
+    rays[0, 3], rays[0, 6] = points[0, 3], points[0, 6]
+    assert distance_from_rays(poses, rays).max() < 1e-5
+    poses[0, 3, 1] += 0.1
+    poses[0, 6, 1] -= 0.1
+    expected = torch.zeros(1, 16)
+    expected[0, [3, 6]] = 0.1
+    torch.testing.assert_close(distance_from_rays(poses, rays), expected, atol=1e-5, rtol=0)
+    network = Flat(0.0).eval()
+    inputs_2d = points[..., :2] / points[..., 2:]
+    predicted = poses  # not what the network says: the mirror image's are compared with it
+    found = inconsistency({"lifter": network}, inputs_2d, rays, torch.device("cpu"), predicted)
+    mirror = torch.linalg.vector_norm(predicted - network(inputs_2d)[0].detach(), dim=-1)
+    torch.testing.assert_close(found, mirror + 0.2 / 16, atol=1e-5, rtol=0)
+
+
+def test_rays_end_in_the_camera_and_tell_no_distance_where_all_is_in_one_place():
+    points = torch.randn(1, 16, 3, generator=torch.Generator().manual_seed(0)) * 0.3 + torch.tensor([0.0, 0.0, 5.0])
+    poses = points - points[:, :1]
+    assert distance_from_rays(-poses, points).min() > 3  # behind the camera, on the same lines
+    assert torch.equal(distance_from_rays(poses, torch.tensor([0.0, 0.0, 1.0]).expand(1, 16, 3)), torch.zeros(1, 16))
 
 
 # --- the script ---------------------------------------------------------------------------------------------------------
@@ -180,12 +210,12 @@ def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
     out = tmp_path / "table"
     process = run_here(
         "evaluate.py", run, "--data_dir", demo, "--downsample", 3, "--on", "surreal", "h36m", "--uncertainty", "--mc_dropout", 3,
-        "--mirror", "--out", out,
+        "--consistency", "--out", out,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     with (tmp_path / "table_uncertainty.csv").open() as file:
         rows = list(csv.DictReader(file))
-    methods = ["relative head", "MC-dropout (3)", "mirror", "constant"]
+    methods = ["relative head", "MC-dropout (3)", "consistency", "constant"]
     assert [(row["method"], row["test"], row["domain"], row["labels"]) for row in rows] == [
         *((method, "surreal", "in domain", "h36m, converted") for method in methods),
         *((method, "h36m", "across", "h36m") for method in methods),
@@ -207,11 +237,11 @@ def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
 
 
 @pytest.mark.parametrize("options", [(), ("--domain_bn",)])
-def test_the_mirror_is_calibrated_on_the_source_and_judged_on_the_target(demo, converter, tmp_path, options):
+def test_consistency_is_calibrated_on_the_source_and_judged_on_the_target(demo, converter, tmp_path, options):
     """By hand, with BatchNorm's statistics of either domain where a network has both."""
     given = ("--dua", "--data_dir", demo, "--converter", converter, "--checkpoint", tmp_path / "runs", *options)
     run, _ = trained(tmp_path / "runs", run_here("train_surreal.py", *given, *QUICK, "--limit_batches", 10))
-    out = ("--mirror", "--on", "h36m", "--out", tmp_path / "t")
+    out = ("--consistency", "--on", "h36m", "--out", tmp_path / "t")
     process = run_here("evaluate.py", run, "--data_dir", demo, "--downsample", 3, "--uncertainty", *out)
     assert process.returncode == 0, process.stderr
     judged = {row["method"]: row for row in json.loads((tmp_path / "t_uncertainty.json").read_text())["rows"]}
@@ -220,12 +250,18 @@ def test_the_mirror_is_calibrated_on_the_source_and_judged_on_the_target(demo, c
     networks = rebuild_networks(checkpoint, run)
     errors, distances = [], []
     test, _ = load_test("h36m", demo, "gt", "shoulder", 3)
-    for poses, domain in ((source_validation(run, checkpoint, networks, str(demo), 3), "source"), (test, "target")):
+    validation = source_validation(run, checkpoint, networks, str(demo), 3)
+    for shown, domain in ((validation, "source"), (shown_test(checkpoint, networks, test), "target")):
         select_domain(networks["lifter"], domain)
+        poses, in_2d = shown.poses, shown.in_2d(networks)
+        # SURREAL's 2D has SMPL's joints, and the labels were converted.
+        assert distance_from_rays(in_2d(poses.targets_3d), shown.rays).mean() < (0.012 if domain == "source" else 1e-3)
         predicted, _ = predict(networks, poses.inputs_2d, cpu)
         errors.append(joint_errors(predicted, poses.targets_3d)[:, 1:].double().numpy())
-        distances.append(distance_from_mirror(networks, poses.inputs_2d, cpu, predicted)[:, 1:].double().numpy())
-    for method, lengths in (("mirror", distances), ("constant", [np.ones_like(of) for of in distances])):
+        twins = mirrored(predict(networks, mirrored(poses.inputs_2d), cpu)[0])
+        apart = (predicted - twins).norm(dim=-1) + distance_from_rays(in_2d(predicted), shown.rays).mean(1, keepdim=True)
+        distances.append(apart[:, 1:].double().numpy())
+    for method, lengths in (("consistency", distances), ("constant", [np.ones_like(of) for of in distances])):
         ratios = np.sort((errors[0] / lengths[0]).ravel())
         radii = ratios[math.ceil(0.9 * (len(ratios) + 1)) - 1] * lengths[1]
         assert judged[method]["coverage"]["90%"] == pytest.approx((errors[1] <= radii).mean(), abs=2e-3)
@@ -271,13 +307,13 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     assert_one_line(attempt(damaged, "--uncertainty"), "changed.pth.tar: the calibration is damaged")
     without = {role: network for role, network in checkpoint["networks"].items() if role != "uncertainty"}
     without = changed(run, tmp_path, networks=without, calibration=None)
-    assert_one_line(attempt(without, "--uncertainty"), "changed.pth.tar has no uncertainty estimator", "--mirror")
-    process = attempt(without, "--uncertainty", "--mirror", "--on", "h36m", "--out", tmp_path / "headless")
+    assert_one_line(attempt(without, "--uncertainty"), "changed.pth.tar has no uncertainty estimator", "--consistency")
+    process = attempt(without, "--uncertainty", "--consistency", "--on", "h36m", "--out", tmp_path / "headless")
     assert process.returncode == 0, process.stderr
     judged = json.loads((tmp_path / "headless_uncertainty.json").read_text())["rows"]
-    assert [row["method"] for row in judged] == ["mirror", "constant"]
+    assert [row["method"] for row in judged] == ["consistency", "constant"]
     assert_one_line(attempt(run, "--mc_dropout"), "add --uncertainty")
-    assert_one_line(attempt(run, "--mirror"), "--mirror", "add --uncertainty")
+    assert_one_line(attempt(run, "--consistency"), "--consistency", "add --uncertainty")
     assert_one_line(attempt(run, "--uncertainty", "--mc_dropout", 1), "at least 2 passes")
     still = checkpoint["networks"] | {"lifter": checkpoint["networks"]["lifter"] | {"dropout": 0.0}}
     assert_one_line(attempt(changed(run, tmp_path, networks=still), "--uncertainty", "--mc_dropout", 2), "without dropout")
