@@ -40,7 +40,6 @@ WEIGHTS = {"discrepancy": 1.0, "reprojection": 1.0, "bones": 1.0, "agreement": 1
 _FLOORS = {"discrepancy": 1.0}
 """A discrepancy is unbiased, so that of two sets of one kind it may be 0 or less: there is no telling below this."""
 _SAMPLE = 2000
-_FLATTEST = 1e-5
 _NEAREST = 0.5
 
 
@@ -114,7 +113,7 @@ def reprojection_error(poses_3d: Tensor, rays: Tensor) -> float:
     Shape:
         poses_3d (N, 16, 3) metres, axes of the target's own camera; rays (N, 16, 3), x/z, y/z, 1.
     """
-    roots, known = place(poses_3d, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
+    roots, known = place(poses_3d, rays)
     points = poses_3d + roots[:, None]
     missed = torch.linalg.vector_norm(points[..., :2] / points[..., 2:].clamp_min(_NEAREST) - rays[..., :2], dim=-1)
     middle = rays[..., :2].mean(1, keepdim=True)

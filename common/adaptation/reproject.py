@@ -21,8 +21,6 @@ _KNEE = 0.01
 """Rays x/z, y/z: beyond it errors count by their size and no more by their square; 5 cm at 5 m."""
 _NEAREST = 0.5
 """Metres: no joint is projected from closer than this, and one that is closer is pushed away."""
-_FLATTEST = 1e-5
-"""See `place`: below it, float32 tells nothing of how far away somebody is."""
 _BONES = 0.2
 """Weight of a metre of bone beside the rays: as it is seen from 5 m."""
 
@@ -83,7 +81,7 @@ def reprojection_loss(poses_3d: Tensor, rays: Tensor) -> Tensor:
     Shape:
         poses_3d (N, 16, 3) metres from the hip, camera axes; rays (N, 16, 3), x/z, y/z, 1 of the given 2D -> scalar.
     """
-    roots, known = place(poses_3d, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
+    roots, known = place(poses_3d, rays)
     points = poses_3d + roots[:, None]
     seen = points[..., :2] / points[..., 2:].clamp_min(_NEAREST)
     error = F.smooth_l1_loss(seen, rays[..., :2], beta=_KNEE, reduction="none").mean((1, 2))

@@ -173,7 +173,7 @@ class TargetViews:
         finite = torch.isfinite(poses).flatten(1).all(1)
         shown = self.in_2d(poses)
         told = shown.where(finite[:, None, None], 0.0).double()
-        roots, known = place(told, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
+        roots, known = place(told, rays, flattest=_FLATTEST)
         roots = roots.float()
         missed = torch.linalg.vector_norm(project(shown, roots, self.intrinsics) - self.inputs_2d, dim=-1).mean(1)
         missed = missed / box_sizes(self.inputs_2d).clamp_min(1e-6)

@@ -11,13 +11,16 @@ is the hip's place. It is linear in t, three normal equations a pose, and linear
 import torch
 from torch import Tensor
 
+FLATTEST = 1e-5
+"""Smallest over largest eigenvalue of a pose's equations below which, in float32, they say nothing of its distance."""
 
-def place(poses_3d: Tensor, rays: Tensor, weights: Tensor, flattest: float) -> tuple[Tensor, Tensor]:
+
+def place(poses_3d: Tensor, rays: Tensor, weights: Tensor | None = None, flattest: float = FLATTEST) -> tuple[Tensor, Tensor]:
     """The hip's place, as least squares have it; it can lie behind the camera.
 
     Args:
-        flattest: the smallest over the largest eigenvalue of a pose's equations below which they say nothing of its distance: all
-            joints in one place of the picture, or none that counts.
+        weights: of joints; None for 1 each.
+        flattest: as `FLATTEST`, of other numbers: below it all joints are in one place of the picture, or none counts.
 
     Shape:
         poses_3d (N, J, 3) metres from the hip, camera axes; rays (N, J, 3) of any length; weights (N, J), 0 for a joint that does not
@@ -26,7 +29,8 @@ def place(poses_3d: Tensor, rays: Tensor, weights: Tensor, flattest: float) -> t
     # |p x d|^2 = p^T (|d|^2 - d d^T) p. As sums and not as matrix products, which may be computed in few digits.
     identity = torch.eye(3).to(rays)
     across = rays.square().sum(-1)[..., None, None] * identity - rays[..., :, None] * rays[..., None, :]  # (N, J, 3, 3)
-    across = across * weights[..., None, None]
+    if weights is not None:
+        across = across * weights[..., None, None]
     left = across.sum(1)
     right = -(across * poses_3d[..., None, :]).sum((1, 3))
     sizes = torch.linalg.eigvalsh(left)  # of zeros, where nothing counts

@@ -11,9 +11,6 @@ from common.evaluation.test_time import mirrored
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are
 from common.geometry.placement import place
 
-_FLATTEST = 1e-5
-"""See `place`: below it, float32 tells nothing of how far away somebody is."""
-
 
 def inconsistency(
     networks: Mapping[str, nn.Module],
@@ -48,7 +45,7 @@ def distance_from_rays(poses_3d: Tensor, rays: Tensor) -> Tensor:
     Shape:
         poses_3d (N, 16, 3) metres from the hip; rays (N, 16, 3), of any length, in the same axes -> (N, 16) metres.
     """
-    roots, known = place(poses_3d, rays, torch.ones_like(rays[..., 0]), _FLATTEST)
+    roots, known = place(poses_3d, rays)
     points, directions = poses_3d + roots[:, None], nn.functional.normalize(rays, dim=-1)
     along = (points * directions).sum(-1, keepdim=True).clamp_min(0)  # a ray ends in the camera
     return torch.linalg.vector_norm(points - along * directions, dim=-1) * known[:, None]

@@ -117,7 +117,7 @@ def test_labels_are_seen_where_their_2d_is(demo, h36m, name, align):
     found = term(learnt, NO_FEATURES, target, 0)
     assert found["reprojection_loss"] < 2e-5  # a hundredth of the knee is 5e-5; SURREAL's 2D are rounded floats
     torch.testing.assert_close(term.in_camera(learnt, target[2]), poses.targets_3d[rows], atol=1e-5, rtol=0)
-    roots, known = place(poses.targets_3d[rows], target[2], torch.ones(len(rows), 16), 1e-5)
+    roots, known = place(poses.targets_3d[rows], target[2])
     assert known.all()
     assert (roots - poses.roots_3d[rows]).norm(dim=1).max() < 0.02 * poses.roots_3d[:, 2].max()
     torch.testing.assert_close(found["loss"], 0.5 * (found["reprojection_loss"] + 0.2 * found["bone_loss"]))
