@@ -24,10 +24,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from tqdm import tqdm
 
-from benchmarks.cross_dataset import network_of, rows_of
 from benchmarks.kept import COVERAGE, KeptResults, Key, kept_coverage, key_of
 from benchmarks.results_table import Task
-from benchmarks.rows import BEST, BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS
+from benchmarks.row_runs import network_of
+from benchmarks.rows import BEST, BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS, rows_of
 from common.adaptation.converter import labels_for
 from common.datasets.test_sets import load_test
 from common.errors import DuaError

@@ -1,7 +1,9 @@
 """The rows of the open cross-dataset table: what each trains, and with which options."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from common.errors import DuaError
 
 DIRECTIONS = {"surreal -> h36m": ["train_surreal.py", "--dua"], "h36m -> surreal": ["train_h36m_dan.py"]}
 BOUND_SCRIPTS = {
@@ -158,6 +160,17 @@ SETS = {
     "adversary": (NONE, *_ADVERSARY),
 }  # fmt: skip
 """By `--rows`: which rows are made, in this order for each seed."""
+
+
+def rows_of(names: Sequence[str]) -> list[str]:
+    """The rows that some names of rows and of sets stand for, each once, and before a row that is tested again the one that is trained."""
+    unknown = [name for name in names if name not in SETS and name not in ROWS]
+    if unknown:
+        raise DuaError(
+            f"--rows '{unknown[0]}': no row and no set of rows; sets are {', '.join(SETS)}, rows are in benchmarks/rows.py"
+        )
+    wanted = [row for name in names for row in SETS.get(name, (name,))]
+    return list(dict.fromkeys(row for name in wanted for row in (ROWS[name].tests or name, name)))
 
 
 @dataclass(frozen=True)

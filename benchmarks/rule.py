@@ -25,9 +25,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 
 from tqdm import tqdm
 
-from benchmarks.cross_dataset import NETWORKS, network_of
+from benchmarks.cross_dataset import NETWORKS
 from benchmarks.kept import SCORES, KeptResults, kept_scores, key_of
 from benchmarks.results_table import Task
+from benchmarks.row_runs import network_of
 from benchmarks.rows import BOUND, DIRECTIONS, NONE, SETS
 from common.adaptation.converter import convert_labels
 from common.adaptation.label_free import WEIGHTS, label_free_scores, pick, total

@@ -11,7 +11,8 @@ import zipfile
 
 import pytest
 
-from benchmarks.cross_dataset import VERSION, data_hash, in_words, training_sizes
+from benchmarks.claims import VERSION, data_hash, in_words
+from benchmarks.cross_dataset import training_sizes
 from benchmarks.rows import PRESETS
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.smpl import load_pairs
