@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument(
         "--consistency",
         action="store_true",
-        help="judge how consistent poses are with their pictures and these mirrored as well, which needs no estimator",
+        help="judge as well how consistent poses are with their pictures and with the mirrored ones, which needs no estimator",
     )
     args = parser.parse_args()
     if args.consistency and not args.uncertainty:

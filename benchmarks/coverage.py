@@ -33,7 +33,7 @@ from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
-from common.uncertainty.report import judge
+from common.uncertainty.report import CONSISTENCY, judge
 
 _EVERY = 5
 """Frame of test and calibration that is judged: neighbours say the same."""
@@ -60,7 +60,7 @@ def main() -> None:
     if not tasks:
         raise DuaError(f"{args.results} holds no finished run of these rows and seeds; make them with cross_dataset.py")
     kept = kept_coverage(args.results)
-    known = {key[:4] for key in kept.read()}
+    known = {key[:4] for key in kept.read() if key[4] == CONSISTENCY}
     for task in tqdm([task for task in tasks if key_of(task) not in known], unit="run", disable=None):
         kept.add(_judged(task, args))
     lines = _means(kept.read(), [key_of(task) for task in tasks], names)

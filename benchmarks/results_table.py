@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rows import BEST, BOUND, CONVERTER, DIRECTIONS, DUA, NONE, ORACLE, PICKED, ROWS, SELECTED
+from benchmarks.rows import BEST, BOUND, BOUND_FLIPPED, CONVERTER, DIRECTIONS, DUA, NONE, ORACLE, PICKED, ROWS, SELECTED
 from common.evaluation.tables import RAW
 from common.figures import save, subplots
 
@@ -105,26 +105,32 @@ def _shared(errors: Errors, others: Errors) -> tuple[float, float] | None:
 
 def goals(rows: Iterable[tuple[str, ...]], columns: Sequence[str] = COLUMNS) -> list[str]:
     """Of each direction and network: how far combinations that were chosen without labels are from no adaptation, and from the upper bound,
-    against raw labels, which the upper bound has learnt, and against converted ones, which its poses are converted for as well. `columns`
-    are those of the rows; tables of before have fewer, and no share of the bound."""
-    mpjpe, of_none = columns.index("MPJPE"), columns.index("of none, %")
-    by_name = {row[:4]: row for row in rows}
+    against raw labels, which the upper bound has learnt, and against converted ones, which its poses are converted for as well; and from the
+    bound that is tested with the flip, as they are. `columns` are those of the rows; tables of before have fewer."""
+    by_name = {row[:4]: dict(zip(columns[4:], row[4:], strict=True)) for row in rows}
     lines = []
-    for direction, network, row, labels in list(by_name):
-        if row in (BEST, *PICKED) and (direction, network, BOUND, labels) in by_name:
-            found = by_name[direction, network, row, labels]
-            of_bound = float(found[mpjpe]) / float(by_name[direction, network, BOUND, labels][mpjpe])
-            if "of bound, %" in columns:
-                if found[columns.index("of bound, %")] == "-":  # they have no seed in common
-                    continue
-                of_bound = float(found[columns.index("of bound, %")]) / 100
-            share = found[of_none]
-            by = ", converted labels" if labels == "converted" else ""
-            times = f"{of_bound:.2f} x the upper bound's"
-            # No adaptation may not have been run, or not converted.
-            shares = f"{share} % of no adaptation's error, {times}" if share != "-" else f"{times} error"
-            lines.append(f"{direction}, {network}{by}: '{row}' has {shares}")
+    for (direction, network, row, labels), found in by_name.items():
+        bound, flipped = (by_name.get((direction, network, name, labels)) for name in (BOUND, BOUND_FLIPPED))
+        times = _times(found, bound) if bound and row in (BEST, *PICKED) else None
+        if times is None:
+            continue
+        by = ", converted labels" if labels == "converted" else ""
+        # No adaptation may not have been run, or not converted.
+        share = f"{found['of none, %']} % of no adaptation's error, " if found["of none, %"] != "-" else ""
+        of_flipped = _times(flipped, bound) if flipped and bound else None
+        with_flip = f" ({times / of_flipped:.2f} x with the flip)" if of_flipped else ""
+        lines.append(
+            f"{direction}, {network}{by}: '{row}' has {share}{times:.2f} x the upper bound's{'' if share else ' error'}{with_flip}"
+        )
     return sorted(lines, reverse=True)
+
+
+def _times(found: Mapping[str, str], bound: Mapping[str, str]) -> float | None:
+    """How many times the bound's error a row has, over the seeds that both have; None where there are none. Tables of before say it of all seeds."""
+    share = found.get("of bound, %")
+    if share is None:
+        return float(found["MPJPE"]) / float(bound["MPJPE"])
+    return float(share) / 100 if share != "-" else None
 
 
 _COLOURS = {
@@ -133,6 +139,7 @@ _COLOURS = {
     BEST: "#009e73",
     **dict.fromkeys(PICKED, "#009e73"),
     BOUND: "#000000",
+    BOUND_FLIPPED: "#000000",
     SELECTED: "#e69f00",
     ORACLE: "#e69f00",
 }  # Okabe and Ito's, told apart by the colour-blind

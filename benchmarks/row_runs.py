@@ -66,7 +66,7 @@ def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Pat
     of_smpl = converter if row.on_target and target == "surreal" else None
     options = row.options if row.tests else ()
     if of_smpl and RAW not in result["also"]:
-        errors = evaluated(run, target, "gt", data_dir, of_smpl)["converted"]
+        errors = evaluated(run, target, "gt", data_dir, of_smpl, options)["converted"]
         result |= {"average": errors, "also": {RAW: {"average": result["average"]}}}
     if detected:
         found = evaluated(run, target, "detector", data_dir, of_smpl, options)

@@ -39,7 +39,7 @@ from common.errors import DuaError
 from common.evaluation.calibration import stored_calibration
 from common.evaluation.tables import as_csv, as_text
 from common.files.writing import write_text
-from common.geometry.joints_in_2d import BackToInputs, as_they_are
+from common.geometry.joints_in_2d import joints_of_data_set
 
 _EVERY = 25
 """Frame of the target that scores are made of: neighbours say the same."""
@@ -124,7 +124,7 @@ def _scores(task: Task, args: argparse.Namespace) -> dict[str, float]:
     file, checkpoint, networks = network_of(task, args.results, args.data_dir, "scored")
     target = task[0].split()[-1]
     source, unlabelled = _domains(args.data_dir, target, checkpoint["arguments"], networks)
-    in_2d = BackToInputs.of(networks["converter"]) if target == "surreal" else as_they_are
+    in_2d = joints_of_data_set(target, networks)
     calibration = stored_calibration(checkpoint, file)
     kept.add({key: label_free_scores(networks, checkpoint["arguments"], calibration, source, unlabelled, in_2d)})
     return kept.read()[key]

@@ -95,8 +95,9 @@ class Views:
     def see_with_rays(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """inputs_s and targets_s of `see`, and the (B, 16, 3) rays x/z, y/z, 1 on which inputs_s are seen."""
         poses, shown, roots, intrinsics = self.placed(batch, generator)
-        points = shown + roots[:, None]
-        return self.scale(project(shown, roots, intrinsics)), poses, points / points[..., 2:]
+        seen = project(shown, roots, intrinsics)
+        rays = torch.cat([(seen - intrinsics[:, None, 2:]) / intrinsics[:, None, :2], torch.ones_like(seen[..., :1])], dim=-1)
+        return self.scale(seen), poses, rays
 
     def placed(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """targets_s, those of their joints that are projected, roots and intrinsics of a batch of `see`."""

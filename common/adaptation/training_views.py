@@ -73,7 +73,7 @@ def adapted_batches(
 
     def seen_validation() -> Poses:
         assert validation is not None
-        return validation_views(vars(args), validation, shown, turned, in_2d)[0].to(device)
+        return validation_views(vars(args), validation, shown, turned, in_2d).to(device)
 
     # Once for all, unless they follow the network.
     chosen_on = None if validation is None else seen_validation if turned else cache(seen_validation)
@@ -111,18 +111,40 @@ def validation_views(
     target: UnlabelledPoses | None,
     like_target: TargetViews | None = None,
     in_2d: JointsIn2D = as_they_are,
-) -> tuple[Poses, Tensor]:
-    """Validation poses as a run with these options sees them, in turned cameras, or projected anew, and the (N, 16, 3) rays on which they are
-    seen, in the axes of their labels.
+) -> Poses:
+    """Validation poses as a run with these options sees them: in turned cameras, or projected anew.
 
     Those that are projected anew are so once, by a fixed seed, with poses of `target` if they are aligned with it. Those that are turned
     like the target's are so as the network predicts these now, also after epochs of warm-up, so that all epochs are judged alike. They strike
     no predicted pose (`--target_poses`): held-out people's own are what no training has seen. Their labels are the source's, so the best epoch
     and the calibration are chosen without a label of the target.
     """
-    align = arguments.get("align") or ()
+    if not sees_anew(arguments):
+        return TestTime.of(arguments).shown(validation)
+    return _projected_anew(arguments, validation, target, like_target, in_2d)[0]
+
+
+def validation_with_rays(
+    arguments: Mapping[str, Any],
+    validation: Poses,
+    target: UnlabelledPoses | None,
+    like_target: TargetViews | None = None,
+    in_2d: JointsIn2D = as_they_are,
+) -> tuple[Poses, Tensor]:
+    """`validation_views`, and the (N, 16, 3) rays on which they are seen, in the axes of their labels."""
     if not sees_anew(arguments):
         return TestTime.of(arguments).shown(validation), turned_rays(arguments, validation)
+    return _projected_anew(arguments, validation, target, like_target, in_2d)
+
+
+def _projected_anew(
+    arguments: Mapping[str, Any],
+    validation: Poses,
+    target: UnlabelledPoses | None,
+    like_target: TargetViews | None,
+    in_2d: JointsIn2D,
+) -> tuple[Poses, Tensor]:
+    align = arguments.get("align") or ()
     generator = torch.Generator().manual_seed(0)
     batch = _source_tensors(validation, align)
     if "gpa" in align:
@@ -189,7 +211,7 @@ def rays_of(poses: Poses | UnlabelledPoses) -> Tensor:
 
 
 def turned_rays(arguments: Mapping[str, Any], poses: Poses | UnlabelledPoses) -> Tensor:
-    """The same in the axes in which a network with these options predicts them; their third number is 1 where these are the camera's own."""
+    """The rays of `rays_of` in the axes in which a network with these options predicts."""
     rays = rays_of(poses)
     if "canonical" not in (arguments.get("align") or ()):
         return rays

@@ -4,7 +4,7 @@ From Human3.6M to SURREAL, networks learn Human3.6M's joints and are shown SMPL'
 joints that the 2D has (`--reproject`), and so may be what they learn from (`--target_joints`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,15 @@ JointsIn2D = Callable[[Tensor], Tensor]
 
 def as_they_are(poses_3d: Tensor) -> Tensor:
     return poses_3d
+
+
+def joints_of_data_set(name: str, networks: Mapping[str, nn.Module]) -> JointsIn2D:
+    """Predicted poses to those joints of theirs that a data set's own 2D has: SURREAL's has SMPL's, and networks with a converter predict others.
+
+    Raises:
+        DuaError: as `BackToInputs.of`.
+    """
+    return BackToInputs.of(networks["converter"]) if name == "surreal" and "converter" in networks else as_they_are
 
 
 @dataclass(frozen=True)

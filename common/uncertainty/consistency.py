@@ -31,21 +31,23 @@ def inconsistency(
         in_2d: predicted poses to those joints of theirs that the 2D has.
 
     Shape:
-        inputs_2d (N, 16, 2); rays (N, 16, 3), of any length, on which they are seen, in the axes that are predicted in; predicted (N, 16, 3)
-        metres, of these inputs -> (N, 16) metres; all on the CPU.
+        inputs_2d (N, 16, 2); rays (N, 16, 3), on which they are seen, as `distance_from_rays`; predicted (N, 16, 3) metres, of these
+        inputs -> (N, 16) metres; all on the CPU.
     """
     twins = mirrored(predict({"lifter": networks["lifter"]}, mirrored(inputs_2d), device)[0])
     return torch.linalg.vector_norm(predicted - twins, dim=-1) + distance_from_rays(in_2d(predicted), rays).mean(1, keepdim=True)
 
 
 def distance_from_rays(poses_3d: Tensor, rays: Tensor) -> Tensor:
-    """How far joints are from the rays on which they are seen, of poses that stand where least squares put them; nought where the 2D does not
-    say how far away that is.
+    """How far joints are from the rays on which they are seen, of poses that stand where least squares put them; as far as from the hip where
+    the 2D does not say where that is.
 
     Shape:
-        poses_3d (N, 16, 3) metres from the hip; rays (N, 16, 3), of any length, in the same axes -> (N, 16) metres.
+        poses_3d (N, 16, 3) metres from the hip; rays (N, 16, 3), x/z, y/z, 1 of the 2D, or these turned into the axes of the poses
+        -> (N, 16) metres.
     """
     roots, known = place(poses_3d, rays)
     points, directions = poses_3d + roots[:, None], nn.functional.normalize(rays, dim=-1)
     along = (points * directions).sum(-1, keepdim=True).clamp_min(0)  # a ray ends in the camera
-    return torch.linalg.vector_norm(points - along * directions, dim=-1) * known[:, None]
+    missed = torch.linalg.vector_norm(points - along * directions, dim=-1)
+    return missed.where(known[:, None], torch.linalg.vector_norm(poses_3d, dim=-1))

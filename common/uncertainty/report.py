@@ -175,13 +175,20 @@ def judge(
         methods[f"MC-dropout ({passes})"] = spread, calibrated(spread)
     if consistency:
 
-        def doubt(shown: Shown, predicted: Tensor) -> Tensor:
-            return inconsistency(networks, shown.poses.inputs_2d, shown.rays, device, predicted, shown.in_2d(networks))
+        def inconsistent(shown: Shown, predicted: Tensor) -> Tensor:
+            try:
+                in_2d = shown.in_2d(networks)
+            except DuaError as error:
+                raise DuaError(
+                    f"{file}: its converter is of an older conversion.py and cannot be run backwards, which tells where SURREAL's 2D has the joints "
+                    "that are predicted; leave --consistency out, or train it anew with a converter of today's"
+                ) from error
+            return inconsistency(networks, shown.poses.inputs_2d, shown.rays, device, predicted, in_2d)
 
         def constant(shown: Shown, predicted: Tensor) -> Tensor:
             return torch.ones_like(predicted[..., 0])
 
-        methods[CONSISTENCY] = doubt, calibrated(doubt, proportional=True)
+        methods[CONSISTENCY] = inconsistent, calibrated(inconsistent, proportional=True)
         methods[CONSTANT] = constant, calibrated(constant, proportional=True)
     if not methods:
         raise DuaError(
@@ -192,7 +199,7 @@ def judge(
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)
-        shown = shown_test(checkpoint, networks, raw if labelled is None else labelled)
+        shown = shown_test(checkpoint, raw if labelled is None else labelled)
         poses = shown.poses  # in turned axes, if it is so: uncertainties are the same
         skeleton = checkpoint["skeleton"]["definition"]
         labels = RAW_LABELS if labelled is None else skeleton if labelled is raw else f"{skeleton}, converted"

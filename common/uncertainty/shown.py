@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from common.adaptation.beyond import sees_anew
 from common.adaptation.converter import labels_for
-from common.adaptation.training_views import turned_rays, validation_views, views_of_target
+from common.adaptation.training_views import turned_rays, validation_with_rays, views_of_target
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import Poses, UnlabelledPoses, split_validation
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.surreal_stream import open_surreal, open_surreal_2d
 from common.errors import DuaError
 from common.evaluation.test_time import TestTime
-from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
+from common.geometry.joints_in_2d import JointsIn2D, as_they_are, joints_of_data_set
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,22 @@ class Shown:
     Attributes:
         poses: labels and inputs, in the axes that are predicted in.
         rays: (N, 16, 3), on which the inputs are seen, in these axes.
-        of_smpl: the inputs have SMPL's joints, which a converter brought to those that are predicted.
+        joints_of: the data set whose own 2D has the joints that the inputs have.
     """
 
     poses: Poses
     rays: Tensor
-    of_smpl: bool
+    joints_of: str
 
     def in_2d(self, networks: Mapping[str, nn.Module]) -> JointsIn2D:
-        """Predicted poses to those joints of theirs that the inputs have.
-
-        Raises:
-            DuaError: the converter cannot be run backwards.
-        """
-        return BackToInputs.of(networks["converter"]) if self.of_smpl else as_they_are
+        """Predicted poses to those joints of theirs that the inputs have; may raise as `joints_of_data_set`."""
+        return joints_of_data_set(self.joints_of, networks)
 
 
-def shown_test(checkpoint: Mapping[str, Any], networks: Mapping[str, nn.Module], poses: Poses) -> Shown:
+def shown_test(checkpoint: Mapping[str, Any], poses: Poses) -> Shown:
     """Poses of a test, whose labels stand as they are to be judged by."""
     recorded = checkpoint["arguments"]
-    return Shown(TestTime.of(recorded).shown(poses), turned_rays(recorded, poses), _filmed_as_smpl(poses.name, networks))
+    return Shown(TestTime.of(recorded).shown(poses), turned_rays(recorded, poses), poses.name)
 
 
 def source_validation(
@@ -78,18 +74,14 @@ def source_validation(
         ) from error
     labelled = labels_for(checkpoint, networks, poses)
     assert labelled is not None, "a network learns the skeleton of its source, or one that its converter makes of it"
-    # SURREAL's labels are in the target's joints already.
-    others = bool(recorded.get("target_joints")) and checkpoint["source"] == "h36m"
-    in_2d = BackToInputs.of(networks["converter"]) if others else as_they_are
+    joints_of = poses.name
+    in_2d: JointsIn2D = as_they_are
+    if sees_anew(recorded):  # by the joints that are learnt, Human3.6M's where there is a converter, or by the target's
+        joints_of = checkpoint["target"] if recorded.get("target_joints") else "h36m"
+        in_2d = joints_of_data_set(joints_of, networks)
     if target is not None and "views" in align:
         like_target = views_of_target(recorded, target, networks, in_2d)
-    of_smpl = others if sees_anew(recorded) else _filmed_as_smpl(poses.name, networks)
-    return Shown(*validation_views(recorded, labelled, target, like_target, in_2d), of_smpl)
-
-
-def _filmed_as_smpl(name: str, networks: Mapping[str, nn.Module]) -> bool:
-    """Whether a data set's own 2D has SMPL's joints, and the networks predict others."""
-    return name == "surreal" and "converter" in networks
+    return Shown(*validation_with_rays(recorded, labelled, target, like_target, in_2d), joints_of)
 
 
 @cache  # several checkpoints share it

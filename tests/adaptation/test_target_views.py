@@ -134,7 +134,7 @@ def test_validation_poses_are_turned_like_the_target_s_and_strike_none_of_its(so
     poses, _, intrinsics, inputs = target
     views = TargetViews.of({"lifter": Told(poses.clone())}, inputs, intrinsics, AS_IT_IS, poses=True)
     options = {"align": ["views"], "augment": False, "target_poses": True, "domain_on": False}
-    seen, _ = validation_views(options, source, None, views)
+    seen = validation_views(options, source, None, views)
     trunks = [bones_of(of_whom) @ torso_frames(of_whom) for of_whom in (seen.targets_3d, source.targets_3d)]
     torch.testing.assert_close(*trunks, atol=1e-4, rtol=0)
     turned = (seen.targets_3d - source.targets_3d).abs().amax((1, 2)) > 1e-2

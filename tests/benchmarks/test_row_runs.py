@@ -97,8 +97,9 @@ def test_the_bound_is_tested_with_the_flip_by_both_labels_and_on_a_detector_s_2d
 
     def evaluate(words):
         asked.append(words)
+        raw, converted = ("60,40", "61,42") if "gt" in words else ("90,58", "91,59")
         (tmp_path / words[words.index("--out") + 1]).with_suffix(".csv").write_text(
-            f"MPJPE raw,P-MPJPE raw,MPJPE conv.,P-MPJPE conv.\n{'60,40,61,42' if 'gt' in words else '90,58,91,59'}\n"
+            f"MPJPE raw,P-MPJPE raw,MPJPE conv.,P-MPJPE conv.\n{raw},{converted if '--converter' in words else '-,-'}\n"
         )
 
     monkeypatch.setattr("benchmarks.runs._python", evaluate)
@@ -115,10 +116,20 @@ def test_the_bound_is_tested_with_the_flip_by_both_labels_and_on_a_detector_s_2d
     assert {path.name for path in out.rglob("evaluated_*.csv")} == {
         f"evaluated_{name}.csv" for name in ("gt", "detector", "gt_tta", "detector_tta")
     }
+    # Towards Human3.6M nothing is converted.
+    shutil.copytree(out / "h36m_to_surreal", out / "surreal_to_h36m")
+    for old in (out / "surreal_to_h36m").rglob("evaluated_*"):
+        old.unlink()
+    to_h36m = ("surreal -> h36m", network, BOUND_FLIPPED, seed)
+    result = run_row(to_h36m, {}, str(data), tmp_path / "converter", out)
+    assert result == {"average": {"mpjpe": 60.0, "p_mpjpe": 40.0}, "also": {}}
+    more_tests(to_h36m, result, str(data), tmp_path / "converter", out, True)
+    assert result == {"average": {"mpjpe": 60.0, "p_mpjpe": 40.0, "detector": 90.0}, "also": {}}
+    assert not any("--converter" in words for words in asked[2:])
     # The bound itself was not touched.
     bound = {"average": {"mpjpe": 64.0, "p_mpjpe": 44.0}, "also": {}}
     more_tests((direction, network, BOUND, seed), bound, str(data), tmp_path / "converter", out, True)
-    assert (bound["average"]["mpjpe"], bound["average"]["detector"], len(asked)) == (66.0, 95.0, 2)
+    assert (bound["average"]["mpjpe"], bound["average"]["detector"], len(asked)) == (66.0, 95.0, 4)
 
 
 def test_without_a_detector_s_2d_there_is_no_such_column(a_bound, tmp_path):

@@ -174,7 +174,7 @@ def test_bfloat16_is_asked_for_marked_and_held_against_float32(runs, demo, tmp_p
 
 def test_the_flip_is_a_test_of_networks_that_were_tested_without_it(runs, demo, tmp_path):
     common = ("--data_dir", demo, "--on", "h36m", "--downsample", 3, "--device", "cpu", "--out", tmp_path / "table")
-    process = run_here("evaluate.py", runs["plain"], *common, "--tta")
+    process = run_here("evaluate.py", runs["plain"], *common, "--tta", "--converter", runs["conversion"])
     assert process.returncode == 0, process.stderr
     (flipped,) = rows_of(tmp_path / "table.csv")
     assert flipped["modules"].split("+")[-1] == "tta"
@@ -184,8 +184,10 @@ def test_the_flip_is_a_test_of_networks_that_were_tested_without_it(runs, demo, 
     network = lifter.networks["lifter"].eval()
     with torch.no_grad():
         predicted = (network(poses.inputs_2d)[0] + mirrored(network(mirrored(poses.inputs_2d))[0])) / 2
-        errors = (predicted - poses.targets_3d).norm(dim=-1).mean(1) * 1000
-    assert float(flipped["MPJPE raw"]) == pytest.approx(over_actions(errors, poses), abs=0.06)
+        converted = load_converter(runs["conversion"], "h36m", "shoulder")[0].convert(predicted, predicted=True)
+    for labels, of in (("raw", predicted), ("conv.", converted)):
+        errors = (of - poses.targets_3d).norm(dim=-1).mean(1) * 1000
+        assert float(flipped[f"MPJPE {labels}"]) == pytest.approx(over_actions(errors, poses), abs=0.06)
     assert_one_line(
         run_here("evaluate.py", runs["plain"], "--data_dir", demo, "--tta", "--uncertainty"), "--tta", "plain predictions"
     )

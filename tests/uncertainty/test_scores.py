@@ -171,9 +171,8 @@ def test_what_is_not_seen_where_it_should_be_is_as_far_from_its_ray():
     """Two joints a metre to the left and the right of five, one of them too high and the other as much too low: nothing brings both nearer."""
     points = torch.randn(1, 16, 3, generator=torch.Generator().manual_seed(0)) * 0.3 + torch.tensor([0.0, 0.0, 5.0])
     points[0, 3], points[0, 6] = torch.tensor([1.0, 0.0, 5.0]), torch.tensor([-1.0, 0.0, 5.0])
-    rays = points * torch.linspace(0.5, 2, 16)[:, None]  # of any length
+    rays = points / 5
     poses = points - points[:, :1]
-    rays[0, 3], rays[0, 6] = points[0, 3], points[0, 6]
     assert distance_from_rays(poses, rays).max() < 1e-5
     poses[0, 3, 1] += 0.1
     poses[0, 6, 1] -= 0.1
@@ -192,7 +191,8 @@ def test_rays_end_in_the_camera_and_tell_no_distance_where_all_is_in_one_place()
     points = torch.randn(1, 16, 3, generator=torch.Generator().manual_seed(0)) * 0.3 + torch.tensor([0.0, 0.0, 5.0])
     poses = points - points[:, :1]
     assert distance_from_rays(-poses, points).min() > 3  # behind the camera, on the same lines
-    assert torch.equal(distance_from_rays(poses, torch.tensor([0.0, 0.0, 1.0]).expand(1, 16, 3)), torch.zeros(1, 16))
+    in_one_place = distance_from_rays(poses, torch.tensor([0.0, 0.0, 1.0]).expand(1, 16, 3))
+    assert torch.equal(in_one_place, torch.linalg.vector_norm(poses, dim=-1))
 
 
 # --- the script ---------------------------------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_consistency_is_calibrated_on_the_source_and_judged_on_the_target(demo, 
     errors, distances = [], []
     test, _ = load_test("h36m", demo, "gt", "shoulder", 3)
     validation = source_validation(run, checkpoint, networks, str(demo), 3)
-    for shown, domain in ((validation, "source"), (shown_test(checkpoint, networks, test), "target")):
+    for shown, domain in ((validation, "source"), (shown_test(checkpoint, test), "target")):
         select_domain(networks["lifter"], domain)
         poses, in_2d = shown.poses, shown.in_2d(networks)
         # SURREAL's 2D has SMPL's joints, and the labels were converted.
@@ -314,6 +314,12 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     assert [row["method"] for row in judged] == ["consistency", "constant"]
     assert_one_line(attempt(run, "--mc_dropout"), "add --uncertainty")
     assert_one_line(attempt(run, "--consistency"), "--consistency", "add --uncertainty")
+    whitening = checkpoint["weights"]["converter"]["whitening"]
+    unmeasured = checkpoint["weights"]["converter"] | {"whitening": torch.eye(whitening.shape[1]).expand_as(whitening).clone()}
+    older = changed(run, tmp_path, weights=checkpoint["weights"] | {"converter": unmeasured})
+    assert_one_line(
+        attempt(older, "--uncertainty", "--consistency"), "changed.pth.tar", "older conversion.py", "leave --consistency out"
+    )
     assert_one_line(attempt(run, "--uncertainty", "--mc_dropout", 1), "at least 2 passes")
     still = checkpoint["networks"] | {"lifter": checkpoint["networks"]["lifter"] | {"dropout": 0.0}}
     assert_one_line(attempt(changed(run, tmp_path, networks=still), "--uncertainty", "--mc_dropout", 2), "without dropout")
