@@ -25,7 +25,8 @@ import statistics
 
 from benchmarks.open_weights import NETWORKS
 from benchmarks.real_clip import load_clip
-from benchmarks.real_people import AS_THEY_ARE, ASSUMED, CONVERTED, TRUE, rows_of
+from benchmarks.real_people import rows_of
+from benchmarks.real_table import AS_THEY_ARE, ASSUMED, CONVERTED, TRUE
 from benchmarks.runs import one_run
 from common.compute.device import choose_device
 from common.errors import DuaError

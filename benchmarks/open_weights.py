@@ -27,7 +27,8 @@ import numpy as np
 import torch
 
 from benchmarks.real_clip import load_clip
-from benchmarks.real_people import AS_THEY_ARE, CONVERTED, rows_of
+from benchmarks.real_people import rows_of
+from benchmarks.real_table import AS_THEY_ARE, CONVERTED
 from benchmarks.runs import finished_run, one_run
 from common.compute.device import choose_device
 from common.errors import DuaError

@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.published_step import PublishedSemGCN, published
+from benchmarks.published_networks import PublishedSemGCN, as_published
 from benchmarks.runs import one_run, read_results
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import Poses
@@ -219,7 +219,7 @@ def new_networks(network: str, options: list[str], recipe: Recipe = Recipe()) ->
     description = lifter_description(parse_arguments(parser, options), network)
     scale = {} if recipe.hidden_scale is None else {"hidden_scale": recipe.hidden_scale}
     ours = {"lifter": build(description), "uncertainty": build(uncertainty_description(description) | scale)}
-    lifter, estimator = published(ours)
+    lifter, estimator = as_published(ours)
     if recipe.hidden_scale is None:  # the transcription keeps weights as they act
         return lifter, ours["uncertainty"]
     if network == "martinez":

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from benchmarks import published_step
+from benchmarks.published_networks import as_published
 from common.datasets.batches import ShuffledBatches
 from common.datasets.poses import Poses, Sequence
 from common.evaluation.evaluate import Validation, validation_errors
@@ -85,7 +86,7 @@ def random_poses(count: int) -> Poses:
 
 def published(setting: Setting, workers: int) -> Way:
     """As the published code does it."""
-    lifter, estimator = (network.to(setting.device) for network in published_step.published(setting.networks))
+    lifter, estimator = (network.to(setting.device) for network in as_published(setting.networks))
     optimizer = torch.optim.Adam([*lifter.parameters(), *estimator.parameters()], lr=1e-3)
     batches = {
         split: published_step.endless(

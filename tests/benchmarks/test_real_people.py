@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import real_people
+from benchmarks import real_people, real_table
 from benchmarks.real_clip import FOLDER, IN_POSE, JOINTS, compared, errors_before, load_clip
 from benchmarks.real_picture import draw, typical_frame
 from common.errors import DuaError
@@ -100,7 +100,7 @@ def test_the_reference_is_a_man_of_usual_size_who_stands_on_the_floor(clip):
 
 def test_the_detector_s_own_3d_has_the_figures_it_is_known_for(clip):
     row = real_people.judged(clip, "it", "-", "-", clip.own_3d)
-    columns, ((*cells,),) = real_people.table([row])
+    columns, ((*cells,),) = real_table.table([row])
     found = dict(zip(columns, cells, strict=True))
     assert [found[name] for name in ("P-MPJPE", "N-MPJPE", "MPJPE")] == ["74.3", "95.1", "95.7"]
     assert [found[f"P {camera}"] for camera in (1, 2, 3, 4)] == ["72", "68", "84", "73"]
@@ -139,11 +139,11 @@ def test_rows_with_and_without_focal_length_as_they_are_and_converted(clip, caps
         mpjpe = row.mean(lambda errors: errors.mpjpe)
         assert mpjpe == pytest.approx(0, abs=1e-6) if row.definition == "converted" else 45 < mpjpe < 50
         assert row.mean(lambda errors: errors.held_all) == (1.0 if row.definition == "converted" else 0.0)
-    columns, cells = real_people.by_camera(rows)
+    columns, cells = real_table.by_camera(rows)
     assert columns[-8:] == ("R 1", "R 2", "R 3", "R 4", "held % 1", "held % 2", "held % 3", "held % 4")
     assert cells[1][-8:] == ("40",) * 4 + ("100.0",) * 4
-    assert real_people.table(rows)[1][1][-2:] == ("40", "100.0")
-    joints = real_people.by_joint(rows)[1]
+    assert real_table.table(rows)[1][1][-2:] == ("40", "100.0")
+    joints = real_table.by_joint(rows)[1]
     assert [cell[3:6] for cell in joints[3:6]] == [("aligned, mm", "0", "0"), ("from hip, mm", "0", "0"), ("held, %", "-", "100")]
     assert predictor.called[:4] == [(i, camera.resolution, None) for i, camera in enumerate(clip.cameras)]
     assert predictor.called[4:] == [(i, camera.resolution, camera.focal_length[0]) for i, camera in enumerate(clip.cameras)]
@@ -158,10 +158,10 @@ def test_a_checkpoint_that_knows_no_way_to_the_detector(clip):
 
 
 def test_goals_say_what_is_reached_and_what_is_missed(clip):
-    detector = real_people.judged(clip, real_people.DETECTOR, "-", "as they are", clip.own_3d)
+    detector = real_people.judged(clip, real_table.DETECTOR, "-", "as they are", clip.own_3d)
     rows = [detector, *real_people.rows_of(clip, "good", StandIn(clip))]
     rows += real_people.rows_of(clip, "bad", StandIn(clip, errs=3.0))[:1]
-    lines = real_people.goals(rows)
+    lines = real_table.goals(rows)
     good, bad = ([line for line in lines if line.startswith(name)] for name in ("good", "bad"))
     assert len(good) == 5
     assert all(line.endswith("reached") for line in good)

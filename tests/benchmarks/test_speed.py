@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import published_step
+from benchmarks.published_networks import as_published
 from benchmarks.speed import start
 from benchmarks.speed_ways import NETWORKS, Setting, floor, new_networks, ours, published, random_poses
 from tests.helpers.script_tools import assert_one_line, run_here
@@ -38,7 +38,7 @@ def used_networks(network):
 def test_the_transcription_computes_what_our_networks_do(network, training):
     """In double precision: in training, normalised features make much of a float's last digits."""
     networks = used_networks(network)
-    lifter, estimator = published_step.published(networks)
+    lifter, estimator = as_published(networks)
     for module in (lifter, estimator, *networks.values()):
         module.double().train(training)
     inputs_2d = random_poses(40).inputs_2d.double()
