@@ -268,6 +268,19 @@ def test_consistency_is_calibrated_on_the_source_and_judged_on_the_target(demo, 
         assert judged[method]["radius_mm"]["90%"] == pytest.approx(1000 * radii.mean(), rel=1e-3)
 
 
+@pytest.mark.gpu
+def test_consistency_on_a_gpu_is_the_processor_s(run, demo, tmp_path):
+    rows = []
+    for device in ("cpu", "cuda"):
+        given = ("--uncertainty", "--consistency", "--on", "h36m", "surreal", "--downsample", 3, "--device", device)
+        process = run_here("evaluate.py", run, "--data_dir", demo, *given, "--out", tmp_path / device)
+        assert process.returncode == 0, process.stderr
+        rows.append(json.loads((tmp_path / f"{device}_uncertainty.json").read_text())["rows"])
+    for ours, theirs in zip(*rows, strict=True):
+        assert ours["coverage"]["90%"] == pytest.approx(theirs["coverage"]["90%"], abs=5e-3)
+        assert ours["radius_mm"]["90%"] == pytest.approx(theirs["radius_mm"]["90%"], rel=5e-3)
+
+
 def changed(run, folder, **changes):
     checkpoint = load_checkpoint(run / "ckpt_best.pth.tar")
     save_checkpoint(folder / "changed.pth.tar", checkpoint | changes)
