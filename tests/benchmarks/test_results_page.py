@@ -127,6 +127,7 @@ def test_headlines_are_the_rows_that_their_commands_train(copy):
         ("surreal -> h36m", REPROJECTED),
         ("surreal -> h36m", TARGET_POSES),
         ("surreal -> h36m", "trained on the target"),
+        ("surreal -> h36m", "trained on the target, flip at test"),
     ]
     expected = [[" / ".join(errors(copy, network, *row)) for network in ("martinez", "semgcn")] for row in wanted]
     for network, name in (("martinez", "Martinez"), ("semgcn", "SemGCN")):
@@ -143,6 +144,7 @@ def test_headlines_are_the_rows_that_their_commands_train(copy):
         "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject",
         "train_surreal.py --dua --no_uncertainty --no_domain --align canonical views --augment --tta --reproject --new_poses --target_poses",
         "main_prob.py",
+        "evaluate.py RUN --tta",
         "train_open.py",
     ]
 
