@@ -206,7 +206,7 @@ PRESETS = {
     ("trial", "martinez"): Size(("--schedule", "fast", "--hid_dim", "256"), 256, 2, 100, 10),
     ("trial", "semgcn"): Size(("--schedule", "fast", "--hid_dim", "64"), 64, 2, 100, 10),
     # The papers' networks; Martinez so long that the bound is within 3 % of what four times as many steps reach, SemGCN four times
-    # as long as what was 27 and 10 % short (docs/results.md), validated, and views of the target looked
+    # as long as what was 27 and 10 % short, and still 13 and 4 % (docs/results.md), validated, and views of the target looked
     # at, as often as Martinez's: every 400 steps, as validating takes longer than as many.
     ("standard", "martinez"): Size(("--schedule", "fast"), 256, 1, 100, {"h36m": 40, "surreal": 15}),
     ("standard", "semgcn"): Size(("--schedule", "fast", "--non_local"), 64, 1, 400, {"h36m": 40, "surreal": 15}),

@@ -269,6 +269,7 @@ def test_consistency_is_calibrated_on_the_source_and_judged_on_the_target(demo, 
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_consistency_on_a_gpu_is_the_processor_s(run, demo, tmp_path):
     rows = []
     for device in ("cpu", "cuda"):
