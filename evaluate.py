@@ -158,8 +158,9 @@ def main() -> None:
         raise DuaError(f"--precision {precision}: with --uncertainty there is float32 alone; leave one of them out")
     converter = load_converter(args.converter, "h36m", args.smpl_shoulders)[0] if args.converter else None
     lifters = [load_lifter(path, device) for path in args.checkpoints]
-    for lifter in lifters if args.tta else ():
-        lifter.checkpoint["arguments"]["tta"] = True
+    if args.tta:
+        for lifter in lifters:
+            lifter.checkpoint["arguments"]["tta"] = True
     if converter is not None and all(lifter.skeleton != "smpl" for lifter in lifters):
         raise DuaError("--converter: none of these networks has learnt SURREAL's joints; leave it out")
     data_dir = args.data_dir or own_data(lifters)

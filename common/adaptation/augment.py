@@ -13,7 +13,7 @@ from torch import Tensor
 
 from common.adaptation.new_poses import new_poses
 from common.datasets.batches import DomainBatches, StepBatches
-from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rotation_between
+from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rays_through, rotation_between
 from common.evaluation.test_time import mirrored
 from common.geometry.bones import bones_of, joints_of
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are
@@ -96,8 +96,7 @@ class Views:
         """inputs_s and targets_s of `see`, and the (B, 16, 3) rays x/z, y/z, 1 on which inputs_s are seen."""
         poses, shown, roots, intrinsics = self.placed(batch, generator)
         seen = project(shown, roots, intrinsics)
-        rays = torch.cat([(seen - intrinsics[:, None, 2:]) / intrinsics[:, None, :2], torch.ones_like(seen[..., :1])], dim=-1)
-        return self.scale(seen), poses, rays
+        return self.scale(seen), poses, rays_through(seen, intrinsics)
 
     def placed(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """targets_s, those of their joints that are projected, roots and intrinsics of a batch of `see`."""

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from common.adaptation.augment import SeenAnew, Views
 from common.adaptation.new_poses import struck
 from common.datasets.batches import DomainBatches, StepBatches
-from common.datasets.views import Scale, box_sizes, project
+from common.datasets.views import Scale, box_sizes, project, rays_through
 from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.bones import bone_lengths, bones_of
@@ -168,8 +168,7 @@ class TargetViews:
         poses, _ = predict({"lifter": lifter}, self.scale(self.inputs_2d), device)
         select_domain(lifter.train(training), "source")
         frames = torso_frames(poses)
-        rays = ((self.inputs_2d - self.intrinsics[:, None, 2:]) / self.intrinsics[:, None, :2]).double()
-        rays = torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+        rays = rays_through(self.inputs_2d, self.intrinsics).double()
         finite = torch.isfinite(poses).flatten(1).all(1)
         shown = self.in_2d(poses)
         told = shown.where(finite[:, None, None], 0.0).double()

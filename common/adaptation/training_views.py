@@ -120,8 +120,8 @@ def validation_views(
     and the calibration are chosen without a label of the target.
     """
     if not sees_anew(arguments):
-        return TestTime.of(arguments).shown(validation)
-    return _projected_anew(arguments, validation, target, like_target, in_2d)[0]
+        return TestTime.of(arguments).shown(validation)  # nobody asks for the rays
+    return validation_with_rays(arguments, validation, target, like_target, in_2d)[0]
 
 
 def validation_with_rays(
@@ -134,16 +134,6 @@ def validation_with_rays(
     """`validation_views`, and the (N, 16, 3) rays on which they are seen, in the axes of their labels."""
     if not sees_anew(arguments):
         return TestTime.of(arguments).shown(validation), turned_rays(arguments, validation)
-    return _projected_anew(arguments, validation, target, like_target, in_2d)
-
-
-def _projected_anew(
-    arguments: Mapping[str, Any],
-    validation: Poses,
-    target: UnlabelledPoses | None,
-    like_target: TargetViews | None,
-    in_2d: JointsIn2D,
-) -> tuple[Poses, Tensor]:
     align = arguments.get("align") or ()
     generator = torch.Generator().manual_seed(0)
     batch = _source_tensors(validation, align)

@@ -81,6 +81,12 @@ def project(poses_3d: Tensor, roots_3d: Tensor, intrinsics: Tensor) -> Tensor:
     return points[..., :2] / depth * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
 
 
+def rays_through(inputs_2d: Tensor, intrinsics: Tensor) -> Tensor:
+    """(N, 16, 3) x/z, y/z, 1 of what a lens without distortion shows at screen coordinates (N, 16, 2), as `project` has it; intrinsics (N, 4)."""
+    rays = (inputs_2d - intrinsics[:, None, 2:]) / intrinsics[:, None, :2]
+    return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1)
+
+
 def align_roots(poses_3d: Tensor, inputs_t: Tensor, intrinsics_t: Tensor) -> Tensor:
     """Where poses must stand to be seen in the place and the size of target poses: global position alignment
     (Chai et al., "Global Adaptation meets Local Generalization", PoseDA, ICCV 2023).
