@@ -21,6 +21,7 @@ from common.compute.distributed import run_together
 from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m
 from common.datasets.poses import UnlabelledPoses
 from common.datasets.streamed import Streamed
+from common.datasets.surreal_file import DETECTOR
 from common.datasets.surreal_stream import open_surreal_2d, open_surreal_test
 from common.errors import DuaError
 from common.geometry.joints_in_2d import BackToInputs, JointsIn2D, as_they_are
@@ -36,8 +37,9 @@ def main() -> None:
     args = parse_arguments(parser)
 
     check_adaptation(args, source="h36m")
+    of_surreal = {"keypoints"} if args.keypoints in ("gt", DETECTOR) else set()
     for name in ("actions", "keypoints"):
-        if args.evaluate and name in args.given:
+        if args.evaluate and name in args.given - of_surreal:
             raise DuaError(
                 f"--{name} chooses what is learnt of Human3.6M, and the test is SURREAL's; leave it out with --evaluate"
             )

@@ -23,9 +23,10 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import torch
 from torch import Tensor, nn
 
+from common.adaptation.beyond import add_adaptation_arguments
 from common.adaptation.converter import convert_labels, find_or_train_converter, tests_of_surreal
 from common.adaptation.dua import dua_descriptions, dua_loss, select_validation
-from common.adaptation.options import add_dua_arguments
+from common.adaptation.options import add_dua_arguments, options_of
 from common.datasets.batches import DomainBatches
 from common.datasets.block_batches import make_batches
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
@@ -33,7 +34,7 @@ from common.datasets.poses import Poses, training_split
 from common.datasets.surreal import load_surreal
 from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_WEIGHTS, relative_error
-from common.training.arguments import parse_arguments, training_parser
+from common.training.arguments import Arguments, parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.networks import add_network_arguments
 from common.training.trained_range import TrainedRange, focal_span
@@ -48,20 +49,24 @@ def main() -> None:
     add_network_arguments(parser)
     add_dua_arguments(parser)
     args = parse_arguments(parser)
-    if not (args.converter_on and args.uncertainty_on and args.domain_on):
-        raise DuaError("the published protocol has DUA's three modules; leave out what switches one off")
+    check_protocol(args)
 
     run = Experiment("oracle", args, network=None)
     print(f"{NAME}: this is no unsupervised adaptation")
     converter = run.freeze("converter", *(run.stored("converter") or find_or_train_converter(args.converter, "h36m", args)))
-    data = {"data_dir": args.data_dir, "downsample": args.downsample}
-    h36m_test = load_h36m(subjects=TEST_SUBJECTS, **data)
-    surreal_test = load_surreal(split="test", **data)
+
+    def h36m(subjects: Sequence[str]) -> Poses:
+        return load_h36m(args.data_dir, args.keypoints, subjects, downsample=args.downsample)
+
+    def surreal(split: str) -> Poses:
+        return load_surreal(args.data_dir, split, args.smpl_shoulders, args.downsample, keypoints=args.keypoints)
+
+    h36m_test, surreal_test = h36m(TEST_SUBJECTS), surreal("test")
     tests = {"h36m, S9 and S11": h36m_test} if args.source == "surreal" else tests_of_surreal(surreal_test, converter)
     if args.evaluate:
         run.report(tests)
         return
-    both = (convert_labels(load_surreal(split="train", **data), converter), load_h36m(subjects=TRAIN_SUBJECTS, **data))
+    both = (convert_labels(surreal("train"), converter), h36m(TRAIN_SUBJECTS))
     source, target = both if args.source == "surreal" else both[::-1]
 
     train, validation = training_split(source, args.select)
@@ -90,6 +95,17 @@ def main() -> None:
         target_train_labelled=len(target),
     )
     run.report(tests)
+
+
+def check_protocol(args: Arguments) -> None:
+    """Raise a `DuaError` for options that the published protocol does not have, or that this leaves unread."""
+    if not (args.converter_on and args.uncertainty_on and args.domain_on):
+        raise DuaError("the published protocol has DUA's three modules; leave out what switches one off")
+    if args.select != "target":
+        raise DuaError(f"--select {args.select}: the published protocol chooses the epoch by the target's labels; leave it out")
+    useless = [name for name in ("actions", "stream", *options_of(add_adaptation_arguments)) if name in args.given]
+    if useless:
+        raise DuaError(f"{', '.join(f'--{name}' for name in useless)}: not of the published protocol; leave it out")
 
 
 def labelled(poses: Poses) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """DUA's options, and which of its two experiments `train_surreal.py` runs."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from common.adaptation.beyond import add_adaptation_arguments
@@ -65,12 +66,16 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
     add_adaptation_arguments(parser)
 
 
-_ONLY_IN_DUA = (
-    "converter_on", "uncertainty_on", "domain_on", "converter", "domain_weight", "domain_of", "domain_hid_dim", "grl", "grl_alpha", "grl_steps",
-    "domain_bn", "keypoints", "align", "augment", "discrepancy", "discrepancy_weight", "tta", "test_bn", "reproject",
-    "reproject_weight", "teacher", "teacher_weight", "teacher_decay", "teacher_warmup", "views_warm_up", "views_every", "scale",
-    "scale_size", "new_poses", "target_poses", "target_joints",
-)  # fmt: skip
+def options_of(add: Callable[[argparse.ArgumentParser], None]) -> list[str]:
+    """Names of the options that a function adds."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add(parser)
+    return [action.dest for action in parser._actions]
+
+
+def _only_in_dua() -> list[str]:
+    shared = ("smpl_shoulders", "uncertainty_weight")
+    return ["keypoints", *(name for name in options_of(add_dua_arguments) if name not in shared)]
 
 
 def decide_dua(args: Arguments) -> bool:
@@ -87,7 +92,7 @@ def decide_dua(args: Arguments) -> bool:
         folder = Path(args.checkpoint).name
         args.dua = "dua" in folder.lower()
         why = f"neither --dua nor --no_dua was given, and the checkpoint folder '{folder}' {'has' if args.dua else 'lacks'} 'dua' in its name"
-    useless = [name for name in _ONLY_IN_DUA if name in args.given]
+    useless = [name for name in _only_in_dua() if name in args.given]
     if "keypoints" in useless and args.keypoints == DETECTOR:  # SURREAL's own files can have a detector's 2D
         useless.remove("keypoints")
     useless += ["select target"] if args.select == "target" else []

@@ -8,9 +8,9 @@ from common.datasets.surreal_file import DETECTOR
 from common.datasets.surreal_stream import open_surreal_test
 
 
-def of_surreal(keypoints: str) -> str:
-    """Where SURREAL's 2D comes from with such `--keypoints`: they name Human3.6M's, and SURREAL has but its own and a detector's."""
-    return DETECTOR if keypoints == DETECTOR else "gt"
+def keypoints_of(name: str, keypoints: str) -> str:
+    """Where a data set's 2D comes from with such `--keypoints`: they name Human3.6M's, and SURREAL has but its own and a detector's."""
+    return "gt" if name == "surreal" and keypoints != DETECTOR else keypoints
 
 
 def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses, str]:
@@ -21,11 +21,11 @@ def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsamp
     """
     if name == "h36m":
         return load_h36m(data_dir, keypoints, TEST_SUBJECTS, downsample=downsample), keypoints
-    return load_surreal(data_dir, "test", shoulders, downsample, keypoints=keypoints), of_surreal(keypoints)
+    return load_surreal(data_dir, "test", shoulders, downsample, keypoints=keypoints), keypoints_of(name, keypoints)
 
 
 def open_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses | Streamed[Poses], str]:
     """`load_test`, but a test of SURREAL that is too large for memory stays in its file."""
     if name == "h36m":
         return load_test(name, data_dir, keypoints, shoulders, downsample)
-    return open_surreal_test(data_dir, shoulders, downsample, keypoints=keypoints), of_surreal(keypoints)
+    return open_surreal_test(data_dir, shoulders, downsample, keypoints=keypoints), keypoints_of(name, keypoints)

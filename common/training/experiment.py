@@ -15,6 +15,7 @@ from common.compute.device import choose_device, choose_precision, seed_everythi
 from common.compute.distributed import check_shares, from_main, remember, remembered, wait_for_all, world_size
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
+from common.datasets.test_sets import keypoints_of
 from common.errors import DuaError
 from common.evaluation.evaluate import Evaluation, Validation, evaluate
 from common.evaluation.precision import difference_from_float32
@@ -219,15 +220,16 @@ class Experiment:
         checkpoint = load_checkpoint(self._file)
         networks = {role: network.to(self.device) for role, network in rebuild_networks(checkpoint, self._file).items()}
         tested = {name: getattr(self.args, name) for name in ("tta", "test_bn") if hasattr(self.args, name)}
+        keypoints = keypoints_of(next(iter(tests.values())).name, self.args.keypoints)
         facts = describe(checkpoint | {"arguments": checkpoint["arguments"] | tested}) | {
             "checkpoint": str(self._file),
-            "keypoints": self.args.keypoints,
+            "keypoints": keypoints,
         }
         # Tests are in float32 whatever the training was in, unless they are asked for in less.
         precision = self.args.precision if self.args.evaluate and "precision" in self.args.given else "float32"
         test_time = TestTime.of(vars(self.args), precision)
         asked = [name for name in ("tta", "test_bn") if name in self.args.given] + [precision] * (precision != "float32")
-        path = self.report_file("results", self.args.keypoints, *asked)
+        path = self.report_file("results", keypoints, *asked)
         modules = "".join(f" + {module}" for module in facts["modules"])
         arrow = f" -> {facts['target']}" if facts["target"] else ""
         print(

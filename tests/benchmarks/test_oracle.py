@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import sys
 
 import pytest
 import torch
 from torch import nn
 
+from benchmarks import oracle
 from benchmarks.oracle import NAME, PublishedUncertainty
+from common.errors import DuaError
 from common.evaluation.losses import relative_error
 from common.evaluation.tables import RAW
 from tests.conftest import run_script
@@ -63,5 +66,29 @@ def test_every_result_says_what_it_is(demo, converter, tmp_path, source):
     assert again.returncode == 0, again.stderr
 
 
-def test_a_module_that_is_off_is_refused(demo):
-    assert_one_line(run_here(SCRIPT, "--data_dir", demo, "--no_uncertainty"), "DUA's three modules")
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--no_uncertainty"], "DUA's three modules"),
+        (["--align", "canonical", "--augment"], "--align, --augment"),
+        (["--actions", "Walking"], "--actions"),
+        (["--select", "last"], "--select last"),
+    ],
+)
+def test_what_the_protocol_does_not_have_is_refused(demo, options, names):
+    assert_one_line(run_here(SCRIPT, "--data_dir", demo, *options), names)
+
+
+def test_the_labels_have_the_shoulders_that_are_asked_for(demo, monkeypatch):
+    read = []
+
+    def load(data_dir, split, smpl_shoulders, downsample, *, keypoints):
+        read.append((split, smpl_shoulders, keypoints))
+        raise DuaError("read enough")
+
+    monkeypatch.setattr(oracle, "load_surreal", load)
+    monkeypatch.setattr(oracle, "find_or_train_converter", lambda *_: (nn.Identity(), {}))
+    monkeypatch.setattr(sys, "argv", [SCRIPT, "--data_dir", str(demo), "--smpl_shoulders", "collar", "--device", "cpu"])
+    with pytest.raises(DuaError, match="read enough"):
+        oracle.main()
+    assert read == [("test", "collar", "gt")]

@@ -272,3 +272,16 @@ def test_what_is_of_no_use_for_its_test_is_refused_there(finished, option, value
     """SURREAL's test is the whole one whatever they say: its report would bear a wrong name."""
     process = run_here(SCRIPT, "--evaluate", finished[0], option, value)
     assert_one_line(process, option, "SURREAL's", "leave it out with --evaluate")
+
+
+def test_a_report_names_the_2d_that_it_tested(demo, converter, tmp_path):
+    """Human3.6M's may be a detector's, and SURREAL's test its own all the same; SURREAL's files can have a detector's too."""
+    data = tmp_path / "data"
+    copy_data(demo, data)
+    shutil.copy(demo / "data_2d_h36m_gt.npz", data / "data_2d_h36m_cpn_ft_h36m_dbb.npz")
+    run, process = adapt(data, converter, tmp_path / "runs", "--keypoints", "cpn_ft_h36m_dbb")
+    assert results_of(run)["keypoints"] == "gt" and "2D: gt" in process.stdout
+    again = run_here(SCRIPT, "--evaluate", run, "--keypoints", "detector")
+    assert again.returncode == 0, again.stderr
+    seen = json.loads((run / "results_ckpt_best_detector.json").read_text())
+    assert seen["keypoints"] == "detector" and seen["average"] != results_of(run)["average"]
