@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results_table import DETECTOR, Task
+from benchmarks.rows import ROWS
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import RAW, as_csv
 from common.files.lock import try_lock
@@ -118,7 +119,7 @@ class KeptResults:
             raise DuaError(f"{self._file.path} is damaged ({short_reason(error)}); take back the file as it was") from error
 
     def add(self, task: Task, result: Mapping[str, Any]) -> None:
-        """Keep a run; what else is kept of an earlier one in its place goes with it, if it came to something else."""
+        """Keep a run; what else is kept of an earlier one in its place goes with it, if it came to something else, its network's other tests too."""
         both = RAW in result["also"]
         kinds = {"converted" if both else "raw": result["average"]}
         if both:
@@ -129,9 +130,12 @@ class KeptResults:
         }
         kept = self._file.read()
         same = all(key in kept and abs(kept[key][column] - of[column]) < 1e-3 for key, of in lines.items() for column in _TESTED)
-        for table in self._of_networks:
-            if table.path.exists() and not same:
-                table.add({}, without=key_of(task))
+        if not same:
+            direction, network, row, seed = key_of(task)
+            again = [(direction, network, name, seed) for name, of in ROWS.items() if of.tests == row]
+            for table, keys in ((self._file, again), *((table, [key_of(task)]) for table in self._of_networks)):
+                for key in keys if table.path.exists() else ():
+                    table.add({}, without=key)
         self._file.add(lines)
 
 

@@ -27,7 +27,7 @@ from benchmarks.open_weights import NETWORKS
 from benchmarks.real_clip import load_clip
 from benchmarks.real_people import rows_of
 from benchmarks.real_table import AS_THEY_ARE, ASSUMED, CONVERTED, TRUE
-from benchmarks.runs import one_run
+from benchmarks.runs import in_a_path, one_run
 from common.compute.device import choose_device
 from common.errors import DuaError
 from common.evaluation.evaluate import lift
@@ -86,8 +86,7 @@ def trained(network: str, row: str, args: argparse.Namespace) -> Path:
     data_dir, options = (args.test_dir, ()) if row == BOUND else (args.data_dir, ROWS[row])
     few = ("--epochs", "10", "--limit_batches", str(BATCHES[network]))  # the last word counts
     command = ["train_open.py", "--data_dir", os.path.realpath(data_dir), "--device", "cpu", *NETWORKS[network], *few, *options]
-    number = [*ROWS, BOUND].index(row)
-    return one_run(command, args.out.resolve() / network / f"{number}", "results.json")
+    return one_run(command, args.out.resolve() / network / in_a_path(row), "results.json")
 
 
 def judged(network: str, row: str, run: Path, test_dir: Path) -> Sequence[str]:

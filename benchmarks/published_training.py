@@ -157,12 +157,17 @@ def _errors_of(task: tuple[argparse.Namespace, str, int, str]) -> Errors:
     args, network, seed, code = task
     torch.set_num_threads(1)
     path = args.out.resolve() / network / code / f"seed_{seed}.json"
+    made_of = {"data_dir": str(Path(args.data_dir).resolve()), "hid_dim": args.hid_dim}
     if not path.exists():
         test = load_h36m(args.data_dir, subjects=TEST_SUBJECTS)
         recipe = CODES[code]
         made = _train_ours(args, network, seed, test) if recipe is None else _train_published(args, network, seed, test, recipe)
-        write_text(path, json.dumps({"data": Path(args.data_dir).name, "errors_mm": made}) + "\n")
-    errors = read_results(path)["errors_mm"]
+        write_text(path, json.dumps(made_of | {"errors_mm": made}) + "\n")
+    found = read_results(path)
+    for name, value in made_of.items():
+        if found.get(name) != value:
+            raise DuaError(f"{path} is of --{name} {found.get(name)}, not {value}; choose another folder with --out")
+    errors = found["errors_mm"]
     if len(errors) < args.epochs:
         raise DuaError(f"{path} is of {len(errors)} epochs, not of {args.epochs}; choose another folder with --out")
     return errors

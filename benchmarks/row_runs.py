@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.kept import RUNS, key_of
 from benchmarks.results_table import DETECTOR, Task
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, ROWS
-from benchmarks.runs import arguments_of, evaluated, finished_run, one_run, read_results, tested_again
+from benchmarks.runs import arguments_of, evaluated, finished_run, in_a_path, one_run, read_results, tested_again
 from common.errors import DuaError
 from common.evaluation.tables import RAW
 from common.training.checkpoint import BEST as BEST_EPOCH
@@ -109,5 +109,4 @@ def network_of(task: Task, out: Path, data_dir: str, done: str) -> tuple[Path, d
 
 def folder_of(task: Task, out: Path) -> Path:
     direction, network, row, seed = task
-    plain = "".join(character if character.isalnum() or character in "+-" else "_" for character in row)
-    return out / direction.replace(" -> ", "_to_") / network / plain / f"seed_{seed}"
+    return out / direction.replace(" -> ", "_to_") / network / in_a_path(row) / f"seed_{seed}"

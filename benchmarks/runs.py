@@ -39,9 +39,10 @@ def one_run(command: list[str], folder: Path, result: str) -> Path:
 
 
 def tested_again(script: list[str], run: Path, data_dir: str, options: tuple[str, ...], folder: Path) -> dict[str, Any]:
-    """Results of a finished run's best epoch, tested with other options of the test; kept in `folder`, where nobody else writes."""
+    """Results of a finished run's best epoch, tested with other options of the test; kept in `folder`, where nobody else writes, until another
+    run is in that one's place."""
     path = folder / "results.json"
-    if not path.exists():
+    if not path.exists() or Path(read_results(path)["checkpoint"]).parent.name != run.name:
         _python([*script, "--evaluate", str(run), "--data_dir", data_dir, *options])
         folder.mkdir(parents=True, exist_ok=True)
         write_text(path, (run / f"results_ckpt_best_{_in_a_name('gt', options)}.json").read_text())
@@ -95,17 +96,40 @@ def arguments_of(run: Path) -> dict[str, Any]:
     return json.loads((run / "config.json").read_text())["arguments"]
 
 
+_OF_THE_MACHINE = ("--checkpoint", "--converter", "--device")
+"""Options that do not say what a run is."""
+
+
 def _check_alike(run: Path, command: list[str]) -> None:
-    """Refuse a run of other data, or with another number (of epochs, of poses in a batch) than the command gives. What the command leaves to
-    the scripts is not compared."""
+    """Refuse a run of other data, or with another value of an option that the command gives (but `auto`, which is recorded as what it came to).
+    What the command leaves to the scripts is not compared."""
     recorded = arguments_of(run)
-    for option, given in dict(pairwise(command)).items():  # of an option that is given twice, the last
-        value = recorded.get(option.removeprefix("--"), "")
-        if option == "--data_dir" and Path(recorded["data_dir"]).resolve() != Path(given).resolve():
-            raise DuaError(f"{run} was trained on {recorded['data_dir']}, not on {given}; choose another folder with --out")
-        of_number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-        if of_number and _number(given) not in (None, value):
-            raise DuaError(f"{run} was trained with {option} {value}, not {given}; choose another folder with --out")
+    for option, words in _options(command).items():
+        name = option.removeprefix("--")
+        if option in _OF_THE_MACHINE or name not in recorded or words == ["auto"]:
+            continue
+        value = recorded[name]
+        if option == "--data_dir":
+            if Path(value).resolve() != Path(words[0]).resolve():
+                raise DuaError(f"{run} was trained on {value}, not on {words[0]}; choose another folder with --out")
+        elif not _is(value, words):
+            said = " ".join((option, *words))
+            raise DuaError(f"{run} was trained with {name} {value}, not '{said}'; choose another folder with --out")
+
+
+def _options(command: list[str]) -> dict[str, list[str]]:
+    """{option: its words}; of an option that is given twice, the last."""
+    starts = [place for place, word in enumerate(command) if word.startswith("--")]
+    return {command[start]: command[start + 1 : stop] for start, stop in pairwise([*starts, len(command)])}
+
+
+def _is(value: Any, words: list[str]) -> bool:
+    """Whether the words that follow an option say this value, which a script has recorded."""
+    if isinstance(value, list):
+        return sorted(value) == sorted(words)
+    if not words:
+        return value is True
+    return value == _number(words[0]) or value == words[0]
 
 
 def _number(word: str) -> float | None:
@@ -118,6 +142,11 @@ def _number(word: str) -> float | None:
 def finished_run(folder: Path, result: str) -> Path | None:
     """The run folder below `folder` that holds `result`."""
     return next((path.parent for path in sorted(folder.glob(f"*/{result}"))), None)
+
+
+def in_a_path(row: str) -> str:
+    """A row's name as its folder's."""
+    return "".join(character if character.isalnum() or character in "+-" else "_" for character in row)
 
 
 def _python(words: list[str]) -> None:

@@ -143,6 +143,7 @@ class Experiment:
             self._lock.enter_context(run_lock(folder))
         arguments = recorded_arguments(self.args)
         header = {
+            "command": (self._checkpoint or {}).get("command", " ".join(sys.argv)),  # that the run began with: it says what it is
             "experiment": self.name,
             "networks": self._descriptions,
             "skeleton": skeleton_entry(skeleton),
@@ -156,7 +157,7 @@ class Experiment:
         if seen is not None:
             header["trained_range"] = kept or seen().to_dict()
         parameters = sum(p.numel() for network in self._trained.values() for p in network.parameters())
-        facts = {key: value for key, value in header.items() if key not in ("skeleton", "arguments", "trained_range")}
+        facts = {key: value for key, value in header.items() if key not in ("command", "skeleton", "arguments", "trained_range")}
         facts |= {"skeleton": skeleton, "parameters": parameters, "poses": sizes, "device": str(self.device)}
         facts["processes"] = world_size()
         initial = vars(self.args).get("initial", "published")
@@ -170,7 +171,7 @@ class Experiment:
         with self._lock:
             if self._checkpoint:
                 trainer.resume(self._checkpoint, self._file)
-            write_config(folder, " ".join(sys.argv), arguments, facts)
+            write_config(folder, header["command"], arguments, facts)
             forget_results(folder)
             print(f"poses: {described}; {parameters / 1e6:.2f} M parameters on {place}; run folder: {folder}", flush=True)
             trainer.fit()

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.kept import COVERAGE, SCORES, TASK, KeptResults, KeptTable, kept_coverage, kept_scores
+from benchmarks.rows import BOUND, BOUND_FLIPPED
 from common.errors import DuaError
 
 TO_H36M = ("surreal -> h36m", "martinez", "oracle, target labels in the loss", 3)
@@ -41,6 +42,14 @@ def test_a_run_made_anew_loses_its_scores_and_its_coverage(tmp_path):
     assert kept_scores(tmp_path).read() == {(*key[:3], "4"): {"bones": 2.0}}
     assert {task[3] for task in kept_coverage(tmp_path).read()} == {"4"}
     kept_scores(tmp_path).add({key: {"bones": 1.0}})
+    bound = (*TO_H36M[:2], BOUND, 3)
+    flipped = (*TO_H36M[:2], BOUND_FLIPPED, 3)
+    for task in (bound, flipped, (*flipped[:3], 4)):
+        KeptResults(tmp_path).add(task, result(50.0))
+    KeptResults(tmp_path).add(bound, result(50.0, detector=60.0))
+    assert flipped in KeptResults(tmp_path).all()
+    KeptResults(tmp_path).add(bound, result(49.0))  # another network: what the one before came to with the flip is nobody's
+    assert {flipped, (*flipped[:3], 4)} & set(KeptResults(tmp_path).all()) == {(*flipped[:3], 4)}
     KeptResults(tmp_path).add(TO_H36M, result(80.0, detector=95.0))  # the same run, tested once more
     assert key in kept_scores(tmp_path).read()
 

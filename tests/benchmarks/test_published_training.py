@@ -100,3 +100,4 @@ def test_it_runs_and_leaves_what_is_done(demo, tmp_path):
     assert run_here(*command, 1).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("**/*.json")} == before
     assert_one_line(run_here(*command, 2), "is of 1 epochs, not of 2", "--out")
+    assert_one_line(run_here(*command, 1, "--hid_dim", 16), "--hid_dim 8, not 16", "--out")
