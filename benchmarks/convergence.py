@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository r
 from common.start import run_script  # isort: skip  (before all else: see there)
 
 from benchmarks.cross_dataset import NETWORKS, training_sizes
+from benchmarks.kept import beside_others
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS
 from benchmarks.runs import one_run, read_results
 from common.errors import DuaError
@@ -61,8 +62,10 @@ def main() -> None:
         errors = [[f"{of[name]:.1f}" for name in ("mpjpe", "p_mpjpe")] for of in (short, longer)]
         share = f"{100 * (longer['mpjpe'] / short['mpjpe'] - 1):+.1f}"
         rows.append((direction.split()[-1], network, steps, *errors[0], more, *errors[1], share))
-    write_text(out / "convergence.csv", as_csv(COLUMNS, rows))
-    print(as_text(COLUMNS, rows))
+    path = out / "convergence.csv"
+    whole = beside_others(path, COLUMNS, rows, keys=3)  # other lengths, other networks
+    write_text(path, as_csv(COLUMNS, whole))
+    print(as_text(COLUMNS, whole))
 
 
 def _steps(words: list[str]) -> int:

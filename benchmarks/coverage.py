@@ -27,8 +27,7 @@ from tqdm import tqdm
 from benchmarks.kept import COVERAGE, KeptResults, Key, kept_coverage, key_of
 from benchmarks.results_table import Task
 from benchmarks.row_runs import network_of
-from benchmarks.rows import BEST, BOUND, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS, rows_of
-from common.adaptation.converter import labels_for
+from benchmarks.rows import BEST, CONTROL, CONVERTER, DIRECTIONS, DUA, PICKED, ROWS, rows_of
 from common.datasets.test_sets import load_test
 from common.errors import DuaError
 from common.evaluation.tables import as_csv, as_text
@@ -54,7 +53,12 @@ def main() -> None:
     )
     parser.add_argument("--name", default="coverage", help="of the table's files (default: %(default)s)")
     args = parser.parse_args()
-    names = [name for name in rows_of(args.rows) if ROWS[name].tests is None and name != BOUND]
+    # Without the converter, networks predict the source's skeleton, and labels are the target's.
+    names = [name for name in rows_of(args.rows) if ROWS[name].tests is None and "converter" in ROWS[name].modules]
+    if not names:
+        raise DuaError(
+            "--rows: these predict another skeleton than labels have, or are the bound; rows with the converter can be judged"
+        )
     results = KeptResults(args.results).all()
     tasks = [task for task in results if task[2] in names and task[3] in args.seeds]
     if not tasks:
@@ -64,10 +68,6 @@ def main() -> None:
     for task in tqdm([task for task in tasks if key_of(task) not in known], unit="run", disable=None):
         kept.add(_judged(task, args))
     lines = _means(kept.read(), [key_of(task) for task in tasks], names)
-    if not lines:
-        raise DuaError(
-            f"--rows: {args.results} has labels of another skeleton for all of these; rows with the converter have their own"
-        )
     text = as_text(COLUMNS, lines)
     write_text(args.results / f"{args.name}.txt", text + "\n")
     write_text(args.results / f"{args.name}.csv", as_csv(COLUMNS, lines))
@@ -75,12 +75,10 @@ def main() -> None:
 
 
 def _judged(task: Task, args: argparse.Namespace) -> dict[Key, dict[str, float]]:
-    """{key of the kept table: figures} of a run by every method that it has; nothing where labels are of another skeleton."""
+    """{key of the kept table: figures} of a run by every method that it has."""
     file, checkpoint, networks = network_of(task, args.results, args.data_dir, "judged")
     shoulders = checkpoint["arguments"].get("smpl_shoulders", "shoulder")
     test = load_test(task[0].split()[-1], args.data_dir, "gt", shoulders, _EVERY)
-    if labels_for(checkpoint, networks, test[0]) is None:
-        return {}
     found = {}
     for judged in judge(file, checkpoint, networks, [test], torch.device("cpu"), args.data_dir, _EVERY, consistency=True):
         s = judged.scores

@@ -134,21 +134,19 @@ def main() -> None:
         write_text(gap, report(str(data_dir), converter) + "\n")
     print(gap.read_text(), flush=True)
 
-    def work(task: Task) -> tuple[Task, dict[str, Any]]:
+    def work(task: Task) -> None:
         result = results[task] if task in to_test else run_row(task, sizes, str(data_dir), converter, out)
         more_tests(task, result, str(data_dir), converter, out, detected)
         kept.add(task, result)
-        return task, result
 
     with (
         ThreadPoolExecutor(args.jobs) as pool,
         tqdm(total=len(tasks), initial=len(tasks) - len(missing) - len(to_test), unit="run", smoothing=0) as bar,
     ):
         for part in (list(trained), again, to_test):  # what is tested again is trained first
-            for task, result in pool.map(work, part):
-                results[task] = result
+            for _ in pool.map(work, part):
                 bar.update()
-    rows = table(results)
+    rows = table(kept.all())  # with what other processes have added meanwhile
     text = as_text(COLUMNS, rows)
     lines = [
         f"{data_dir.name}, preset {args.preset}; errors in mm, mean and standard deviation over seeds; best epoch by source validation",

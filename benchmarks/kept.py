@@ -86,6 +86,23 @@ class KeptTable:
             write_text(self.path, as_csv((*self.keys, *self.values), cells))
 
 
+def beside_others(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], keys: int = 1) -> list[Sequence[str]]:
+    """Rows of a table of which this is a part made anew: those of the file, and in the place of those that begin with the same `keys` cells,
+    these. A file of other columns is of no use.
+
+    Raises:
+        DuaError: the file is no table.
+    """
+    if not path.exists():
+        return list(rows)
+    try:
+        first, *older = csv.reader(io.StringIO(path.read_text()), strict=True)
+    except (OSError, ValueError, csv.Error) as error:
+        raise DuaError(f"{path} is damaged ({short_reason(error)}); take back the file as it was") from error
+    new = {tuple(row[:keys]) for row in rows}
+    return [*(row for row in older if first == list(columns) and tuple(row[:keys]) not in new), *rows]
+
+
 def kept_scores(folder: Path) -> KeptTable:
     """`scores.csv` of a folder of results: what `benchmarks/rule.py` found without labels."""
     return KeptTable(folder / "scores.csv", TASK, SCORES)

@@ -23,6 +23,7 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 
 import statistics
 
+from benchmarks.kept import beside_others
 from benchmarks.open_weights import NETWORKS
 from benchmarks.real_clip import load_clip
 from benchmarks.real_people import rows_of
@@ -71,7 +72,8 @@ def main() -> None:
     tasks = [(network, row) for row in (*ROWS, BOUND) for network in args.networks]
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = dict(zip(tasks, pool.map(lambda task: trained(*task, args), tasks), strict=True))
-    rows = [judged(network, row, runs[network, row], args.test_dir) for network in args.networks for row in (*ROWS, BOUND)]
+    made = [judged(network, row, runs[network, row], args.test_dir) for network in args.networks for row in (*ROWS, BOUND)]
+    rows = beside_others(args.out / "table.csv", COLUMNS, made)
     text = (
         "errors in mm on other people before any camera in a detector's view (lens known), and on a real man (focal length not known, "
         f"MPJPE with it)\n\n{as_text(COLUMNS, rows)}\n"

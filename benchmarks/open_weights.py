@@ -26,6 +26,7 @@ from common.start import run_script  # isort: skip  (before all else: see there)
 import numpy as np
 import torch
 
+from benchmarks.kept import beside_others
 from benchmarks.real_clip import load_clip
 from benchmarks.real_people import rows_of
 from benchmarks.real_table import AS_THEY_ARE, CONVERTED
@@ -123,8 +124,9 @@ def main() -> None:
         )
         print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB")
     print(as_text(COLUMNS, rows))
-    write_text(OUT / "errors.csv", as_csv(COLUMNS, rows))
-    write_text(OUT / "by_joint.csv", as_csv(("network", "people", *JOINT_NAMES), by_joint))
+    for name, columns, made in (("errors", COLUMNS, rows), ("by_joint", ("network", "people", *JOINT_NAMES), by_joint)):
+        path = OUT / f"{name}.csv"
+        write_text(path, as_csv(columns, beside_others(path, columns, made)))
 
 
 def _build(folder: Path, sources: Sequence[Path], options: Sequence[str]) -> None:

@@ -154,7 +154,7 @@ def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, dem
         assert 0 < float(row["coverage 90 %"]) <= 100
     for name in ("runs.csv", "coverage_runs.csv"):
         shutil.copy(out / name, tmp_path / name)
-    again = run_here("benchmarks/coverage.py", "--results", tmp_path, "--data_dir", demo, "--rows", CONVERTER, DUA)
+    again = run_here("benchmarks/coverage.py", "--results", tmp_path, "--data_dir", demo, "--rows", CONVERTER, DUA, NONE)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "coverage.csv").read_text() == (out / "coverage.csv").read_text()
     run = next(path.parent for path in out.glob("surreal_to_h36m/martinez/DUA__all_/seed_0/*/results.json"))
@@ -171,7 +171,7 @@ def test_coverage_is_judged_once_a_run_by_every_method_that_it_has(finished, dem
     def attempt(folder, data_dir, *options):
         return run_here("benchmarks/coverage.py", "--results", folder, "--data_dir", data_dir, *options)
 
-    assert_one_line(attempt(out, demo, "--rows", NONE), "labels of another skeleton", "--rows")
+    assert_one_line(attempt(out, demo, "--rows", NONE), "another skeleton than labels have", "--rows")
     assert_one_line(attempt(out, demo, "--seeds", 9), "no finished run of these rows and seeds")
     assert_one_line(attempt(tmp_path, demo, "--rows", CONVERTER, BEST), BEST, "its network is gone", "runs.csv")
     (out / "coverage_runs.csv").unlink()

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.kept import COVERAGE, SCORES, TASK, KeptResults, KeptTable, kept_coverage, kept_scores
+from benchmarks.kept import COVERAGE, SCORES, TASK, KeptResults, KeptTable, beside_others, kept_coverage, kept_scores
 from benchmarks.rows import BOUND, BOUND_FLIPPED
 from common.errors import DuaError
 
@@ -104,3 +104,14 @@ def test_a_damaged_file_is_refused_and_stays(tmp_path, text):
     with pytest.raises(DuaError, match=r"runs.csv is damaged"):
         KeptResults(tmp_path).all()
     assert path.read_text() == text
+
+
+def test_a_part_of_a_table_that_is_made_anew_leaves_the_others(tmp_path):
+    path, columns = tmp_path / "errors.csv", ("network", "people", "MPJPE")
+    martinez, semgcn = ("martinez", "others", "80.0"), ("semgcn", "others", "82.0")
+    assert beside_others(path, columns, [martinez]) == [martinez]
+    path.write_text("network,people,MPJPE\nmartinez,others,85.0\nmartinez,held,70.0\nsemgcn,others,82.0\n")
+    assert beside_others(path, columns, [martinez]) == [[*semgcn], martinez]
+    assert beside_others(path, columns, [martinez], keys=2) == [["martinez", "held", "70.0"], [*semgcn], martinez]
+    path.write_text("network,MPJPE\nsemgcn,82.0\n")  # of before there were people
+    assert beside_others(path, columns, [martinez]) == [martinez]

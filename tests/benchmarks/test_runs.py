@@ -18,7 +18,13 @@ def kept(folder, recorded, file="results.json"):
     run = folder / "2026-01-01_00-00-00"
     run.mkdir(parents=True)
     options = {"schedule": "fast", "non_local": True, "limit_batches": 100, "lr": 0.01, "seed": 0, "epochs": 7}
-    options |= {"align": ["canonical", "views"], "augment": True, "converter": "there", "precision": "bfloat16", "domain_on": False}
+    options |= {
+        "align": ["canonical", "views"],
+        "augment": True,
+        "converter": "there",
+        "precision": "bfloat16",
+        "domain_on": False,
+    }
     (run / "config.json").write_text(json.dumps({"arguments": options | recorded}))
     (run / file).write_text("{}")
     return run
