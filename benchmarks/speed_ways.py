@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from benchmarks import published_step
 from benchmarks.published_networks import as_published
+from common.compute.device import choose_precision
 from common.datasets.batches import ShuffledBatches
 from common.datasets.poses import Poses, Sequence
 from common.evaluation.evaluate import Validation, validation_errors
-from common.evaluation.losses import uncertainty_loss
+from common.evaluation.losses import UNCERTAINTY_WEIGHTS, uncertainty_loss
 from common.evaluation.metrics import mpjpe
 from common.geometry.skeleton import NUM_JOINTS
 from common.training.arguments import Arguments, parse_arguments, training_parser
@@ -24,7 +25,6 @@ from models import build
 
 NETWORKS = {"martinez": (), "semgcn": ("--non_local",)}
 """{network: options that it is measured with}."""
-UNCERTAINTY_WEIGHT = 0.1
 
 
 class Way(NamedTuple):
@@ -53,10 +53,10 @@ class Setting(NamedTuple):
 
     def objective(self, poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> Tensor:
         """The loss of `main_prob.py` and `main_gcn_prob.py`."""
-        of_poses = (
-            F.l1_loss(poses_3d[:, 1:], targets_3d[:, 1:]) if self.network == "martinez" else F.mse_loss(poses_3d, targets_3d)
+        of_poses = F.l1_loss if self.network == "martinez" else F.mse_loss
+        return of_poses(poses_3d[:, 1:], targets_3d[:, 1:]) + UNCERTAINTY_WEIGHTS["in domain"] * uncertainty_loss(
+            estimated, poses_3d, targets_3d
         )
-        return of_poses + UNCERTAINTY_WEIGHT * uncertainty_loss(estimated, poses_3d, targets_3d)
 
 
 def arguments(network: str, batch_size: int | None, *options: str) -> Arguments:
@@ -149,6 +149,7 @@ def ours(setting: Setting) -> Way:
 def trainer_steps(setting: Setting, batches: ShuffledBatches, loss: Callable) -> Callable[[int], float]:
     """The training loop as a function of a number of steps: the one place that knows the `Trainer` from inside."""
     args = arguments(setting.network, setting.batch_size, *setting.options)
+    args.precision = choose_precision(args.precision, setting.device)  # as `Experiment` does
     trainer = Trainer(setting.networks, {}, batches, loss, lambda: Validation({}), args, setting.device, Path(), {})
 
     def train(steps: int) -> float:

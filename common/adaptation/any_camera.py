@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from common.adaptation.augment import limb_factors, mirrored_some, stretched
+from common.adaptation.augment import limb_factors, mirror_some, stretched
 from common.datasets.poses import Poses
 from common.datasets.views import Scale, assumed_focal, turn_to_root
 from common.errors import DuaError
@@ -119,7 +119,7 @@ class AnyCamera:
         heights = joints[:, ROOT, 2]
         hips = joints[:, ROOT, None]
         joints, points = stretched_with(joints - hips, points - hips, limb_factors(len(joints), generator).to(joints))
-        joints, points = mirrored_some(joints, points, COCO_MIRROR, generator)
+        joints, points = mirror_some(joints, points, COCO_MIRROR, generator)
         cameras = draw_cameras(heights, generator, self.setup, self.most_roll)
         rotations, roots, lens = (tensor.to(joints) for tensor in (cameras.rotations, cameras.roots_3d, cameras.intrinsics))
         joints, points = (torch.einsum("nij,nkj->nki", rotations, places) for places in (joints, points))

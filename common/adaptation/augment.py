@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from common.adaptation.new_poses import new_poses
+from common.compute.device import generator_of
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.views import AS_IT_IS, Scale, align_roots, project, rays_through, rotation_between
 from common.evaluation.test_time import mirrored
@@ -107,7 +108,8 @@ class Views:
             poses = self.posed(poses, generator)
         if self.augment:
             poses = stretch_limbs(poses, generator)
-            poses, up = mirror_some(poses, up, generator)
+            poses, ups = mirror_some(poses, up[:, None], (0,), generator)
+            up = ups[:, 0]
             if self.augment == ANY:
                 poses, roots, intrinsics = before_any_camera(poses, up, generator, self.centred)
             else:
@@ -150,7 +152,7 @@ class SeenAnew:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Batches `start`, `start` + 1, ... of an epoch."""
         for step, batch in enumerate(self.batches.epoch(epoch, start), epoch * self.steps + start):
-            generator = torch.Generator().manual_seed(((self._seed * 1_000_003 + step) * 2 + 1) % 2**63)
+            generator = generator_of((self._seed * 1_000_003 + step) * 2 + 1)
             yield self.views.see(batch, generator)
 
     def describe(self) -> str:
@@ -175,17 +177,9 @@ def stretch_limbs(poses_3d: Tensor, generator: torch.Generator) -> Tensor:
     return stretched(poses_3d, limb_factors(len(poses_3d), generator).to(poses_3d.device))
 
 
-def mirror_some(poses_3d: Tensor, up: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(N, 16, 3) poses and (N, 3) verticals, every other one on average its mirror image, left and right exchanged."""
-    chosen = (torch.rand(len(poses_3d), 1, generator=generator) < 0.5).to(poses_3d.device)
-    across = up * up.new_tensor([-1.0, 1.0, 1.0])
-    return torch.where(chosen[..., None], mirrored(poses_3d), poses_3d), torch.where(chosen, across, up)
-
-
-def mirrored_some(
-    poses_3d: Tensor, points_3d: Tensor, mirror: tuple[int, ...], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """(N, 16, 3) poses and (N, J, 3) points of the same bodies, whose left and right are told by `mirror`, in a world with z up."""
+def mirror_some(poses_3d: Tensor, points_3d: Tensor, mirror: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(N, 16, 3) poses and (N, J, 3) points of the same bodies, or directions, every other one on average its mirror image; `mirror` has for each
+    point that of the other side."""
     chosen = (torch.rand(len(poses_3d), 1, 1, generator=generator) < 0.5).to(poses_3d.device)
     across = points_3d[:, list(mirror)] * points_3d.new_tensor([-1.0, 1.0, 1.0])
     return torch.where(chosen, mirrored(poses_3d), poses_3d), torch.where(chosen, across, points_3d)

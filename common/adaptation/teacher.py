@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.compute.device import generator_of
 from common.compute.distributed import rank, world_size
 from common.datasets.views import AS_IT_IS, Scale
 from common.errors import DuaError
@@ -116,7 +117,7 @@ class Teacher:
 
     def angles(self, count: int, step: int) -> Tensor:
         """(count,) radians of roll, drawn for the whole batch, of which this process has `count` rows."""
-        generator = torch.Generator().manual_seed((self._seed * 1_000_003 + step) * 4 + 2)
+        generator = generator_of((self._seed * 1_000_003 + step) * 4 + 2)
         drawn = torch.rand(count * world_size(), generator=generator)[count * rank() : count * (rank() + 1)]
         return math.radians(_ROLL) * (2 * drawn - 1)
 

@@ -57,6 +57,11 @@ def seed_everything(seed: int) -> None:
     torch.set_flush_denormal(True)
 
 
+def generator_of(number: int) -> torch.Generator:
+    """A generator of its own for each number, as large as it may come of a seed, a step and a stream; torch takes none above 2**64."""
+    return torch.Generator().manual_seed(number % 2**63)
+
+
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:
     """States of the generators that training draws from (dropout; the order of batches has none, see `ShuffledBatches`)."""
     state = {"cpu": torch.get_rng_state()}
@@ -104,7 +109,13 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Around a forward pass: matrix products in bfloat16, what needs more digits in float32."""
+    """Around a forward pass: matrix products in bfloat16, what needs more digits in float32.
+
+    Args:
+        precision: one of `PRECISIONS`, as `choose_precision` gives it.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"{precision!r} is none of {PRECISIONS}")
     if precision != "bfloat16":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from common.compute.device import generator_of
 from common.errors import DuaError
 
 
@@ -67,7 +68,7 @@ class ShuffledBatches(StepBatches):
         epoch, place = divmod(step, self.steps)
         if self._order is None or self._order[0] != epoch:
             seed, stream = self._seed
-            generator = torch.Generator().manual_seed(((seed * 16 + stream) * 1_000_003 + epoch) % 2**63)
+            generator = generator_of((seed * 16 + stream) * 1_000_003 + epoch)
             order = torch.randperm(len(self.tensors[0]), generator=generator)
             self._order = epoch, order.to(self.tensors[0].device)
         rows = self._order[1][place * self.batch_size : (place + 1) * self.batch_size]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.compute.device import generator_of
 from common.datasets.gaps import Gaps
 from common.geometry.camera import project_to_2d, world_to_camera
 from common.geometry.h36m_cameras import h36m_cameras
@@ -133,7 +134,7 @@ def write_detections(data_dir: str | Path, positions_3d: Positions3D, seed: int,
         positions_3d: COCO's keypoints in Human3.6M's world, metres.
         seed: of the errors.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = generator_of(seed)
     positions_2d: Positions2D = {}
     for subject, actions in positions_3d.items():
         positions_2d[subject] = {}

@@ -11,6 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from common.compute.device import generator_of
 from common.datasets.poses import Poses, Sequence
 from common.datasets.views import assumed_focal, project, rotation_between, screen_lens
 from common.geometry.camera import Camera
@@ -177,7 +178,7 @@ def films(people: People, seed: int, noise: float = NOISE, lens_known: bool = Tr
     """
     inputs, targets, roots, sequences, start = [], [], [], [], 0
     for number, clip in enumerate(people.clips):
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+        generator = generator_of(seed * 1_000_003 + number)
         joints, points = people.joints_3d[clip.start : clip.stop], people.points_3d[clip.start : clip.stop]
         stands = joints[len(joints) // 2, ROOT]
         cameras = draw_cameras(stands[None, 2], generator)

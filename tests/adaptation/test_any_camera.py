@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from common.adaptation.any_camera import COCO_MIRROR, AnyCamera, stretched_with
-from common.adaptation.augment import limb_factors, mirrored_some
+from common.adaptation.augment import limb_factors, mirror_some
 from common.adaptation.to_detector import detector_joints, fit_to_detector
 from common.datasets.views import SPREAD
 from common.errors import DuaError
@@ -81,7 +81,7 @@ def test_stretched_limbs_take_their_keypoints_with_them(people):
 
 def test_mirror_images_exchange_the_sides_of_both(people):
     joints, points = people.joints_3d[:40], people.points_3d[:40]
-    across, too = mirrored_some(joints, points, COCO_MIRROR, torch.Generator().manual_seed(0))
+    across, too = mirror_some(joints, points, COCO_MIRROR, torch.Generator().manual_seed(0))
     changed = (across != joints).any(-1).any(-1)
     assert 10 < int(changed.sum()) < 30
     # The left wrist of the one is the right one of the other, x turned round; in both definitions.

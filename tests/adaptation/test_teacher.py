@@ -141,6 +141,7 @@ def test_views_are_drawn_by_seed_and_step_within_five_degrees_and_shared():
         with mock.patch.multiple(module, rank=lambda n=number: n, world_size=lambda: 2):
             shares.append(teacher.angles(500, step=7))
     assert torch.equal(torch.cat(shares), angles)
+    assert len(teacher_of({"lifter": Straight()}, seed=2**63 - 1).angles(2, step=7)) == 2  # the largest that --seed takes
 
 
 def test_joints_count_less_where_larger_errors_are_expected():

@@ -121,7 +121,8 @@ def assert_resumes_to_the_same_bits(script, run, snapshot, tmp_path):
     assert process.returncode == 0, process.stderr
     assert_same_bits(run / "ckpt_last.pth.tar", copy / "ckpt_last.pth.tar")
     began_with, kept = (load_checkpoint(folder / "ckpt_last.pth.tar")["command"] for folder in (run, copy))
-    assert kept == began_with and "--resume" not in kept
+    assert kept == began_with
+    assert "--resume" not in kept
     return process
 
 

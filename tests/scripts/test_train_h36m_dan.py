@@ -280,8 +280,10 @@ def test_a_report_names_the_2d_that_it_tested(demo, converter, tmp_path):
     copy_data(demo, data)
     shutil.copy(demo / "data_2d_h36m_gt.npz", data / "data_2d_h36m_cpn_ft_h36m_dbb.npz")
     run, process = adapt(data, converter, tmp_path / "runs", "--keypoints", "cpn_ft_h36m_dbb")
-    assert results_of(run)["keypoints"] == "gt" and "2D: gt" in process.stdout
+    assert results_of(run)["keypoints"] == "gt"
+    assert "2D: gt" in process.stdout
     again = run_here(SCRIPT, "--evaluate", run, "--keypoints", "detector")
     assert again.returncode == 0, again.stderr
     seen = json.loads((run / "results_ckpt_best_detector.json").read_text())
-    assert seen["keypoints"] == "detector" and seen["average"] != results_of(run)["average"]
+    assert seen["keypoints"] == "detector"
+    assert seen["average"] != results_of(run)["average"]
