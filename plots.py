@@ -28,7 +28,7 @@ from typing import Any
 
 from common.compute.device import choose_device
 from common.datasets.poses import Poses
-from common.datasets.test_sets import load_test
+from common.datasets.test_sets import DATA_SETS, load_test
 from common.errors import DuaError
 from common.figures import PAPER, WIDTHS, save
 from common.mocap.demo import build_demo_if_missing
@@ -103,6 +103,10 @@ def main() -> None:
                 drawn = uncertainties(given, labels, args)
                 if drawn:
                     figures[kind] = run_figures.uncertainty_spread(*drawn, inches)
+            elif kind == "curves" and not args.kind:
+                validated = [(run, name) for run, name in zip(runs, names, strict=True) if run.held_out]
+                if validated:
+                    figures[kind] = draw(kind, *zip(*validated, strict=True), inches)
             elif runs:
                 figures[kind] = draw(kind, runs, names, inches)
         for kind, figure in figures.items():
@@ -152,11 +156,11 @@ def uncertainties(
     for path, run in zip(args.runs, given, strict=True):
         if isinstance(run, list):
             spreads.append(run)
-        elif run.estimator:
-            spreads.append(judged(run, args))
-        else:
+        elif why := why_not_judged(run, args):
             spreads.append([])
-            print(f"{path} has no uncertainty estimator: left out of 'uncertainty'")
+            print(f"{path} {why}: left out of 'uncertainty'")
+        else:
+            spreads.append(judged(run, args))
     flat = [spread for of_run in spreads for spread in of_run]
     if not flat:
         if args.kind:
@@ -178,6 +182,19 @@ def uncertainties(
     return flat, names
 
 
+def why_not_judged(run: Run, args: argparse.Namespace) -> str | None:
+    """What a run lacks for its uncertainty to be drawn; of one whose uncertainty was asked for, only an estimator: all else is an error."""
+    if not run.estimator:
+        return "has no uncertainty estimator"
+    if args.kind:
+        return None
+    if not run.held_out:
+        return "held nothing out, so that its estimator is not calibrated"
+    if (args.dataset or run.facts["target"] or run.facts["source"]) not in DATA_SETS:
+        return "has learnt from none of the data sets, and --dataset names none"
+    return None
+
+
 def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
     """The estimator of a run's checkpoint on test data, read as the run read them."""
     lifter = load_lifter(run.checkpoint, choose_device(args.device))
@@ -193,6 +210,10 @@ def feature_plane_of(run: Run, args: argparse.Namespace) -> FeaturePlane:
     lifter = load_lifter(run.checkpoint, choose_device(args.device))
     _, read = tests_of(run, lifter, args)
     source = lifter.checkpoint["source"]
+    if source not in DATA_SETS:
+        raise DuaError(
+            f"{run.file} has learnt from {source} and not from a data set, there is no other; leave out --kind features"
+        )
     (target,) = {"h36m", "surreal"} - {source}
     return feature_plane(lifter.networks, read(source)[0], read(target)[0], lifter.test_time)
 

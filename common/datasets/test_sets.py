@@ -6,6 +6,9 @@ from common.datasets.streamed import Streamed
 from common.datasets.surreal import load_surreal
 from common.datasets.surreal_file import DETECTOR
 from common.datasets.surreal_stream import open_surreal_test
+from common.errors import DuaError
+
+DATA_SETS = ("h36m", "surreal")
 
 
 def keypoints_of(name: str, keypoints: str) -> str:
@@ -17,8 +20,12 @@ def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsamp
     """(poses, where their 2D came from) of S9 and S11 of Human3.6M ('h36m'), or of SURREAL's test split ('surreal').
 
     Raises:
-        DuaError: the data are not in `data_dir`, or are damaged.
+        DuaError: the data are not in `data_dir`, or are damaged; or there is no such data set.
     """
+    if name not in DATA_SETS:
+        raise DuaError(
+            f"'{name}' are none of the data sets that can be tested on, which are {' and '.join(DATA_SETS)}; name one of these"
+        )
     if name == "h36m":
         return load_h36m(data_dir, keypoints, TEST_SUBJECTS, downsample=downsample), keypoints
     return load_surreal(data_dir, "test", shoulders, downsample, keypoints=keypoints), keypoints_of(name, keypoints)

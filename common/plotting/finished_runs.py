@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import DuaError
 from common.training.checkpoint import BEST, CONFIG, run_of
-from common.training.facts import ORACLE
+from common.training.facts import ORACLE, SELECTIONS
 from common.uncertainty.report import CONSTANT
 from common.uncertainty.scores import SPREAD
 
@@ -43,6 +43,11 @@ class Run:
     def checkpoint(self) -> Path:
         """The one that was tested; it lies beside its results, wherever the folder went."""
         return self.file.parent / Path(self.facts.get("checkpoint", BEST)).name
+
+    @property
+    def held_out(self) -> bool:
+        """Whether a part of the source's clips was not trained on, on which epochs were validated and the estimator calibrated."""
+        return bool(self.facts["selection"] != SELECTIONS["last"])
 
     @property
     def validated_on(self) -> str:

@@ -15,6 +15,7 @@ from common.datasets.h36m import TRAIN_SUBJECTS, load_h36m, load_h36m_2d
 from common.datasets.poses import Poses, UnlabelledPoses, split_validation
 from common.datasets.streamed import Streamed, brought_into_memory
 from common.datasets.surreal_stream import open_surreal, open_surreal_2d
+from common.datasets.test_sets import DATA_SETS
 from common.errors import DuaError
 from common.evaluation.test_time import TestTime
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are, joints_of_data_set
@@ -51,13 +52,18 @@ def source_validation(
     """The validation split that the checkpoint's training cut from its source, labels and views as the network learnt them.
 
     Raises:
-        DuaError: the source's training data are not in `data_dir`, or all of them were trained on.
+        DuaError: the source's training data are not in `data_dir`, or all of them were trained on, or they are no data set.
     """
     recorded = checkpoint["arguments"]
     if recorded.get("select") == "last":
         raise DuaError(
             f"{file} was trained with --select last: no clip was held out, so its uncertainty has no calibration and cannot get one; judge a "
             "run with --select source"
+        )
+    if checkpoint["source"] not in DATA_SETS:
+        raise DuaError(
+            f"{file} has learnt from {checkpoint['source']} before any camera, in none of the data sets: only its own estimator can be judged; "
+            "leave out --consistency and --mc_dropout"
         )
     # DUA takes all of SURREAL as its source: there `--actions` chooses among the target's.
     actions = "*" if checkpoint["experiment"] == "surreal_dua" else recorded["actions"]

@@ -224,3 +224,10 @@ def test_posebench3d_counts_all_frames_of_both_data_sets(quick_run, demo, tmp_pa
     assert differs.nonzero().flatten().tolist() == [7]  # the spine
     assert_one_line(run_here(*command, "--protocol", "posebench3d", "--downsample", 5), "leave out --downsample 5")
     assert_one_line(run_here(*command, "--protocol", "posebench3d", "-k", "cpn"), "leave out --keypoints cpn")
+
+
+def test_open_weights_are_of_no_data_set(demo):
+    """They have learnt from people before any camera: their own estimator can be judged, and nothing that takes a validation split."""
+    assert_one_line(
+        run_here("evaluate.py", "open", "--data_dir", demo, "--uncertainty", "--consistency"), "people before any camera"
+    )

@@ -16,6 +16,7 @@ from common.plotting.finished_runs import names_of, read_log, read_run, read_spr
 from common.plotting.run_figures import action_errors, joint_errors, training_curves, uncertainty_spread
 from common.prediction.lifter import load_lifter
 from common.training.checkpoint import BEST
+from common.training.facts import SELECTIONS
 from common.uncertainty.scores import SPREAD
 from tests.helpers.script_tools import assert_one_line, run_here
 
@@ -219,6 +220,28 @@ def test_hostile_names_are_drawn_and_stay_in_the_figure(runs, tmp_path):
         assert box.x0 >= 0
         assert box.x1 <= figure.bbox.width
     assert printable("a$b$c") == r"a\$b\$c"
+
+
+@pytest.mark.parametrize(
+    ("facts", "log", "kinds", "said"),
+    [
+        ({"selection": SELECTIONS["last"]}, "epoch,train_mpjpe_mm\n1,80\n", {"joints", "actions"}, "held nothing out"),
+        ({"source": "people"}, None, {"joints", "actions", "curves"}, "--dataset names none"),
+    ],
+)
+def test_all_that_a_run_has_is_drawn_and_what_it_lacks_is_said(run, tmp_path, facts, log, kinds, said):
+    """Runs that held nothing out, and those of `train_open.py`, which learn from none of the data sets."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "results.json").write_text(json.dumps(json.loads((folder / "results.json").read_text()) | facts))
+    if log:
+        (folder / "log.csv").write_text(log)
+    process = run_here(SCRIPT, folder, "--out", tmp_path / "x", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    assert said in process.stdout
+    assert {path.stem.removeprefix("x_") for path in tmp_path.glob("x_*.png")} == kinds
+    if log:
+        assert_one_line(run_here(SCRIPT, folder, "--out", tmp_path / "x", "--kind", "curves"), "--select last", "leave this run")
 
 
 def test_bad_input_is_one_line(run, demo, tmp_path):
