@@ -22,6 +22,18 @@ def test_what_the_fast_schedule_stands_for_is_part_of_what_a_folder_claims():
     assert in_words({("surreal -> h36m", "martinez"): ["--hid_dim", "16"]}) == {"surreal -> h36m, martinez": "--hid_dim 16"}
 
 
+def test_the_data_are_told_by_what_is_in_them_and_not_by_their_folder(tmp_path):
+    """Who packs the archives otherwise has them in a folder of another name."""
+    sizes = {("surreal -> h36m", "martinez"): ["--epochs", "40"]}
+    for name, content in (("two_a_1", "{}"), ("two_b_1", "{}"), ("two_c_1", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text(content)
+    claim(tmp_path / "out", tmp_path / "two_a_1", "standard", sizes, {"martinez"})
+    claim(tmp_path / "out", tmp_path / "two_b_1", "standard", sizes, {"martinez"})
+    with pytest.raises(DuaError, match="results of hash"):
+        claim(tmp_path / "out", tmp_path / "two_c_1", "standard", sizes, {"martinez"})
+
+
 def test_a_folder_claims_the_trainings_of_networks_that_have_results_there(tmp_path):
     (tmp_path / "dataset.json").write_text("{}")
     pairs = [(direction, network) for direction in DIRECTIONS for network in ("martinez", "semgcn")]
