@@ -28,9 +28,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from common.adaptation.converter import convert_labels, labels_for, load_converter
 from common.compute.device import PRECISIONS, choose_device, choose_precision
 from common.datasets.poses import Poses
@@ -45,7 +42,7 @@ from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
 from common.mocap.demo import build_demo_if_missing
 from common.plotting.uncertainty_figure import plot_uncertainty
-from common.prediction.lifter import load_lifter, own_data
+from common.prediction.lifter import Lifter, load_lifter, own_data
 from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
 from common.uncertainty.report import DEFINITIONS, LEGEND, Judged, judge
@@ -175,29 +172,18 @@ def main() -> None:
     build_demo_if_missing(data_dir)
     given = data_dir, args.keypoints, posebench3d.NAME if as_posebench3d else args.smpl_shoulders, args.downsample
     read = load_test if args.uncertainty else open_test  # errors can be counted chunk by chunk, ranks and quantiles cannot
-    tests = {name: read(name, *given) for name in dict.fromkeys(args.on)}
+    tests = [read(name, *given) for name in dict.fromkeys(args.on)]
 
     judged: list[Judged] = []
     rows = []
     for lifter in lifters:
-        file, checkpoint, networks = lifter.file, lifter.checkpoint, lifter.networks
         if args.uncertainty:
-            judged += judge(
-                file,
-                checkpoint,
-                networks,
-                list(tests.values()),
-                device,
-                data_dir,
-                args.downsample,
-                args.mc_dropout,
-                args.consistency,
-            )
+            more = {"passes": args.mc_dropout, "consistency": args.consistency}
+            judged += judge(lifter.file, lifter.checkpoint, lifter.networks, tests, device, data_dir, args.downsample, **more)
         elif as_posebench3d:
-            rows += posebench3d_rows(checkpoint, networks, list(tests.values()), device)
+            rows += posebench3d_rows(lifter, tests)
         else:
-            bring = converter if lifter.skeleton == "smpl" else None
-            rows += error_rows(checkpoint, networks, list(tests.values()), device, precision, bring)
+            rows += error_rows(lifter, tests, precision, converter if lifter.skeleton == "smpl" else None)
     if args.uncertainty:
         report_uncertainty(judged, args.out)
     elif as_posebench3d:
@@ -221,18 +207,17 @@ def _check_posebench3d(args: argparse.Namespace) -> None:
         )
 
 
-def posebench3d_rows(
-    checkpoint: dict[str, Any],
-    networks: dict[str, nn.Module],
-    tests: list[tuple[Poses | Streamed[Poses], str]],
-    device: torch.device,
-) -> list[tuple[str, ...]]:
+Test = tuple[Poses | Streamed[Poses], str]
+"""Poses, and where their 2D came from."""
+
+
+def posebench3d_rows(lifter: Lifter, tests: list[Test]) -> list[tuple[str, ...]]:
     """The errors of a checkpoint on each of `tests` as PoseBench3D counts them."""
-    facts = describe(checkpoint)
+    facts = describe(lifter.checkpoint)
     rows = []
     for poses, _ in tests:
-        test_time = TestTime.of(checkpoint["arguments"])
-        errors = posebench3d.evaluate_posebench3d(networks, poses, device, domain_of(checkpoint, poses), test_time)
+        domain = domain_of(lifter.checkpoint, poses)
+        errors = posebench3d.evaluate_posebench3d(lifter.networks, poses, lifter.device, domain, lifter.test_time)
         rows.append(
             (
                 *_named(facts),
@@ -252,19 +237,14 @@ def _named(facts: dict[str, Any]) -> tuple[str, ...]:
 
 
 def error_rows(
-    checkpoint: dict[str, Any],
-    networks: dict[str, nn.Module],
-    tests: list[tuple[Poses | Streamed[Poses], str]],
-    device: torch.device,
-    precision: str = "float32",
-    converter: PoseConverter | None = None,
+    lifter: Lifter, tests: list[Test], precision: str = "float32", converter: PoseConverter | None = None
 ) -> list[tuple[str, ...]]:
-    """The errors of a checkpoint on each of `tests`: poses, and where their 2D came from. Of a test in fewer bits than float32's it is
-    printed what they change.
+    """The errors of a checkpoint on each of `tests`. Of a test in fewer bits than float32's it is printed what they change.
 
     Args:
         converter: brings poses and SURREAL's labels to Human3.6M's skeleton, of networks that predict SURREAL's joints.
     """
+    checkpoint, networks, device = lifter.checkpoint, lifter.networks, lifter.device
     facts = describe(checkpoint)
     rows = []
     for poses, keypoints in tests:
