@@ -38,7 +38,8 @@ def claim(out: Path, data_dir: Path, preset: str, sizes: Mapping[tuple[str, str]
             raise DuaError(f"{path} is not what the benchmark writes; choose another folder with --out")
         given = found | {"trainings": _of_networks(found.get("trainings"), networks)}
         wanted = facts | {"trainings": _of_networks(facts["trainings"], networks)}
-        del wanted["data"]  # the folder is called after the archives' sizes, which depend on who packed them; the hash says what is in it
+        # The folder is called after the archives' sizes, which depend on who packed them; the hash says what is in it.
+        del wanted["data"]
         differing = [f"{key} {given.get(key)}, not {value}" for key, value in wanted.items() if given.get(key) != value]
         if differing:
             raise DuaError(f"{out} holds results of {'; '.join(differing)}: they are not mixed, choose another folder with --out")

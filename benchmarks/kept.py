@@ -18,7 +18,7 @@ from common.files.lock import try_lock
 from common.files.writing import write_text
 
 RUNS = "runs.csv"
-SCORES = ("discrepancy", "reprojection", "bones", "agreement", "expected")
+SCORES = ("uncovered", "reprojection", "bones", "agreement", "expected")
 """Of `common.adaptation.label_free`."""
 COVERAGE = ("MPJPE", "coverage 90 %", "radius 90 %", "weighted coverage", "weighted radius")
 """Of `common.uncertainty.report`."""

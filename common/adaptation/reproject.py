@@ -14,13 +14,11 @@ from common.datasets.streamed import Streamed
 from common.datasets.views import rotation_between
 from common.geometry.bones import bone_lengths
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are
-from common.geometry.placement import place
+from common.geometry.placement import NEAREST, seen_where_placed
 from common.geometry.skeleton import BONES, JOINTS_LEFT, MIRROR, ROOT
 
 _KNEE = 0.01
 """Rays x/z, y/z: beyond it errors count by their size and no more by their square; 5 cm at 5 m."""
-_NEAREST = 0.5
-"""Metres: no joint is projected from closer than this, and one that is closer is pushed away."""
 _BONES = 0.2
 """Weight of a metre of bone beside the rays: as it is seen from 5 m."""
 
@@ -81,11 +79,9 @@ def reprojection_loss(poses_3d: Tensor, rays: Tensor) -> Tensor:
     Shape:
         poses_3d (N, 16, 3) metres from the hip, camera axes; rays (N, 16, 3), x/z, y/z, 1 of the given 2D -> scalar.
     """
-    roots, known = place(poses_3d, rays)
-    points = poses_3d + roots[:, None]
-    seen = points[..., :2] / points[..., 2:].clamp_min(_NEAREST)
+    points, seen, known = seen_where_placed(poses_3d, rays)
     error = F.smooth_l1_loss(seen, rays[..., :2], beta=_KNEE, reduction="none").mean((1, 2))
-    behind = F.relu(_NEAREST - points[..., 2]).mean(1)
+    behind = F.relu(NEAREST - points[..., 2]).mean(1)
     return torch.where(known, error + behind, torch.zeros_like(error)).mean()
 
 

@@ -36,7 +36,7 @@ from common.errors import DuaError
 from common.evaluation.evaluate import predict
 from common.geometry.bones import bone_lengths, bones_of
 from common.geometry.joints_in_2d import JointsIn2D, as_they_are
-from common.geometry.placement import place
+from common.geometry.placement import NEAREST, place
 from common.geometry.skeleton import NUM_JOINTS
 from common.geometry.torso import has_trunk, torso_frames
 from common.training.experiment import Experiment
@@ -52,8 +52,6 @@ _STRUCK = 0.6
 """Of a batch, on average, that strike a predicted pose. Chosen on build seed 0 of the open benchmark (docs/adaptation.md)."""
 _FITTING = 0.9
 """Of the pool, the share that is drawn from: by how well the predicted pose is seen where its 2D is, the best."""
-_NEAREST = 0.5
-"""Metres: a place that is nearer, or behind the camera, is none."""
 _FLATTEST = 1e-8
 """See `place`, which is asked in float64: of a person of a ten-thousandth of the focal length it knows none."""
 
@@ -176,7 +174,7 @@ class TargetViews:
         roots = roots.float()
         missed = torch.linalg.vector_norm(project(shown, roots, self.intrinsics) - self.inputs_2d, dim=-1).mean(1)
         missed = missed / box_sizes(self.inputs_2d).clamp_min(1e-6)
-        kept = finite & known & has_trunk(frames) & (roots[:, 2] > _NEAREST)
+        kept = finite & known & has_trunk(frames) & (roots[:, 2] > NEAREST)
         if kept.any():
             kept &= missed <= torch.quantile(missed[kept], _FITTING)
         places, bones, rows = roots / _size(poses)[:, None], bones_of(poses) @ frames, kept[:, None, None]

@@ -19,10 +19,9 @@ from common.datasets.surreal_file import SURREAL_CAMERA
 from common.errors import DuaError
 from common.geometry.camera import Camera
 from common.geometry.h36m_cameras import CALIBRATED_SUBJECTS, h36m_cameras
+from common.geometry.placement import NEAREST
 from common.geometry.skeleton import ROOT
 
-_NEAREST = 0.5
-"""Metres: no joint is projected from closer than this, where pixels run to infinity."""
 _UNDISTORTIONS = 5
 """Fixed-point iterations; Human3.6M's lenses are undone to 1e-4 of the picture's width after four."""
 
@@ -77,7 +76,7 @@ def project(poses_3d: Tensor, roots_3d: Tensor, intrinsics: Tensor) -> Tensor:
         poses_3d (N, 16, 3) metres from the root, camera axes; roots_3d (N, 3) metres; intrinsics (N, 4) -> (N, 16, 2).
     """
     points = poses_3d + roots_3d[:, None]
-    depth = points[..., 2:].clamp_min(_NEAREST)
+    depth = points[..., 2:].clamp_min(NEAREST)
     return points[..., :2] / depth * intrinsics[:, None, :2] + intrinsics[:, None, 2:]
 
 

@@ -11,6 +11,8 @@ is the hip's place. It is linear in t, three normal equations a pose, and linear
 import torch
 from torch import Tensor
 
+NEAREST = 0.5
+"""Metres before the camera: no joint is projected from closer than this, where pixels run to infinity, and no place is nearer."""
 FLATTEST = 1e-5
 """Smallest over largest eigenvalue of a pose's equations below which, in float32, they say nothing of its distance."""
 
@@ -37,3 +39,15 @@ def place(poses_3d: Tensor, rays: Tensor, weights: Tensor | None = None, flattes
     known = sizes[:, 0] > flattest * sizes[:, -1]
     left = torch.where(known[:, None, None], left, identity)
     return torch.linalg.solve_ex(left, right[..., None]).result[..., 0], known
+
+
+def seen_where_placed(poses_3d: Tensor, rays: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Poses that stand where least squares have them, and where they are seen.
+
+    Shape:
+        poses_3d (N, J, 3) metres from the hip, camera axes; rays (N, J, 3), x/z, y/z, 1 -> joints (N, J, 3) in the camera, (N, J, 2) x/z, y/z of
+        these, and (N,) whether the rays say where the person is.
+    """
+    roots, known = place(poses_3d, rays)
+    points = poses_3d + roots[:, None]
+    return points, points[..., :2] / points[..., 2:].clamp_min(NEAREST), known

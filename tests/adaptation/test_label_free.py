@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.adaptation.label_free import bone_variation, pick, reprojection_error, total
+from common.adaptation.label_free import bone_variation, pick, reprojection_error, uncovered
 from common.datasets.poses import Sequence, UnlabelledPoses
 from common.geometry.bones import bone_lengths
 from common.geometry.skeleton import BONES
@@ -60,12 +60,24 @@ def test_one_side_that_is_longer_counts():
 
 def test_the_rule_picks_by_ratios_and_not_by_units():
     candidates = {
-        "far": {"discrepancy": 50.0, "reprojection": 2.0, "bones": 10.0, "agreement": 30.0},
-        "near": {"discrepancy": 10.0, "reprojection": 3.0, "bones": 10.0, "agreement": 30.0},
-        "same": {"discrepancy": 10.0, "reprojection": 3.0, "bones": 10.0, "agreement": 30.0},
+        "far": {"uncovered": 50.0, "reprojection": 2.0, "bones": 10.0, "agreement": 30.0},
+        "near": {"uncovered": 10.0, "reprojection": 3.0, "bones": 10.0, "agreement": 30.0},
+        "same": {"uncovered": 10.0, "reprojection": 3.0, "bones": 10.0, "agreement": 30.0},
     }
     assert pick(candidates) == "near"
     metres = {name: of | {"agreement": of["agreement"] / 1000} for name, of in candidates.items()}
     assert pick(metres) == "near"
-    below = [total(candidates["near"] | {"discrepancy": value}) for value in (-3.0, 0.0, 1.0)]
-    assert len(set(below)) == 1, "what cannot be told from 0 is no better than what is nearly 0"
+
+
+def test_what_the_source_shows_beside_the_target_does_not_count_and_what_it_lacks_does():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(40, 16, 2, generator=generator)
+    more = torch.cat([torch.randn(60, 16, 2, generator=generator), target])
+    assert uncovered(more, target) == pytest.approx(0, abs=1e-3)
+    assert uncovered(3.0 * more + 0.5, target) == pytest.approx(0, abs=1e-3), "a picture's place and size are no shape"
+    assert uncovered(more[:60], target) > 0.5
+    centred = target - target.mean(1, keepdim=True)
+    size = centred.square().sum(-1).mean(1).sqrt()  # of each person, from the middle
+    moved = centred[:, :, :] / size[:, None, None]
+    off = moved + 0.1 * torch.tensor([1.0, -1.0]).repeat(8)[None, :, None] * torch.tensor([1.0, 0.0])
+    assert uncovered(off, target) == pytest.approx(0.1, rel=0.1), "every joint a tenth of a person's size off"
