@@ -48,10 +48,10 @@ HEADLINE = (
     ("in domain: trained and tested on SURREAL", f"{TARGET} -> {SOURCE}", BOUND),
     ("no adaptation: trained on SURREAL, tested on Human3.6M", f"{SOURCE} -> {TARGET}", NONE),
     ("DUA", f"{SOURCE} -> {TARGET}", DUA),
-    ("the combination: what brings the source's 2D nearer, and reprojection", f"{SOURCE} -> {TARGET}", REPROJECTED),
-    ("... with new poses, and the target's as predicted: picked without labels", f"{SOURCE} -> {TARGET}", TARGET_POSES),
+    ("a combination: source poses seen as the target is filmed, and reprojection", f"{SOURCE} -> {TARGET}", REPROJECTED),
+    ("... with new poses, and the target's as predicted: what the rule picks", f"{SOURCE} -> {TARGET}", TARGET_POSES),
     ("the bound: trained on Human3.6M's labels", f"{SOURCE} -> {TARGET}", BOUND),
-    ("... tested by the mean with the mirrored picture, as combinations are", f"{SOURCE} -> {TARGET}", BOUND_FLIPPED),
+    ("... with the flip at test, which combinations have", f"{SOURCE} -> {TARGET}", BOUND_FLIPPED),
 )
 """(what it is, direction, row of the benchmark's table)."""
 
