@@ -34,11 +34,12 @@ from tqdm import tqdm
 from benchmarks.claims import claim
 from benchmarks.domain_gap import report
 from benchmarks.kept import KeptResults
-from benchmarks.results_table import COLUMNS, DETECTOR, PAPER, Task, goals, plot, table
+from benchmarks.results_table import COLUMNS, PAPER, Task, goals, plot, table
 from benchmarks.row_runs import folder_of, lacks_tests, more_tests, run_row
 from benchmarks.rows import DIRECTIONS, PRESETS, ROWS, SETS, rows_of
 from benchmarks.runs import finished_run, one_run
 from common.datasets.h36m import path_2d
+from common.datasets.surreal_file import DETECTOR
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.files.writing import write_text

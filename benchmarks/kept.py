@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results_table import DETECTOR, Task
+from benchmarks.results_table import ON_DETECTOR, Task
 from benchmarks.rows import ROWS
 from common.errors import DuaError, short_reason
 from common.evaluation.tables import RAW, as_csv
@@ -23,7 +23,7 @@ SCORES = ("uncovered", "reprojection", "bones", "agreement", "expected")
 COVERAGE = ("MPJPE", "coverage 90 %", "radius 90 %", "weighted coverage", "weighted radius")
 """Of `common.uncertainty.report`."""
 TASK = ("direction", "network", "row", "seed")
-_ERRORS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", DETECTOR: "MPJPE, detector"}
+_ERRORS = {"mpjpe": "MPJPE", "p_mpjpe": "P-MPJPE", ON_DETECTOR: "MPJPE, detector"}
 _TESTED = ("MPJPE", "P-MPJPE")
 """What every run has: by it runs are told apart."""
 
@@ -118,7 +118,7 @@ class KeptResults:
     the run was tested on it."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()), later=(_ERRORS[DETECTOR],))
+        self._file = KeptTable(folder / RUNS, (*TASK, "labels"), tuple(_ERRORS.values()), later=(_ERRORS[ON_DETECTOR],))
         self._of_networks = kept_scores(folder), kept_coverage(folder)
 
     def all(self) -> dict[Task, dict[str, Any]]:

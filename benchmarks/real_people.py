@@ -35,7 +35,7 @@ from benchmarks.real_table import (
     AS_THEY_ARE,
     ASSUMED,
     CONVERTED,
-    DETECTOR,
+    OWN_3D,
     TRUE,
     Row,
     by_camera,
@@ -72,7 +72,7 @@ def main() -> None:
     args = parser.parse_args()
     names = names_of(args.checkpoint)
     clip = load_clip()
-    rows = [judged(clip, DETECTOR, "-", AS_THEY_ARE, clip.own_3d)]
+    rows = [judged(clip, OWN_3D, "-", AS_THEY_ARE, clip.own_3d)]
     times = []
     for name, checkpoint in zip(names, args.checkpoint, strict=True):
         predictor = Predictor.load(checkpoint, args.device)

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.real_clip import COCO, JOINTS, Clip, Errors
 from common.evaluation.tables import as_text
 
-DETECTOR = "the detector's own 3D"
+OWN_3D = "the detector's own 3D"
 ASSUMED, TRUE = "assumed", "true"
 AS_THEY_ARE, CONVERTED = "as they are", "converted"
 _GOALS = (
@@ -31,7 +31,7 @@ class Row:
     """What is judged, and its errors before each camera.
 
     Attributes:
-        name: of the checkpoint, or `DETECTOR`.
+        name: of the checkpoint, or `OWN_3D`.
         focal_length: `ASSUMED`, `TRUE` or '-'.
         definition: of the joints, `AS_THEY_ARE` or `CONVERTED`.
         poses_3d: (C, T, 13, 3) metres in the cameras' axes.
@@ -100,9 +100,9 @@ def _radii(radius_mm: float | None, held: float | None) -> tuple[str, str]:
 def goals(rows: Sequence[Row]) -> list[str]:
     """What each network was asked for, and what it has. A goal of converted poses is left out where there are none, or asked of poses as they
     are if those have none of their own; a goal without focal length is asked of the row with it where there is no other."""
-    detector = next(row for row in rows if row.name == DETECTOR)
+    detector = next(row for row in rows if row.name == OWN_3D)
     lines = []
-    for name in dict.fromkeys(row.name for row in rows if row.name != DETECTOR):
+    for name in dict.fromkeys(row.name for row in rows if row.name != OWN_3D):
         own = [row for row in rows if row.name == name]
         for figure, definition, focal_length, most in _GOALS:
             row = nearest(own, definition, focal_length)

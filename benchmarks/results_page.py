@@ -55,7 +55,7 @@ HEADLINE = (
 )
 """(what it is, direction, row of the benchmark's table)."""
 
-OPEN, DETECTOR = "open", "the detector's own 3D"
+OPEN, OWN_3D = "open", "the detector's own 3D"
 """Rows of benchmarks/real_people.py, which is slow to import."""
 
 Table = tuple[list[str], list[list[str]]]
@@ -199,7 +199,7 @@ def real_man(root: Path) -> list[str]:
         return " / ".join(rows[0][index_of(columns, error)] for error in ("MPJPE", "P-MPJPE"))
 
     lifted = ("focal length = assumed", "poses = converted")
-    own = cell(f"lifted by = {DETECTOR}")
+    own = cell(f"lifted by = {OWN_3D}")
     by_network = [cell(f"lifted by = {name}", *lifted) for name in (OPEN, f"{OPEN}/semgcn")]
     return [f"a real man, lifted by the open weights (by the detector itself: {own})", *by_network, "`train_open.py`"]
 

@@ -32,7 +32,7 @@ _SPREAD = _MPJPE + 1
 Task = tuple[str, str, str, int]
 """Direction, network, row, seed."""
 
-DETECTOR = "detector"
+ON_DETECTOR = "detector"
 """MPJPE on the target's 2D as a detector sees it, among a result's averages, where the data have such 2D."""
 
 PAPER = (
@@ -88,7 +88,7 @@ def _cells(errors: Errors, rivals: Errors, bounds: Errors) -> tuple[str, ...]:
     for key in ("mpjpe", "p_mpjpe"):
         values = [error[key] for error in errors.values()]
         cells += [f"{statistics.fmean(values):.1f}", f"{statistics.stdev(values):.1f}" if len(values) > 1 else "-"]
-    detected = [error[DETECTOR] for error in errors.values() if DETECTOR in error]
+    detected = [error[ON_DETECTOR] for error in errors.values() if ON_DETECTOR in error]
     cells.append(f"{statistics.fmean(detected):.1f}" if detected else "-")
     against: tuple[str, ...] = ("-", "-", "-")
     if none := _shared(errors, rivals):

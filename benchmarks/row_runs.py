@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from benchmarks.kept import RUNS, key_of
-from benchmarks.results_table import DETECTOR, Task
+from benchmarks.results_table import ON_DETECTOR, Task
 from benchmarks.rows import BOUND_SCRIPTS, DIRECTIONS, ROWS
 from benchmarks.runs import arguments_of, evaluated, finished_run, in_a_path, one_run, read_results, tested_again
 from common.errors import DuaError
@@ -50,7 +50,7 @@ def lacks_tests(task: Task, result: Mapping[str, Any], out: Path, data_dir: Path
     """Whether a kept run was never put to one of `more_tests`, and its network, of these data, is still there to be."""
     row = ROWS[task[2]]
     unconverted = row.on_target and task[0].endswith("surreal") and RAW not in result["also"]
-    unseen = detected and DETECTOR not in result["average"]
+    unseen = detected and ON_DETECTOR not in result["average"]
     run = trained_run(task, out) if unconverted or unseen else None
     return run is not None and Path(arguments_of(run)["data_dir"]).resolve() == data_dir
 
@@ -72,9 +72,9 @@ def more_tests(task: Task, result: dict[str, Any], data_dir: str, converter: Pat
         found = evaluated(run, target, "detector", data_dir, of_smpl, options)
         seen = {labels: errors["mpjpe"] for labels, errors in found.items()}
         both = RAW in result["also"]
-        result["average"][DETECTOR] = seen["converted" if both else "raw"]
+        result["average"][ON_DETECTOR] = seen["converted" if both else "raw"]
         if both:
-            result["also"][RAW]["average"][DETECTOR] = seen["raw"]
+            result["also"][RAW]["average"][ON_DETECTOR] = seen["raw"]
 
 
 def trained_run(task: Task, out: Path) -> Path | None:

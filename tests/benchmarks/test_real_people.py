@@ -158,7 +158,7 @@ def test_a_checkpoint_that_knows_no_way_to_the_detector(clip):
 
 
 def test_goals_say_what_is_reached_and_what_is_missed(clip):
-    detector = real_people.judged(clip, real_table.DETECTOR, "-", "as they are", clip.own_3d)
+    detector = real_people.judged(clip, real_table.OWN_3D, "-", "as they are", clip.own_3d)
     rows = [detector, *real_people.rows_of(clip, "good", StandIn(clip))]
     rows += real_people.rows_of(clip, "bad", StandIn(clip, errs=3.0))[:1]
     lines = real_table.goals(rows)
