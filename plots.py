@@ -105,6 +105,8 @@ def main() -> None:
                     figures[kind] = run_figures.uncertainty_spread(*drawn, inches)
             elif kind == "curves" and not args.kind:
                 validated = [(run, name) for run, name in zip(runs, names, strict=True) if run.held_out]
+                for run in (run for run in runs if not run.held_out):
+                    print(f"{run.file.parent} held nothing out, so that no epoch was validated: left out of 'curves'")
                 if validated:
                     figures[kind] = draw(kind, *zip(*validated, strict=True), inches)
             elif runs:
@@ -212,7 +214,7 @@ def feature_plane_of(run: Run, args: argparse.Namespace) -> FeaturePlane:
     source = lifter.checkpoint["source"]
     if source not in DATA_SETS:
         raise DuaError(
-            f"{run.file} has learnt from {source} and not from a data set, there is no other; leave out --kind features"
+            f"{run.file} has learnt from {source}, which is none of the data sets, so there is no second domain to draw; leave out --kind features"
         )
     (target,) = {"h36m", "surreal"} - {source}
     return feature_plane(lifter.networks, read(source)[0], read(target)[0], lifter.test_time)
@@ -220,13 +222,14 @@ def feature_plane_of(run: Run, args: argparse.Namespace) -> FeaturePlane:
 
 def tests_of(run: Run, lifter: Lifter, args: argparse.Namespace) -> tuple[str, Callable[[str], tuple[Poses, str]]]:
     """The folder of the test data, and what reads a data set's as the run read them."""
-    recorded = lifter.checkpoint["arguments"]
+    checkpoint, recorded = lifter.checkpoint, lifter.checkpoint["arguments"]
     data_dir = args.data_dir or own_data([lifter])
     build_demo_if_missing(data_dir)
 
     def read(name: str) -> tuple[Poses, str]:
         shoulders, downsample = recorded.get("smpl_shoulders", "shoulder"), recorded["downsample"]
-        return load_test(name, data_dir, run.facts["keypoints"], shoulders, downsample)
+        tested = name == (checkpoint["target"] or checkpoint["source"])  # of another, the 2D is what the run was trained with
+        return load_test(name, data_dir, run.facts["keypoints"] if tested else checkpoint["keypoints"], shoulders, downsample)
 
     return data_dir, read
 

@@ -42,6 +42,7 @@ def main() -> None:
         if args.evaluate and name in args.given - of_surreal:
             raise DuaError(
                 f"--{name} chooses what is learnt of Human3.6M, and the test is SURREAL's; leave it out with --evaluate"
+                + (f", or give gt or {DETECTOR}, which are SURREAL's own" if name == "keypoints" else "")
             )
     run = Experiment("h36m_dua", args, network=None)
     # Test labels are read now, so that a missing file is known before hours of training; only `report` sees them.

@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # so that `common` is found from the repository root
@@ -134,18 +135,27 @@ def main() -> None:
         write_text(gap, report(str(data_dir), converter) + "\n")
     print(gap.read_text(), flush=True)
 
-    def work(task: Task) -> None:
-        result = results[task] if task in to_test else run_row(task, sizes, str(data_dir), converter, out)
+    def finish(task: Task, result: dict[str, Any]) -> None:
         more_tests(task, result, str(data_dir), converter, out, detected)
         kept.add(task, result)
+        bar.update()
+
+    def make(task: Task) -> None:
+        finish(task, run_row(task, sizes, str(data_dir), converter, out))
 
     with (
         ThreadPoolExecutor(args.jobs) as pool,
         tqdm(total=len(tasks), initial=len(tasks) - len(missing) - len(to_test), unit="run", smoothing=0) as bar,
     ):
-        for part in (list(trained), again, to_test):  # what is tested again is trained first
-            for _ in pool.map(work, part):
-                bar.update()
+        # What is tested again is trained first; where it was trained anew, what was kept of its other tests is gone.
+        list(pool.map(make, trained))
+        there = kept.all()
+        list(pool.map(make, [task for task in tasks if ROWS[task[2]].tests is not None and task not in there]))
+        list(
+            pool.map(
+                lambda task: finish(task, results[task]), [task for task in to_test if task in there and task not in trained]
+            )
+        )
     rows = table(kept.all())  # with what other processes have added meanwhile
     text = as_text(COLUMNS, rows)
     lines = [

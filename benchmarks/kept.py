@@ -136,7 +136,8 @@ class KeptResults:
             raise DuaError(f"{self._file.path} is damaged ({short_reason(error)}); take back the file as it was") from error
 
     def add(self, task: Task, result: Mapping[str, Any]) -> None:
-        """Keep a run; what else is kept of an earlier one in its place goes with it, if it came to something else, its network's other tests too."""
+        """Keep a run. If an earlier one in its place came to something else, what is kept of that one goes: scores, coverage, and rows that test its
+        network."""
         both = RAW in result["also"]
         kinds = {"converted" if both else "raw": result["average"]}
         if both:

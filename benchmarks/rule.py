@@ -9,7 +9,7 @@ are test errors read, to say the regret: how much more the picked one errs than 
 skeleton that networks predict. `rule.txt` and `rule.csv` (`rule_adversary.txt` ..., or `--name`) in the results' folder hold the table,
 `scores.csv` the scores of each run, none of which is scored twice, or needs to be there any more.
 
-The formula was fixed on build seed 0; what it is worth is what it does on another.
+The formula was fixed on build seed 0; what it is worth is what it does on another that was not looked at.
 """
 
 import argparse

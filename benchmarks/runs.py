@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import DuaError, short_reason
 from common.files.writing import write_text
+from common.training.arguments import OLDER_RUNS, SWITCHES_OFF
 from common.training.checkpoint import LAST
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,18 +104,20 @@ _OF_THE_MACHINE = ("--checkpoint", "--converter", "--device")
 def _check_alike(run: Path, command: list[str]) -> None:
     """Refuse a run of other data, or with another value of an option that the command gives (but `auto`, which is recorded as what it came to).
     What the command leaves to the scripts is not compared."""
-    recorded = arguments_of(run)
+    recorded = OLDER_RUNS | arguments_of(run)
+    takes_away = {word: name for name, word in SWITCHES_OFF.items()}
     for option, words in _options(command).items():
-        name = option.removeprefix("--")
+        off = option.startswith("--no_")
+        name = takes_away.get(option, option.removeprefix("--no_" if off else "--"))
         if option in _OF_THE_MACHINE or name not in recorded or words == ["auto"]:
             continue
-        value = recorded[name]
+        value = not recorded[name] if off else recorded[name]
         if option == "--data_dir":
             if Path(value).resolve() != Path(words[0]).resolve():
                 raise DuaError(f"{run} was trained on {value}, not on {words[0]}; choose another folder with --out")
         elif not _is(value, words):
             said = " ".join((option, *words))
-            raise DuaError(f"{run} was trained with {name} {value}, not '{said}'; choose another folder with --out")
+            raise DuaError(f"{run} was trained with {name} {recorded[name]}, not '{said}'; choose another folder with --out")
 
 
 def _options(command: list[str]) -> dict[str, list[str]]:
@@ -129,7 +132,7 @@ def _is(value: Any, words: list[str]) -> bool:
         return sorted(value) == sorted(words)
     if not words:
         return value is True
-    return value == _number(words[0]) or value == words[0]
+    return not isinstance(value, bool) and value in (words[0], _number(words[0]))
 
 
 def _number(word: str) -> float | None:

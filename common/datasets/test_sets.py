@@ -23,9 +23,7 @@ def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsamp
         DuaError: the data are not in `data_dir`, or are damaged; or there is no such data set.
     """
     if name not in DATA_SETS:
-        raise DuaError(
-            f"'{name}' are none of the data sets that can be tested on, which are {' and '.join(DATA_SETS)}; name one of these"
-        )
+        raise DuaError(f"'{name}' is no data set to test on; there are {' and '.join(DATA_SETS)}")
     if name == "h36m":
         return load_h36m(data_dir, keypoints, TEST_SUBJECTS, downsample=downsample), keypoints
     return load_surreal(data_dir, "test", shoulders, downsample, keypoints=keypoints), keypoints_of(name, keypoints)
@@ -33,6 +31,6 @@ def load_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsamp
 
 def open_test(name: str, data_dir: str, keypoints: str, shoulders: str, downsample: int) -> tuple[Poses | Streamed[Poses], str]:
     """`load_test`, but a test of SURREAL that is too large for memory stays in its file."""
-    if name == "h36m":
+    if name != "surreal":
         return load_test(name, data_dir, keypoints, shoulders, downsample)
     return open_surreal_test(data_dir, shoulders, downsample, keypoints=keypoints), keypoints_of(name, keypoints)

@@ -52,12 +52,12 @@ _ALWAYS_THE_CHECKPOINTS = {
 }
 
 # Switches that are called after what they take away.
-_SWITCHES_OFF = {
+SWITCHES_OFF = {
     "converter_on": "--no_converter", "uncertainty_on": "--no_uncertainty", "domain_on": "--no_domain", "max_norm": "--no_max",
 }  # fmt: skip
 
 # What runs have that are older than the option.
-_OLDER_RUNS = {
+OLDER_RUNS = {
     "uncertainty_loss": "relative", "align": [], "augment": False, "discrepancy": None, "tta": False, "test_bn": False,
     "scale": "none", "scale_size": None, "views_warm_up": None, "views_every": 1,
     "reproject": False, "teacher": False, "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
@@ -244,7 +244,7 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
     Raises:
         DuaError: such an option; the message lists the two values.
     """
-    recorded = _OLDER_RUNS | recorded
+    recorded = OLDER_RUNS | recorded
     free = _FREE_ON_RESUME - ({"epochs"} if recorded["schedule"] == "fast" else set())  # it is laid over the whole run
     # 'auto' is recorded as what it came to, which torchrun's next attempt, or a job that is queued again, must not contradict.
     given = args.given - ({"precision"} if args.precision == "auto" else set())
@@ -276,7 +276,7 @@ def _came_to(name: str, recorded: Mapping[str, Any]) -> Any:
 def _as_typed(name: str, value: Any) -> str:
     """An option with its value, as it stands on a command line."""
     if value is False:
-        return _SWITCHES_OFF[name]
+        return SWITCHES_OFF[name]
     words = value if isinstance(value, list) else () if value is True else (value,)
     return " ".join(map(str, (f"--{name}", *words)))
 

@@ -78,6 +78,6 @@ def test_what_the_source_shows_beside_the_target_does_not_count_and_what_it_lack
     assert uncovered(more[:60], target) > 0.5
     centred = target - target.mean(1, keepdim=True)
     size = centred.square().sum(-1).mean(1).sqrt()  # of each person, from the middle
-    moved = centred[:, :, :] / size[:, None, None]
+    moved = centred / size[:, None, None]
     off = moved + 0.1 * torch.tensor([1.0, -1.0]).repeat(8)[None, :, None] * torch.tensor([1.0, 0.0])
     assert uncovered(off, target) == pytest.approx(0.1, rel=0.1), "every joint a tenth of a person's size off"

@@ -11,7 +11,7 @@ from common.errors import DuaError
 from common.training.checkpoint import LAST
 
 COMMAND = ("main_prob.py", "--schedule", "fast", "--non_local", "--limit_batches", "100", "--lr", "1e-2", "--seed", "0")
-COMMAND += ("--align", "views", "canonical", "--augment", "--converter", "here", "--precision", "auto", "--no_domain")
+COMMAND += ("--align", "views", "canonical", "--augment", "--converter", "here", "--precision", "auto", "--no_domain", "--no_dua")
 
 
 def kept(folder, recorded, file="results.json"):
@@ -47,6 +47,7 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
         ({"data_dir": "/elsewhere"}, "was trained on /elsewhere, not on"),
         ({"schedule": "published"}, "schedule published, not '--schedule fast'"),
         ({"non_local": False}, "non_local False, not '--non_local'"),
+        ({"domain_on": True}, "domain_on True, not '--no_domain'"),
         ({"augment": "any"}, "augment any, not '--augment'"),
         ({"align": ["views"]}, "align ['views'], not '--align views canonical'"),
     ],
@@ -74,3 +75,9 @@ def test_a_test_of_another_network_that_was_in_its_place_is_made_again(tmp_path,
             found = runs.tested_again(["main_prob.py"], run, "data", ("--tta",), tmp_path / "kept")
             assert Path(found["checkpoint"]).parent == run
     assert tested == ["first", "second"]
+
+
+def test_a_run_that_is_older_than_an_option_was_trained_without_it(tmp_path):
+    kept(tmp_path / "out", {"data_dir": str(tmp_path)})
+    with pytest.raises(DuaError, match="target_poses False, not '--target_poses'"):
+        one_run([*COMMAND, "--data_dir", str(tmp_path), "--target_poses"], tmp_path / "out", "results.json")

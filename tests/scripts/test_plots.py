@@ -241,6 +241,7 @@ def test_all_that_a_run_has_is_drawn_and_what_it_lacks_is_said(run, tmp_path, fa
     assert said in process.stdout
     assert {path.stem.removeprefix("x_") for path in tmp_path.glob("x_*.png")} == kinds
     if log:
+        assert "left out of 'curves'" in process.stdout
         assert_one_line(run_here(SCRIPT, folder, "--out", tmp_path / "x", "--kind", "curves"), "--select last", "leave this run")
 
 

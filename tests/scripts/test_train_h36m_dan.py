@@ -287,3 +287,6 @@ def test_a_report_names_the_2d_that_it_tested(demo, converter, tmp_path):
     seen = json.loads((run / "results_ckpt_best_detector.json").read_text())
     assert seen["keypoints"] == "detector"
     assert seen["average"] != results_of(run)["average"]
+    (data / "data_2d_h36m_gt.npz").unlink()  # the source's is what the run was trained with
+    drawn = run_here("plots.py", run, "--kind", "features", "--out", tmp_path / "x", "--device", "cpu")
+    assert drawn.returncode == 0, drawn.stderr
