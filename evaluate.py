@@ -178,8 +178,10 @@ def main() -> None:
     rows = []
     for lifter in lifters:
         if args.uncertainty:
-            more = {"passes": args.mc_dropout, "consistency": args.consistency}
-            judged += judge(lifter.file, lifter.checkpoint, lifter.networks, tests, device, data_dir, args.downsample, **more)
+            of_checkpoint = lifter.file, lifter.checkpoint, lifter.networks
+            judged += judge(
+                *of_checkpoint, tests, device, data_dir, args.downsample, passes=args.mc_dropout, consistency=args.consistency
+            )
         elif as_posebench3d:
             rows += posebench3d_rows(lifter, tests)
         else:

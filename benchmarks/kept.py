@@ -150,9 +150,10 @@ class KeptResults:
         same = all(key in kept and abs(kept[key][column] - of[column]) < 1e-3 for key, of in lines.items() for column in _TESTED)
         if not same:
             direction, network, row, seed = key_of(task)
-            again = [(direction, network, name, seed) for name, of in ROWS.items() if of.tests == row]
-            for table, keys in ((self._file, again), *((table, [key_of(task)]) for table in self._of_networks)):
-                for key in keys if table.path.exists() else ():
+            stale: list[tuple[KeptTable, Key]] = [(table, key_of(task)) for table in self._of_networks]
+            stale += [(self._file, (direction, network, name, seed)) for name, of in ROWS.items() if of.tests == row]
+            for table, key in stale:
+                if table.path.exists():
                     table.add({}, without=key)
         self._file.add(lines)
 

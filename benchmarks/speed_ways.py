@@ -53,10 +53,9 @@ class Setting(NamedTuple):
 
     def objective(self, poses_3d: Tensor, targets_3d: Tensor, estimated: Tensor) -> Tensor:
         """The loss of `main_prob.py` and `main_gcn_prob.py`."""
-        of_poses = F.l1_loss if self.network == "martinez" else F.mse_loss
-        return of_poses(poses_3d[:, 1:], targets_3d[:, 1:]) + UNCERTAINTY_WEIGHTS["in domain"] * uncertainty_loss(
-            estimated, poses_3d, targets_3d
-        )
+        pose_loss = F.l1_loss if self.network == "martinez" else F.mse_loss
+        pose = pose_loss(poses_3d[:, 1:], targets_3d[:, 1:])
+        return pose + UNCERTAINTY_WEIGHTS["in domain"] * uncertainty_loss(estimated, poses_3d, targets_3d)
 
 
 def arguments(network: str, batch_size: int | None, *options: str) -> Arguments:
