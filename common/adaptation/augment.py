@@ -47,7 +47,7 @@ class Views:
         augment: bodies and cameras are drawn; 'any': cameras of every kind (`common.mocap.filming.draw_cameras`), no tripods.
         align: each source pose is put where a target pose stands (`common.datasets.views.align_roots`).
         centred: views have the root on the optical axis (`common.datasets.views.canonical`).
-        compare: how many of the target's tensors a loss reads, which are handed on; inputs_t is the first.
+        read: names of the target's tensors that losses read, which are handed on (`common.adaptation.beyond.read_of_target`).
         scale: what is done to 2D before a network sees it.
         turned: turns some poses as the target's are, once that is known (`common.adaptation.target_views.TargetViews.turned`).
         new_poses: poses are made of each other's limbs first (`common.adaptation.new_poses`).
@@ -58,7 +58,7 @@ class Views:
     augment: bool | str
     align: bool
     centred: bool
-    compare: int
+    read: tuple[str, ...]
     scale: Scale = AS_IT_IS
     turned: Callable[[Tensor, torch.Generator], tuple[Tensor, ...] | None] | None = None
     new_poses: bool = False
@@ -88,10 +88,10 @@ class Views:
         """
         poses, shown, roots, intrinsics = self.placed(batch, generator)
         inputs = self.scale(project(shown, roots, intrinsics))
-        if not self.compare:
+        if not self.read:
             return inputs, poses
         inputs_t, lenses_t, *others = batch[5:]
-        return inputs, poses, *(*self.scale.with_lens(inputs_t, lenses_t), *others)[: self.compare]
+        return inputs, poses, *(*self.scale.with_lens(inputs_t, lenses_t), *others)[: len(self.read)]
 
     def see_with_rays(self, batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """inputs_s and targets_s of `see`, and the (B, 16, 3) rays x/z, y/z, 1 on which inputs_s are seen."""

@@ -104,7 +104,7 @@ _OF_USE = (
     ("teacher_weight", lambda args: args.teacher, "weighs what --teacher adds"),
     ("teacher_decay", lambda args: args.teacher, "is of --teacher's running average"),
     ("teacher_warmup", lambda args: args.teacher, "is of --teacher's weight"),
-    ("domain_bn", lambda args: lifts_target(vars(args)), "takes statistics of target batches, which --no_domain leaves out"),
+    ("domain_bn", lambda args: read_of_target(vars(args)), "takes statistics of target batches, which --no_domain leaves out"),
 )
 
 
@@ -163,9 +163,13 @@ def asks_network(arguments: Mapping[str, Any]) -> bool:
     return "views" in (arguments.get("align") or ()) or bool(arguments.get("target_poses"))
 
 
-def lifts_target(arguments: Mapping[str, Any]) -> int:
-    """How many tensors of a target batch a loss reads (inputs, intrinsics, rays), 0 if the target is not lifted in training."""
-    return 3 if arguments.get("reproject") or arguments.get("teacher") else int(arguments["domain_on"])
+def read_of_target(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tensors of a target batch that losses read, in its order; none if the target is not lifted in training.
+
+    `intrinsics_t` (B, 4) are of the lens that shows `inputs_t` (B, 16, 2); `rays_t` (B, 16, 3) are as the target is filmed."""
+    if arguments.get("reproject") or arguments.get("teacher"):
+        return "inputs_t", "intrinsics_t", "rays_t"
+    return ("inputs_t",) if arguments["domain_on"] else ()
 
 
 def needs_target(args: argparse.Namespace) -> bool:
@@ -175,7 +179,7 @@ def needs_target(args: argparse.Namespace) -> bool:
 
 def beside_target(args: argparse.Namespace) -> bool:
     """Whether every batch has poses of the target beside the source's."""
-    return bool(lifts_target(vars(args)) or "gpa" in args.align)
+    return bool(read_of_target(vars(args)) or "gpa" in args.align)
 
 
 OnTarget = Callable[[Tensor, Tensor, Sequence[Tensor], int], dict[str, Tensor]]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
-from common.adaptation.beyond import OnTarget, asks_network, beside_target, lifts_target, target_losses
+from common.adaptation.beyond import OnTarget, asks_network, beside_target, read_of_target, target_losses
 from common.adaptation.training_views import adapted_batches, measure_size, views_of_target
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
@@ -40,7 +40,7 @@ def dua_descriptions(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     Raises:
         DuaError: options that contradict each other.
     """
-    lifter = lifter_description(args, args.network, domain_bn=args.domain_bn and bool(lifts_target(vars(args))))
+    lifter = lifter_description(args, args.network, domain_bn=args.domain_bn and bool(read_of_target(vars(args))))
     descriptions = {"lifter": lifter}
     if args.uncertainty_on:
         descriptions["uncertainty"] = uncertainty_description(lifter, args.uncertainty_loss)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from common.adaptation.augment import SeenAnew, Views
-from common.adaptation.beyond import beside_target, lifts_target, needs_target, sees_anew
+from common.adaptation.beyond import beside_target, needs_target, read_of_target, sees_anew
 from common.adaptation.target_views import SeenAsTarget, TargetViews
 from common.datasets.batches import DomainBatches, StepBatches
 from common.datasets.block_batches import make_batches
@@ -58,15 +58,15 @@ def adapted_batches(
 ) -> tuple[StepBatches | DomainBatches | SeenAnew, Callable[[], Poses] | None, dict[str, int]]:
     """The batches of an adapting run, its validation poses as training sees them (`validation_views`), and sizes for the log.
 
-    Batches hold inputs_s, targets_s and, if a loss compares the domains, inputs_t; for `--reproject` and `--teacher` also
-    intrinsics_t (B, 4), of the lens that shows inputs_t, and rays_t (B, 16, 3), which `--scale` leaves as they are filmed.
+    Batches hold inputs_s, targets_s and what losses read of the target (`common.adaptation.beyond.read_of_target`); `--scale` leaves
+    rays_t as they are filmed.
 
     Args:
         like_target: of `--align views` and `--target_poses`.
         in_2d: poses in the skeleton that is learnt to those joints of theirs that the target's 2D has; of use with `--target_joints`.
     """
     sizes = {"source_train": len(train), "source_validation": 0 if validation is None else len(validation)}
-    anew, read = sees_anew(vars(args)), lifts_target(vars(args))
+    anew, read = sees_anew(vars(args)), read_of_target(vars(args))
     target = load_target() if needs_target(args) else None
     shown = target if not isinstance(target, Streamed) else target.thinned() if "gpa" in args.align else None
     turned = like_target if "views" in args.align else None
@@ -88,7 +88,9 @@ def adapted_batches(
     def target_tensors(poses: UnlabelledPoses) -> tuple[Tensor, ...]:
         # What is projected anew is brought to one size after that.
         tensors = _target_tensors(poses, args.align) if anew else target_inputs(vars(args), poses)
-        return (*tensors, rays_of(poses)) if read == 3 else tensors[: 2 if anew else 1]
+        if "rays_t" in read:
+            return (*tensors, rays_of(poses))
+        return tensors if anew else tensors[:1]  # what is seen anew is aligned and scaled by the target's lens
 
     source = make_batches(train, source_tensors, args, device)
     batches: StepBatches | DomainBatches = source
@@ -154,7 +156,7 @@ def _views(arguments: Mapping[str, Any], like_target: TargetViews | None, in_2d:
         arguments["augment"],
         "gpa" in align,
         "canonical" in align,
-        lifts_target(arguments),
+        read_of_target(arguments),
         Scale.of(arguments),
         turned,
         bool(arguments.get("new_poses")),

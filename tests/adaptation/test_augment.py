@@ -83,7 +83,9 @@ def tensors(poses):
 def test_batches_are_brought_to_one_size_last(source):
     """What is aligned, or compared, is as large as it is filmed until then."""
     both = (*tensors(source), source.inputs_2d.flip(0), screen_intrinsics(source.sequences))
-    plain, sized = (Views(True, True, False, True, scale).see(both, generator()) for scale in (Scale(), Scale("box", 0.6)))
+    plain, sized = (
+        Views(True, True, False, ("inputs_t",), scale).see(both, generator()) for scale in (Scale(), Scale("box", 0.6))
+    )
     assert torch.equal(plain[1], sized[1])
     for before, after in zip(plain[::2], sized[::2], strict=True):
         assert torch.equal(Scale("box", 0.6)(before), after)
@@ -95,7 +97,9 @@ def test_batches_are_projections_of_their_labels_and_come_again(source, align):
     first = ShuffledBatches(*tensors(source), batch_size=32, seed=3)
     intrinsics_t = screen_intrinsics(source.sequences)
     both = DomainBatches(first, ShuffledBatches(source.inputs_2d, intrinsics_t, batch_size=32, seed=3, stream=1))
-    batches = SeenAnew(both if align else first, Views(augment=True, align=align, centred=False, compare=align), seed=3)
+    batches = SeenAnew(
+        both if align else first, Views(augment=True, align=align, centred=False, read=("inputs_t",) if align else ()), seed=3
+    )
     whole = list(batches.epoch(1))
     again = list(batches.epoch(1, start=2))
     assert all(torch.equal(a, b) for one, two in zip(whole[2:], again, strict=True) for a, b in zip(one, two, strict=True))

@@ -115,7 +115,7 @@ def test_batches_have_new_poses_and_are_their_projections(source):
     intrinsics = screen_intrinsics(source.sequences)
     tensors = (source.inputs_2d, source.targets_3d, source.roots_3d, camera_up(source.sequences), intrinsics)
     batches = ShuffledBatches(*tensors, batch_size=32, seed=3)
-    anew = SeenAnew(batches, Views(False, False, False, 0, new_poses=True), seed=3)
+    anew = SeenAnew(batches, Views(False, False, False, (), new_poses=True), seed=3)
     (inputs, targets), (_, known, roots, *_) = next(iter(anew.epoch(0))), next(iter(batches.epoch(0)))
     assert not torch.allclose(targets, known)
     points = targets + roots[:, None]

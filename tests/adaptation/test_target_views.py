@@ -122,7 +122,7 @@ def test_bodies_strike_what_is_predicted_of_the_target(source, target):
     torch.testing.assert_close(directed[changed], predicted[rows][changed], atol=1e-3, rtol=0)
     assert torch.equal(views.posed(bodies, generator(5)), made)
     filmed = source.roots_3d, camera_up(source.sequences), screen_intrinsics(source.sequences)
-    anew = Views(False, False, False, 0, posed=views.posed)
+    anew = Views(False, False, False, (), posed=views.posed)
     inputs, targets = anew.see((source.inputs_2d, bodies, *filmed), generator(5))
     assert torch.equal(targets, made)
     assert torch.equal(inputs, project(made, filmed[0], filmed[2]))
@@ -202,7 +202,7 @@ def batches_of(source, views, warm_up=1, every=1):
         source.inputs_2d, source.targets_3d, source.roots_3d, camera_up(source.sequences), screen_intrinsics(source.sequences),
         batch_size=32, seed=3,
     )  # fmt: skip
-    return SeenAsTarget(filmed, Views(False, False, False, False, turned=views.turned), 3, views, warm_up, every)
+    return SeenAsTarget(filmed, Views(False, False, False, (), turned=views.turned), 3, views, warm_up, every)
 
 
 def test_poses_are_as_they_are_until_the_network_is_asked(source, target):
@@ -250,7 +250,9 @@ def test_beside_gpa_each_pose_is_aligned_with_whom_it_takes_after(source, target
         lenses_t,
     )
     scale = Scale("box", 0.6)
-    plain, sized = (Views(False, True, False, True, how, views.turned).see(batch, generator()) for how in (AS_IT_IS, scale))
+    plain, sized = (
+        Views(False, True, False, ("inputs_t",), how, views.turned).see(batch, generator()) for how in (AS_IT_IS, scale)
+    )
     rows = views.pool.draw(count, drawn := generator())
     chosen = torch.rand(count, generator=drawn) < 0.5
     expected = torch.where(chosen[:, None], inputs[rows, 0], batch[5][:, 0])

@@ -84,7 +84,7 @@ def test_source_poses_are_seen_by_the_target_s_joints_and_keep_their_labels(netw
     labels, of_smpl = learnt
     roots, up, lenses = torch.tensor([[0.3, 0.1, 5.0]]), torch.tensor([[0.0, -1.0, 0.0]]), LENS.expand(len(labels), 4)
     batch = (torch.zeros(len(labels), 16, 2), labels, roots.expand(len(labels), 3), up.expand(len(labels), 3), lenses)
-    inputs, targets = Views(False, False, False, 0, in_2d=BackToInputs.of(network)).see(batch, generator())
+    inputs, targets = Views(False, False, False, (), in_2d=BackToInputs.of(network)).see(batch, generator())
     assert torch.equal(targets, labels)
     seen = project(of_smpl, roots, LENS)
     found, before = ((of - seen).norm(dim=-1).mean() for of in (inputs, project(labels, roots, LENS)))

@@ -60,7 +60,7 @@ def test_views_that_are_made_anew_count_as_they_are_seen():
     roots, up = torch.tensor([[0.0, 0, 5]]).repeat(count, 1), torch.tensor([[0.0, -1, 0]]).repeat(count, 1)
     intrinsics = torch.tensor([[2.3, 2.3, 0, 0]]).repeat(count, 1)
     filmed = ShuffledBatches(torch.zeros(count, 16, 2), poses, roots, up, intrinsics, batch_size=50, seed=0)
-    batches = SeenAnew(filmed, Views(augment=True, align=False, centred=False, compare=False), seed=4)
+    batches = SeenAnew(filmed, Views(augment=True, align=False, centred=False, read=()), seed=4)
     found = TrainedRange.of(batches, focal_span(H36M))
     seen = torch.cat([inputs for inputs, _ in batches.epoch(0)]).numpy()
     assert found.root_x == pytest.approx(np.quantile(seen[:, 0, 0], (0.005, 0.995)))
