@@ -75,7 +75,7 @@ def main() -> None:
         help="end after an epoch that lowers the error on held-out pairs (with --select last: the training loss) by less than this share; 0: train "
         f"all --epochs (default: {_SETTLED} from the closed form, else 0)",
     )
-    args = parse_arguments(parser)
+    args = parse_arguments(parser, unread=("keypoints", "compile"))
 
     run = Experiment("conversion", args, network="converter", role="converter")
     source, made = FORMATS[args.format]

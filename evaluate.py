@@ -42,7 +42,7 @@ from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
 from common.mocap.demo import build_demo_if_missing
 from common.plotting.uncertainty_figure import plot_uncertainty
-from common.prediction.lifter import Lifter, load_lifter, own_data
+from common.prediction.lifter import Lifter, load_lifter, own_data, usual_keypoints
 from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
 from common.uncertainty.report import DEFINITIONS, LEGEND, Judged, judge
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument(
         "--on", nargs="+", choices=("h36m", "surreal"), default=["h36m"], help="data sets to test on (default: h36m)"
     )
-    parser.add_argument("-k", "--keypoints", default="gt", help="2D joints of Human3.6M (default: %(default)s)")
+    parser.add_argument("-k", "--keypoints", help="2D joints of Human3.6M, or 'detector' (default: gt)")
     parser.add_argument("--downsample", type=int, default=1, help="keep every n-th frame (default: %(default)s)")
     parser.add_argument(
         "--smpl_shoulders", choices=("shoulder", "collar"), default="shoulder", help="SMPL joints that count as shoulders"
@@ -170,7 +170,8 @@ def main() -> None:
                 f"{lifter.file} was trained with --smpl_shoulders {shoulders}, not {args.smpl_shoulders}; give the same"
             )
     build_demo_if_missing(data_dir)
-    given = data_dir, args.keypoints, posebench3d.NAME if as_posebench3d else args.smpl_shoulders, args.downsample
+    keypoints = args.keypoints or usual_keypoints(lifters)
+    given = data_dir, keypoints, posebench3d.NAME if as_posebench3d else args.smpl_shoulders, args.downsample
     read = load_test if args.uncertainty else open_test  # errors can be counted chunk by chunk, ranks and quantiles cannot
     tests = [read(name, *given) for name in dict.fromkeys(args.on)]
 
@@ -198,7 +199,7 @@ def _check_posebench3d(args: argparse.Namespace) -> None:
     """Raise a `DuaError` where an option says otherwise than the protocol does."""
     others = {
         "--uncertainty": args.uncertainty,
-        f"--keypoints {args.keypoints}": args.keypoints != "gt",
+        f"--keypoints {args.keypoints}": args.keypoints not in (None, "gt"),
         f"--downsample {args.downsample}": args.downsample != 1,
         f"--smpl_shoulders {args.smpl_shoulders}": args.smpl_shoulders != "shoulder",
         f"--precision {args.precision}": args.precision != "float32",

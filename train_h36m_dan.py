@@ -8,7 +8,8 @@
 
 Manesco et al., Sensors 2023, 23(17), 7312. The network learns Human3.6M's skeleton; SURREAL's labels pass through the pose
 converter before errors are counted, and the error against the raw labels is printed beside. Nothing in training sees a label
-of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M.
+of SURREAL: `open_surreal_2d` does not open them, and the best epoch is chosen on Human3.6M. `--actions`
+chooses among Human3.6M's, of the source.
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -66,7 +67,8 @@ def main() -> None:
     in_2d: JointsIn2D = as_they_are
     if converter is not None and (args.reproject or args.target_joints):
         in_2d = BackToInputs.of(converter)  # SURREAL's 2D has SMPL's joints
-    train_adapted(run, args, poses, load_target, tests, skeleton="h36m", target="surreal", in_2d=in_2d)
+    oracle_test = next(iter(tests.values())) if args.select == "target" else None
+    train_adapted(run, args, poses, load_target, oracle_test, skeleton="h36m", target="surreal", in_2d=in_2d)
     run.report(tests)
 
 

@@ -25,6 +25,7 @@ from common.adaptation.to_detector import fit_to_detector
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
 from common.datasets.poses import Poses
+from common.datasets.surreal_file import DETECTOR
 from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_LOSSES
 from common.evaluation.metrics import joint_errors
@@ -43,7 +44,7 @@ def main() -> None:
     add_filming_arguments(parser)
     parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
     parser.add_argument("--test_dirs", nargs="*", default=[], metavar="DIR", help="folders of further people to test on")
-    args = parse_arguments(parser)
+    args = parse_arguments(parser, unread=("actions", "downsample"))
 
     run = Experiment("open", args, network=None)
     people = load_people(args.data_dir)
@@ -54,7 +55,7 @@ def main() -> None:
             raise DuaError(f"--test_dirs: two folders are called '{other.name}', as their errors would be; rename one")
         tested[other.name] = other
     if args.evaluate:
-        run.report(filmed(tested))
+        run.report(filmed(tested), keypoints=DETECTOR)
         return
 
     view = AnyCamera.of(args)
@@ -70,10 +71,9 @@ def main() -> None:
         return {"loss": pose + args.uncertainty_weight * uncertainty, "pose_loss": pose, "uncertainty_loss": uncertainty}
 
     lenses = focal_span_of(args.cameras)
-    train_on_batches(
-        run, args, args.network, batches, view.validation(held_out), "h36m", people.name, objective, lenses, train=len(train)
-    )
-    run.report(filmed(tested))
+    validation = None if args.select == "last" else view.validation(held_out)
+    train_on_batches(run, args, args.network, batches, validation, "h36m", people.name, objective, lenses, train=len(train))
+    run.report(filmed(tested), keypoints=DETECTOR)
 
 
 def filmed(tested: Mapping[str, People]) -> dict[str, Poses]:

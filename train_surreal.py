@@ -14,6 +14,7 @@ In domain: the loss of main_prob.py (main_gcn_prob.py's with --network semgcn) o
 2023, 23(17), 7312): SURREAL's labels pass through the frozen pose converter before the loss, so the network learns
 Human3.6M's skeleton. Nothing in training sees a 3D label of Human3.6M but the converter's pairs, which are of its training
 subjects: `load_h36m_2d` does not open the file of labels, and the best epoch is chosen on SURREAL.
+In DUA `--actions` chooses among Human3.6M's, of target and test.
 """
 
 from common.start import run_script  # isort: skip  (before all else: see there)
@@ -92,7 +93,8 @@ def adapt(args: Arguments) -> None:
         return load_h36m_2d(args.data_dir, args.keypoints, TRAIN_SUBJECTS, args.actions, args.downsample)
 
     skeleton = "h36m" if converter else "smpl"
-    train_adapted(run, args, poses, load_target, tests, skeleton=skeleton, target="h36m")
+    oracle_test = next(iter(tests.values())) if args.select == "target" else None
+    train_adapted(run, args, poses, load_target, oracle_test, skeleton=skeleton, target="h36m")
     run.report(tests)
 
 

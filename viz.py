@@ -24,7 +24,7 @@ from common.files.arrays import require_file
 from common.files.video import look_at
 from common.geometry.camera import image_coordinates
 from common.mocap.demo import build_demo_if_missing
-from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter, own_data
+from common.prediction.lifter import ARCHITECTURES, Lifter, load_lifter, own_data, usual_keypoints
 from common.prediction.picture import warn_if_outside
 from common.rendering.outputs import check_output, write_scene
 from common.rendering.panels import prediction_panels, short_names
@@ -77,7 +77,7 @@ def main() -> None:
         print(f"data: {data_dir}")
     build_demo_if_missing(data_dir)
     if args.dataset == "h36m":
-        keypoints = args.keypoints or "gt"
+        keypoints = args.keypoints or usual_keypoints(lifters)
         clip = load_h36m_clip(data_dir, args.viz_subject, args.viz_action, args.viz_camera or 0, keypoints, args.viz_downsample)
     else:
         keypoints = "gt"

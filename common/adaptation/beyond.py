@@ -89,6 +89,8 @@ def add_adaptation_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_CLASSIFIERS = ("domain_weight", "domain_of", "domain_hid_dim", "grl", "grl_alpha", "grl_steps")
+
 # Options that change nothing without another, or beside one: (option, is it of use?, why not).
 _OF_USE = (
     ("views_warm_up", lambda args: asks_network(vars(args)), "is of --align views or --target_poses"),
@@ -96,15 +98,23 @@ _OF_USE = (
     ("scale_size", lambda args: args.scale == "box", "is of --scale box"),
     ("discrepancy", lambda args: args.domain_on, "compares with target batches, which --no_domain leaves out"),
     ("discrepancy_weight", lambda args: args.discrepancy, "weighs what --discrepancy adds"),
-    ("domain_weight", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
-    ("domain_of", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
-    ("domain_hid_dim", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
-    ("grl", lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is"),
+    *(
+        (name, lambda args: not args.discrepancy, "belongs to the domain classifier, in whose place --discrepancy is")
+        for name in _CLASSIFIERS
+    ),
+    *(
+        (name, lambda args: args.domain_on, "belongs to the domain classifier, which --no_domain leaves out")
+        for name in _CLASSIFIERS
+    ),
+    ("grl_alpha", lambda args: args.grl == "warm", "is of --grl warm"),
+    ("grl_steps", lambda args: args.grl == "warm", "is of --grl warm"),
+    ("uncertainty_weight", lambda args: args.uncertainty_on, "weighs the estimator's loss, which --no_uncertainty leaves out"),
     ("reproject_weight", lambda args: args.reproject, "weighs what --reproject adds"),
     ("teacher_weight", lambda args: args.teacher, "weighs what --teacher adds"),
     ("teacher_decay", lambda args: args.teacher, "is of --teacher's running average"),
     ("teacher_warmup", lambda args: args.teacher, "is of --teacher's weight"),
     ("domain_bn", lambda args: read_of_target(vars(args)), "takes statistics of target batches, which --no_domain leaves out"),
+    ("converter", lambda args: args.converter_on, "names what --no_converter leaves out"),
 )
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.adaptation.augment import ANY
 from common.adaptation.beyond import OnTarget, asks_network, beside_target, read_of_target, target_losses
 from common.adaptation.training_views import adapted_batches, measure_size, views_of_target
+from common.compute.device import full_precision
 from common.compute.synced import gathered
 from common.datasets.poses import Poses, UnlabelledPoses, training_split
 from common.datasets.streamed import Streamed, brought_into_memory
@@ -104,8 +104,7 @@ def dua_loss(
         terms["uncertainty_loss"] = UNCERTAINTY_LOSSES[args.uncertainty_loss](estimated, poses_s, targets_s)
         terms["loss"] = terms["loss"] + weight * terms["uncertainty_loss"]
     if args.discrepancy and features_t is not None:
-        # In float32 whatever --precision says: small differences of large sums, of which bfloat16 leaves nothing.
-        with torch.autocast(features_s.device.type, enabled=False):
+        with full_precision(features_s.device):  # of distances of large sums fewer bits leave nothing
             everything = (gathered(features.float().flatten(1)) for features in (features_s, features_t))
             terms["discrepancy"] = DISCREPANCIES[args.discrepancy](*everything)
         terms["loss"] = terms["loss"] + args.discrepancy_weight * terms["discrepancy"]
@@ -127,7 +126,7 @@ def select_validation(
     run: Experiment,
     networks: Mapping[str, nn.Module],
     source: Callable[[], Poses] | None,
-    target: Poses | Streamed[Poses],
+    target: Poses | Streamed[Poses] | None,
 ) -> Callable[[], Validation] | None:
     """The errors that choose the best epoch: the source's validation split, with `--select target` the target's test set, or None.
 
@@ -137,6 +136,7 @@ def select_validation(
     if source is None:
         return None
     if args.select == "target":
+        assert target is not None
         print(f"--select target: {ORACLE}; such a result is no measure of unsupervised adaptation")
         test = brought_into_memory(target, "--select target")
         test = TestTime.of(vars(args)).shown(test)
@@ -154,7 +154,7 @@ def train_adapted(
     args: argparse.Namespace,
     poses: Poses,
     load_target: Callable[[], UnlabelledPoses],
-    tests: Mapping[str, Poses],
+    oracle_test: Poses | Streamed[Poses] | None,
     skeleton: str,
     target: str,
     in_2d: JointsIn2D = as_they_are,
@@ -164,7 +164,7 @@ def train_adapted(
     Args:
         poses: the source, its labels in the skeleton that is learnt.
         load_target: reads the target's 2D joints, if they are needed.
-        tests: what `run.report` tests on; read here only by `--select target`.
+        oracle_test: the target's labelled test, for `--select target` alone; None otherwise, so that no label of the target is in reach.
         skeleton: whose joints the networks predict, 'h36m' or 'smpl'.
         target: the target data set's name.
         in_2d: poses in `skeleton` to those joints of theirs that the target's 2D has.
@@ -186,15 +186,15 @@ def train_adapted(
         return dua_loss(args, networks, batch, step, on_target)
 
     def seen() -> TrainedRange:
-        # Whichever of the target's poses they are, its cameras are the same; aligned with it, poses are seen by them alone.
+        # Aligned with the target, poses are seen by its cameras alone.
         turned = like_target if "views" in args.align else None
-        of_target = next(iter(tests.values())).sequences if beside_target(args) or turned else ()
+        of_target = load_target().sequences if beside_target(args) or turned else ()
         later = (turned.scale(turned.inputs_2d),) if turned else ()
         if args.augment == ANY and "gpa" not in args.align:
             return TrainedRange.of(batches, focal_span_of("any"), *later)
         return TrainedRange.of(batches, focal_span((*(() if "gpa" in args.align else train.sequences), *of_target)), *later)
 
-    validate_epoch = select_validation(args, run, networks, source=chosen_on, target=next(iter(tests.values())))
+    validate_epoch = select_validation(args, run, networks, source=chosen_on, target=oracle_test)
     run.train(
         batches,
         loss,

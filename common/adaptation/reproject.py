@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.compute.device import full_precision
 from common.datasets.poses import Poses
 from common.datasets.streamed import Streamed
 from common.datasets.views import rotation_between
@@ -104,7 +105,7 @@ class Reprojection:
     def __call__(self, poses_t: Tensor, features_t: Tensor, target: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """Terms for `common.adaptation.dua.dua_loss`, of predicted poses (B, 16, 3) and inputs, intrinsics and rays of the target."""
         rays = target[2]
-        with torch.autocast(rays.device.type, enabled=False):
+        with full_precision(rays.device):
             poses = poses_t.to(rays)
             reprojection, bones = reprojection_loss(self.in_camera(poses, rays), rays), self.bones.loss(poses)
             return {

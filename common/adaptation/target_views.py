@@ -137,14 +137,16 @@ class TargetViews:
         return views
 
     def turned(self, poses_3d: Tensor, generator: torch.Generator) -> tuple[Tensor, ...] | None:
-        """Which of the poses (B, 16, 3) are to be turned (B,); all of them turned, their roots (B, 3), the 2D (B, 16, 2) of those whom they
-        take after and the intrinsics (B, 4) of their cameras. None while the pool is empty."""
+        """Which of the poses (B, 16, 3) are to be turned (B,), of those whose trunk says how they stand; all of them turned, their roots
+        (B, 3), the 2D (B, 16, 2) of those whom they take after and the intrinsics (B, 4) of their cameras. None while the pool is empty."""
         rows = self.pool.draw(len(poses_3d), generator)
         if not len(rows):
             return None
         chosen = torch.rand(len(poses_3d), generator=generator) < _SHARE
         device, on_cpu = poses_3d.device, rows.cpu()
-        turn = self.pool.rotations[rows].to(device) @ torso_frames(poses_3d).mT
+        trunks = torso_frames(poses_3d)
+        chosen = chosen.to(device) & has_trunk(trunks)
+        turn = self.pool.rotations[rows].to(device) @ trunks.mT
         found = torch.einsum("nij,nkj->nki", turn, poses_3d), self.pool.roots[rows].to(device) * _size(poses_3d)[:, None]
         return tuple(tensor.to(device) for tensor in (chosen, *found, self.inputs_2d[on_cpu], self.intrinsics[on_cpu]))
 

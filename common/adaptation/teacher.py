@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.compute.device import generator_of
+from common.compute.device import full_precision, generator_of
 from common.compute.distributed import rank, world_size
 from common.datasets.views import AS_IT_IS, Scale
 from common.errors import DuaError
@@ -134,12 +134,13 @@ class Teacher:
         """
         rolls = about(2, angles).to(inputs_t)
         focal, center = intrinsics_t[:, None, :2], intrinsics_t[:, None, 2:]
-        rays = (inputs_t - center) / focal
-        rolled = torch.einsum("nij,nkj->nki", rolls[:, :2, :2], rays) * focal + center
-        rolled = self._scale(rolled)
+        with full_precision(inputs_t.device):
+            rays = (inputs_t - center) / focal
+            rolled = self._scale(torch.einsum("nij,nkj->nki", rolls[:, :2, :2], rays) * focal + center)
         poses, features = self.networks["lifter"](torch.cat([mirrored(inputs_t), rolled]))
         of_mirrored, of_rolled = poses.to(inputs_t).chunk(2)
-        mean = (mirrored(of_mirrored) + torch.einsum("nji,nkj->nki", rolls, of_rolled)) / 2
+        with full_precision(inputs_t.device):
+            mean = (mirrored(of_mirrored) + torch.einsum("nji,nkj->nki", rolls, of_rolled)) / 2
         estimator = self.networks.get("uncertainty")
         if estimator is None:
             return mean, torch.ones_like(mean[..., 0])

@@ -122,6 +122,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 @contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Around what needs float32's digits within a step of fewer bits: small differences of large sums, places in pictures. On NVIDIA GPUs with
+    'tf32' it is the forward pass alone: products of the backward pass are as the step's."""
+    with tf32_products("float32"), torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
 def tf32_products(precision: str) -> Iterator[None]:
     """Around a forward and backward pass: with 'tf32', an NVIDIA GPU multiplies float32 matrices with 10 bits of mantissa."""
     before = torch.backends.cuda.matmul.allow_tf32

@@ -121,3 +121,12 @@ def own_data(lifters: Sequence[Lifter]) -> str:
         f"{folder}, which {lifters[0].file} was trained from, is not here: data is looked for in {_USUAL}/, --data_dir names another"
     )
     return _USUAL
+
+
+def usual_keypoints(lifters: Sequence[Lifter]) -> str:
+    """Of a test that names none: 'gt'. A line says which networks have learnt from other 2D."""
+    learnt = {str(lifter.file): lifter.checkpoint["keypoints"] for lifter in lifters}
+    others = [f"{file} ({keypoints})" for file, keypoints in learnt.items() if keypoints not in ("gt", "unknown")]
+    if others:
+        print(f"2D: gt; learnt from other 2D, which --keypoints would name: {', '.join(others)}")
+    return "gt"

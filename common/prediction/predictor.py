@@ -47,7 +47,8 @@ class Prediction:
             no estimator.
         uncertainty_mm: (T, 16) the error it expects in millimetres, or None if the checkpoint has no calibration.
         radii_mm: (T, 16) distances that hold the true joint in nine cases of ten, as far as the clip is like what they were calibrated
-            on; larger where it is not (`common.evaluation.weighted`). None if the checkpoint has no calibration.
+            on; larger where it is not (`common.evaluation.weighted`). Calibrated on single passes: the means of `--tta` err a little less.
+            None if the checkpoint has no calibration.
         missing: (T, 16) True where a joint was not seen in 2D and its place was filled (`common.detections.keypoints`).
         keypoints_2d: (T, 16, 2) the pixels that were lifted.
         exchanged: (T, 2) whether left and right of legs and arms seem to have been exchanged in 2D (`common.detections.swaps`); they

@@ -1,7 +1,7 @@
 """Command-line options that the training scripts share, and how they combine with a checkpoint's."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from common.compute.device import PRECISIONS
@@ -10,7 +10,7 @@ from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_WEIGHTS
 from common.training.checkpoint import BEST, LAST, run_of
 from common.training.networks import NETWORK_SIZES
-from common.training.schedule import add_schedule_arguments, fast_options
+from common.training.schedule import add_schedule_arguments, check_schedule, fast_options
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
 _FREE_ON_RESUME = {
@@ -166,12 +166,17 @@ class Arguments(argparse.Namespace):
     given: set[str]
 
 
-def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> Arguments:
-    """Parse and check the options of `training_parser`.
+def parse_arguments(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None, unread: Collection[str] = ()
+) -> Arguments:
+    """Parse and check the options of `training_parser`; those that are `unread` by the script are refused, and not offered.
 
     Raises:
         DuaError: a value that cannot be meant, or options that exclude each other.
     """
+    for action in parser._actions:
+        if action.dest in unread:
+            action.help = argparse.SUPPRESS
     unset = object()
     names = [action.dest for action in parser._actions if action.dest != "help"]
     # argparse leaves attributes that are there already alone, so what is still `unset` was not given.
@@ -179,6 +184,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     given = {name for name, value in parsed.items() if value is not unset}
     args = Arguments(**{name: parser.get_default(name) if value is unset else value for name, value in parsed.items()})
     args.given = given
+    if useless := [f"--{name}" for name in unread if name in given]:
+        raise DuaError(f"{', '.join(useless)}: of no use to {parser.prog}; leave it out")
     if args.schedule == "fast":
         network = getattr(args, "network", None) or parser.get_default("network")  # an option, or the script's only one
         for name, value in fast_options(network, args.epochs).items():
@@ -189,6 +196,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None 
     if args.resume and args.evaluate:
         raise DuaError("--resume goes on training, --evaluate only reports: give one of them")
     check_values(args)
+    if not (args.resume or args.evaluate):  # a checkpoint's options were checked when it was made
+        check_schedule(args.schedule, given)
     if args.resume:  # now, so that a folder of runs is one and the same run to all who ask
         args.resume = str(from_main(lambda: run_of(args.resume, LAST, BEST)))
     if args.evaluate:
@@ -266,8 +275,9 @@ def adopt_arguments(args: Arguments, recorded: dict[str, Any], path: str, resume
 
 def _came_to(name: str, recorded: Mapping[str, Any]) -> Any:
     """What an option was in a run: recorded as None are also those for which the network, or the experiment, has a default."""
-    if recorded[name] is None and name in NETWORK_SIZES["martinez"]:
-        return NETWORK_SIZES.get(str(recorded.get("network")), {}).get(name)
+    sizes = NETWORK_SIZES.get(str(recorded.get("network")), {})
+    if recorded[name] is None and name in sizes:
+        return sizes[name]
     if recorded[name] is None and name == "uncertainty_weight":
         return UNCERTAINTY_WEIGHTS["in domain" if recorded.get("dua") is False else "DUA"]
     return recorded[name]

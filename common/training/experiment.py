@@ -212,16 +212,17 @@ class Experiment:
                 words = [self._file.name.removesuffix(".pth.tar"), *options, *other.values()]
         return self._file.parent / f"{'_'.join([kind, *words])}.json"
 
-    def report(self, tests: Mapping[str, Poses | Streamed[Poses]]) -> None:
+    def report(self, tests: Mapping[str, Poses | Streamed[Poses]], keypoints: str | None = None) -> None:
         """Print the test errors of the best epoch (or the evaluated checkpoint), and keep them as JSON beside it.
 
         Args:
             tests: {what is tested on: poses}; the first is the main one, of the others only averages are printed.
+            keypoints: where the tests' 2D is from, if `--keypoints` does not say it.
         """
         checkpoint = load_checkpoint(self._file)
         networks = {role: network.to(self.device) for role, network in rebuild_networks(checkpoint, self._file).items()}
         tested = {name: getattr(self.args, name) for name in ("tta", "test_bn") if hasattr(self.args, name)}
-        keypoints = keypoints_of(next(iter(tests.values())).name, self.args.keypoints)
+        keypoints = keypoints or keypoints_of(next(iter(tests.values())).name, self.args.keypoints)
         facts = describe(checkpoint | {"arguments": checkpoint["arguments"] | tested}) | {
             "checkpoint": str(self._file),
             "keypoints": keypoints,

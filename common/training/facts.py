@@ -15,8 +15,13 @@ SELECTIONS = {"source": "source validation", "last": "last epoch, nothing held o
 TEACHERS = {"lifter": "teacher", "uncertainty": "teacher_uncertainty"}
 """{role: what checkpoints call its running average} of `--teacher`."""
 
-_NO_MODULES = ("lifter", "view_pool", *TEACHERS.values())
-"""The network itself, and what options that are named keep: `--align views` and `--target_poses` of the target, `--teacher` of the networks."""
+_NO_MODULES = ("lifter", "to_detector", "view_pool", *TEACHERS.values())
+"""The network itself, what `predict.py` alone asks, and what options that are named keep: `--align views` and `--target_poses` of the target,
+`--teacher` of the networks."""
+_VARIANTS = (
+    ("domain_of", "features", "domain of features"), ("grl", "constant", "gradient not warmed up"), ("smpl_shoulders", "collar", "collars"),
+)  # fmt: skip
+"""(option, value that is not its default, how it is called)."""
 _SCALED = {"spread": "one size", "box": "boxes of one size"}
 
 
@@ -52,13 +57,25 @@ def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> 
 
 
 def _beyond(arguments: Mapping[str, Any]) -> list[str]:
-    """What results name beside DUA's modules: the options of `common.adaptation.beyond`."""
-    names = [*(arguments.get("align") or ())]
+    """What results name beside DUA's modules: the options of `common.adaptation.beyond`, and others that make another network or loss."""
+    names = [called for name, value, called in _VARIANTS if arguments.get(name) == value]
+    names += arguments.get("align") or ()
     names += [_SCALED[arguments["scale"]]] if arguments.get("scale") in _SCALED else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
     return names + [
         name
-        for name in ("augment", "new_poses", "target_poses", "target_joints", "reproject", "teacher", "tta", "test_bn")
+        for name in (
+            "non_local",
+            "domain_bn",
+            "augment",
+            "new_poses",
+            "target_poses",
+            "target_joints",
+            "reproject",
+            "teacher",
+            "tta",
+            "test_bn",
+        )
         if arguments.get(name) is True
     ]

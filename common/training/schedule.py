@@ -2,7 +2,10 @@
 
 import argparse
 import math
+from collections.abc import Collection
 from typing import Any
+
+from common.errors import DuaError
 
 SCHEDULES = ("published", "fast")
 FALLS = ("cosine", "linear")
@@ -50,6 +53,13 @@ def add_schedule_arguments(group: argparse._ArgumentGroup, epochs: int) -> None:
         help="published: batch 64, Adam, decay by step; fast: warm-up and a fall to 0 over fewer epochs, averaged weights, bfloat16 where the "
         "processor has it, weights that begin at the mean pose (default: %(default)s)",
     )
+
+
+def check_schedule(schedule: str, given: Collection[str]) -> None:
+    """Raise a `DuaError` where the command line has an option of the other schedule."""
+    for name, of in (("lr_decay", "published"), ("lr_gamma", "published"), ("lr_fall", "fast")):
+        if name in given and schedule != of:
+            raise DuaError(f"--{name} is of --schedule {of}, and this is --schedule {schedule}; leave it out")
 
 
 def fast_options(network: str | None, epochs: int) -> dict[str, Any]:

@@ -246,6 +246,20 @@ def test_bad_combinations(demo, converter, tmp_path):
     assert_one_line(refused("surreal", "--discrepancy_weight", 1), "--discrepancy_weight", "leave it out")
     assert_one_line(refused("surreal", "--discrepancy", "coral", "--grl", "warm"), "--grl", "leave it out")
     assert_one_line(refused("h36m", "--domain_bn", "--no_domain"), "--domain_bn", "leave it out")
+    assert_one_line(refused("h36m", "--no_converter"), "--converter", "--no_converter", "leave it out")
+    for option in (
+        ("--domain_weight", 5),
+        ("--grl", "constant"),
+        ("--domain_of", "features"),
+        ("--domain_hid_dim", 9),
+        ("--grl_steps", 9),
+    ):
+        assert_one_line(refused("surreal", *option, "--no_domain"), option[0], "--no_domain leaves out")
+        assert_one_line(refused("surreal", *option, "--discrepancy", "coral"), option[0], "in whose place --discrepancy is")
+    assert_one_line(refused("surreal", "--grl", "constant", "--grl_alpha", 3), "--grl_alpha is of --grl warm")
+    assert_one_line(
+        refused("surreal", "--no_uncertainty", "--uncertainty_weight", 3), "--uncertainty_weight", "--no_uncertainty leaves out"
+    )
     for option in ("--augment", "--new_poses", "--target_poses"):
         process = refused("h36m", option, "--keypoints", "cpn_ft_h36m_dbb", "--epochs", 2)
         assert_one_line(process, "cpn_ft_h36m_dbb", "perfect 2D")

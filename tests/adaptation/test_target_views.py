@@ -12,7 +12,7 @@ from common.datasets.batches import ShuffledBatches
 from common.datasets.surreal import load_surreal
 from common.datasets.views import AS_IT_IS, Scale, camera_up, project, screen_intrinsics
 from common.geometry.bones import bones_of
-from common.geometry.skeleton import BONES, handedness
+from common.geometry.skeleton import BONES, JOINT_NAMES, handedness
 from common.geometry.torso import torso_frames
 from models import build
 
@@ -75,6 +75,19 @@ def test_a_pose_is_turned_and_stays_itself(source, target):
     torch.testing.assert_close(bones(turned), bones(source.targets_3d), atol=1e-5, rtol=0)
     assert handedness(turned.numpy()).mean() > 0.1
     assert turned[:, 0].abs().max() < 1e-6
+
+
+def test_a_pose_without_a_trunk_is_not_turned(source, target):
+    poses, _, intrinsics, inputs = target
+    views = of(poses, inputs, intrinsics)
+    views.look()
+    flat = source.targets_3d.clone()
+    flat[::2, JOINT_NAMES.index("Thorax")] = 0.0  # in the hip: nothing says which way is up
+    chosen, *_ = views.turned(flat, generator(5))
+    as_drawn, *_ = views.turned(source.targets_3d, generator(5))
+    assert as_drawn[::2].any()
+    assert not chosen[::2].any()
+    assert torch.equal(chosen[1::2], as_drawn[1::2])
 
 
 def test_the_target_s_own_body_is_seen_as_the_target_was(source, target):

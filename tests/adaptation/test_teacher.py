@@ -88,6 +88,15 @@ def test_a_network_that_turns_with_the_picture_agrees_with_itself():
     assert 0 < found < 0.01  # so that the mean of both takes most of it away
 
 
+def test_a_network_that_turns_with_the_picture_agrees_with_itself_in_steps_of_fewer_bits():
+    inputs, intrinsics = target()
+    intrinsics = intrinsics * torch.tensor([1, 1, 0, 0])
+    poses, _ = Straight()(inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = teacher_of({"lifter": Straight()})(poses, NO_FEATURES, (inputs, intrinsics), 3)
+    assert found["loss"].item() == pytest.approx(0, abs=1e-5)
+
+
 def test_a_roll_is_about_the_principal_point():
     """Of cameras whose middle is elsewhere and whose pixels are not square: to the pixels of the rolled body."""
     inputs, intrinsics = target(4)

@@ -231,3 +231,12 @@ def test_open_weights_are_of_no_data_set(demo):
     assert_one_line(
         run_here("evaluate.py", "open", "--data_dir", demo, "--uncertainty", "--consistency"), "people before any camera"
     )
+
+
+def test_that_a_network_has_learnt_from_other_2d_than_it_is_tested_on_is_said(runs, demo):
+    given = ("evaluate.py", "open", runs["plain"], "--data_dir", demo, "--downsample", 20)
+    unsaid, said = run_here(*given), run_here(*given, "--keypoints", "gt")
+    line, *table = unsaid.stdout.splitlines()
+    assert line.startswith("2D: gt; learnt from other 2D, which --keypoints would name: ")
+    assert line.endswith(".safetensors (detector)")
+    assert table == said.stdout.splitlines()

@@ -34,7 +34,8 @@ CONVERTED, RAW = "surreal, labels converted to h36m", "surreal, raw labels"
 
 def adapt(demo, converter, folder, *arguments, run=run_here):
     """A short run; (run folder, process)."""
-    process = run(SCRIPT, "--data_dir", demo, "--converter", converter, "--checkpoint", folder, *QUICK, *arguments)
+    named = () if "--no_converter" in arguments else ("--converter", converter)
+    process = run(SCRIPT, "--data_dir", demo, *named, "--checkpoint", folder, *QUICK, *arguments)
     return trained(folder, process)
 
 

@@ -87,6 +87,17 @@ def test_a_run_that_goes_on_is_the_run_that_was_not_stopped(people, tmp_path):
         assert all(torch.equal(two["weights"][role][name], tensor) for name, tensor in state.items())
 
 
+def test_the_last_epoch_is_kept_without_a_look_at_the_held_out_and_tests_are_called_what_they_are(people, tmp_path):
+    run, said = trained(people, tmp_path, "--select", "last", "--keypoints", "gt")
+    checkpoint = load_checkpoint(run / BEST)
+    assert (checkpoint["training"]["epoch"], checkpoint["calibration"]) == (4, None)
+    assert checkpoint["selection"] == "last epoch, nothing held out"
+    assert "validation " not in said.split("run folder")[1].split("test:")[0]
+    assert (
+        json.loads((run / "results.json").read_text())["keypoints"] == "detector"
+    )  # trained on exact 2D, tested as people are seen
+
+
 def test_weights_that_were_passed_on_are_tested_and_not_trained_on(people, tmp_path):
     run, said = trained(people, tmp_path)
     packed = tmp_path / "packed.safetensors"
@@ -105,6 +116,7 @@ def test_weights_that_were_passed_on_are_tested_and_not_trained_on(people, tmp_p
     [
         (("--keypoints", "cpn_ft_h36m_dbb"), "--keypoints cpn_ft_h36m_dbb: 'detector' or 'gt'"),
         (("--roll", "-3"), "--roll -3"),
+        (("--actions", "Walking", "--downsample", "5"), "--actions, --downsample: of no use to train_open.py"),
         (("--data_dir", "tests"), "people.npz does not exist; make it with: python data/prepare_data_people.py"),
     ],
 )

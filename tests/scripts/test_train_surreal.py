@@ -36,9 +36,8 @@ ALL_OFF = ("--no_converter", "--no_uncertainty", "--no_domain")
 
 def adapt(demo, converter, folder, *arguments, run=run_here):
     """A short DUA run; (run folder, process)."""
-    return trained(
-        folder, run(SCRIPT, "--dua", "--data_dir", demo, "--converter", converter, "--checkpoint", folder, *QUICK, *arguments)
-    )
+    named = () if "--no_converter" in arguments else ("--converter", converter)
+    return trained(folder, run(SCRIPT, "--dua", "--data_dir", demo, *named, "--checkpoint", folder, *QUICK, *arguments))
 
 
 @pytest.fixture(scope="module")

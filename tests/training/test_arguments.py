@@ -74,6 +74,33 @@ def test_a_test_cannot_make_another_network_of_a_checkpoint():
     adopt_arguments(parsed("--hid_dim", "1024", "--dropout", "0.1"), recorded_arguments(parsed()), "RUN", resume=False)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--schedule", "fast", "--lr_decay", "9"], "--lr_decay is of --schedule published, and this is --schedule fast"),
+        (["--schedule", "fast", "--lr_gamma", "0.9"], "--lr_gamma is of --schedule published, and this is --schedule fast"),
+        (["--lr_fall", "linear"], "--lr_fall is of --schedule fast, and this is --schedule published"),
+    ],
+)
+def test_an_option_of_the_other_schedule_is_refused(words, said):
+    with pytest.raises(DuaError, match=said):
+        parsed(*words)
+
+
+def test_what_a_script_does_not_read_it_neither_offers_nor_takes(capsys):
+    def parser():
+        return training_parser("", checkpoint="checkpoint/made", epochs=1)
+
+    with pytest.raises(DuaError, match=r"^--keypoints, --compile: of no use to "):
+        parse_arguments(parser(), ["--compile", "-k", "gt"], unread=("keypoints", "compile"))
+    assert parse_arguments(parser(), [], unread=("keypoints", "compile")).keypoints == "gt"
+    with pytest.raises(SystemExit):
+        parse_arguments(parser(), ["--help"], unread=("keypoints",))
+    said = capsys.readouterr().out
+    assert "--actions" in said
+    assert "--keypoints" not in said
+
+
 def test_a_fast_run_is_as_long_as_its_share_in_epochs_of_one_length():
     """0.1175 of 10 epochs are two of 0.5875; who says how many epochs has whole ones."""
     semgcn = {"network": "semgcn"}
