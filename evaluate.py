@@ -41,7 +41,7 @@ from common.evaluation.tables import as_csv, as_latex, as_text
 from common.evaluation.test_time import TestTime
 from common.files.writing import write_text
 from common.mocap.demo import build_demo_if_missing
-from common.plotting.uncertainty_figure import plot_uncertainty
+from common.plotting.uncertainty_figure import MOST, plot_uncertainty
 from common.prediction.lifter import Lifter, load_lifter, own_data, usual_keypoints
 from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
@@ -165,7 +165,7 @@ def main() -> None:
         print(f"data: {data_dir}")
     for lifter in lifters:
         shoulders = lifter.checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
-        if "surreal" in args.on and shoulders != args.smpl_shoulders:
+        if ("surreal" in args.on or args.converter) and shoulders != args.smpl_shoulders:
             raise DuaError(
                 f"{lifter.file} was trained with --smpl_shoulders {shoulders}, not {args.smpl_shoulders}; give the same"
             )
@@ -283,8 +283,11 @@ def report_uncertainty(judged: list[Judged], out: str | None) -> None:
         write_text(
             name + ".json", json.dumps({"definitions": DEFINITIONS, "rows": [row.to_dict() for row in judged]}, indent=1) + "\n"
         )
-        plot_uncertainty(name + ".png", judged)
-        print(f"{name}.json\n{name}.png")
+        print(f"{name}.json")
+        if plot_uncertainty(name + ".png", judged):
+            print(f"{name}.png")
+        else:
+            print(f"no {name}.png: more than {MOST} curves cannot be told apart; give fewer checkpoints or methods")
     print(f"\n{LEGEND}")
 
 

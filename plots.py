@@ -202,7 +202,13 @@ def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
     lifter = load_lifter(run.checkpoint, choose_device(args.device))
     checkpoint = lifter.checkpoint
     data_dir, read = tests_of(run, lifter, args)
-    test = read(args.dataset or checkpoint["target"] or checkpoint["source"])
+    own = checkpoint["target"] or checkpoint["source"]
+    test = read(args.dataset or own)
+    if args.dataset in (None, own) and len(test[0]) != run.poses:
+        raise DuaError(
+            f"{run.file} is of {run.poses:,} poses, and the run's own test in {data_dir} has {len(test[0]):,}, of which alone the uncertainty is "
+            "drawn; give the run's results.json and --data_dir, or leave 'uncertainty' out (--kind)"
+        )
     rows = judge(lifter.file, checkpoint, lifter.networks, [test], lifter.device, data_dir, checkpoint["arguments"]["downsample"])
     return [spread_of(row.to_dict()) for row in rows if row.method != CONSTANT]
 

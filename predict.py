@@ -106,6 +106,10 @@ def main() -> None:
     image_size = args.image_size or file.image_size
     if image_size is None:
         raise DuaError(f"{args.keypoints} ({file.source}) does not say how large the frames are; give --image_size WIDTH HEIGHT")
+    if file.image_size is not None and tuple(image_size) != tuple(file.image_size):
+        print(
+            f"--image_size {image_size[0]} {image_size[1]} is taken, where {args.keypoints} says {file.image_size[0]} x {file.image_size[1]}"
+        )
     threshold = file.threshold if args.min_confidence is None else args.min_confidence
     try:
         detections, multiplied = file.in_pixels(tuple(image_size))
@@ -211,7 +215,8 @@ def write(clips: Mapping[int, Clip], predictor: Predictor, args: argparse.Namesp
         for person, clip in clips.items():
             path = path_of(given, person if args.all_people else None)
             write_clip(path, clip)
-            print(f"{path}{said.get(path.suffix.lower(), '')}")
+            late = f", from frame {clip.frames[0]} of the video on" if path.suffix.lower() in said and clip.frames[0] else ""
+            print(f"{path}{said.get(path.suffix.lower(), '')}{late}")
     if args.render:
         from common.rendering.outputs import write_scene
         from common.rendering.prediction_scene import prediction_scene

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from common.adaptation.any_camera import AnyCamera, add_filming_arguments
 from common.adaptation.augment import SeenAnew
+from common.adaptation.options import options_of
 from common.adaptation.to_detector import fit_to_detector
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
@@ -45,6 +46,13 @@ def main() -> None:
     parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
     parser.add_argument("--test_dirs", nargs="*", default=[], metavar="DIR", help="folders of further people to test on")
     args = parse_arguments(parser, unread=("actions", "downsample"))
+
+    if args.evaluate and (
+        useless := [f"--{name}" for name in ("keypoints", *options_of(add_filming_arguments)) if name in args.given]
+    ):
+        raise DuaError(
+            f"{', '.join(useless)}: of training; tests are by any camera, in a detector's view, with --evaluate; leave it out"
+        )
 
     run = Experiment("open", args, network=None)
     people = load_people(args.data_dir)

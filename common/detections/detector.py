@@ -5,6 +5,7 @@ Looked for in this order: the Python that `DUA_DETECTOR` names, `.detector` in t
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -127,8 +128,12 @@ def keypoints_of(video: VideoFile, keep: Path | None) -> KeypointFile:
         print(f"{keep}: 2D joints of an earlier detection are taken; delete the file to detect anew")
         file = read_keypoints(keep)
         last = int(file.in_video(np.array([detection.frame for detection in file.detections])).max())
-        if file.image_size not in (None, video.size) or last >= video.frames:
-            raise DuaError(f"{keep} is not of {video.path}: it has {last + 1:,d} frames of {file.image_size}; name another file")
+        other_rate = file.fps is not None and not math.isclose(file.fps, video.fps, rel_tol=0.01)
+        if file.image_size not in (None, video.size) or last >= video.frames or other_rate:
+            rate = f" at {file.fps:g} a second" if file.fps else ""
+            raise DuaError(
+                f"{keep} is not of {video.path}: it has {last + 1:,d} frames of {file.image_size}{rate}; name another file"
+            )
         return file
     content, notes = detect(video)
     print(*notes, sep="\n")

@@ -74,5 +74,9 @@ def draw_feature_planes(planes: Sequence[FeaturePlane], names: Sequence[str], in
         axis.set_title(title)
     for axis in list(grid.flat)[len(planes) :]:
         axis.set_visible(False)
-    legend_below(figure, dots, [f"{planes[0].names[0]} (source)", f"{planes[0].names[1]} (target)"])
+    alike = (
+        len({plane.names for plane in planes}) == 1
+    )  # of both directions, the same colour is another data set in another panel
+    source, target = (f"{name} " if alike else "" for name in planes[0].names)
+    legend_below(figure, dots, [f"{source}(source)", f"{target}(target)"] if alike else ["source", "target"])
     return figure

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.figures import COLOURS, MARKERS, save, subplots
+from common.training.facts import ORACLE
 from common.uncertainty.report import CONSTANT, RAW_LABELS, Judged
 
 if TYPE_CHECKING:
@@ -16,9 +17,16 @@ _LAST = 98
 _CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
-def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> None:
-    """Write `uncertainty_figure` as PNG."""
+MOST = len(COLOURS)
+"""Curves that can be told apart."""
+
+
+def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> bool:
+    """Write `uncertainty_figure` as PNG; False, and nothing is written, where its curves could not be told apart."""
+    if len({_key(row) for row in judged if row.method != CONSTANT}) > MOST:
+        return False
     save(uncertainty_figure(judged), path, dpi=200)
+    return True
 
 
 def uncertainty_figure(judged: Sequence[Judged]) -> "Figure":
@@ -93,6 +101,7 @@ def _names(rows: Sequence[Judged]) -> dict[tuple[str, str], str]:
     names = {}
     for row in rows:
         arrow = f" → {row.facts['target']}" if row.facts["target"] else ""
-        names[_key(row)] = f"{row.facts['source']}{arrow}, {row.method}"
+        oracle = ", oracle selection" if row.facts["selection"] == ORACLE else ""
+        names[_key(row)] = f"{row.facts['source']}{arrow}, {row.method}{oracle}"
     often = Counter(names.values())
     return {key: name if often[name] == 1 else f"{name}, run {files.index(key[0]) + 1}" for key, name in names.items()}

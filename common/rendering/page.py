@@ -54,6 +54,7 @@ def page(scene: Scene, inches: float) -> str:
         "sides": SIDES,
         "fps": scene.fps,
         "step": scene.step,
+        "first": scene.first,
         "grid": GRID,
         "floor": layout.floor,
         "side": layout.side,

@@ -24,8 +24,10 @@ _DUA = {"converter", "uncertainty", "domain"}
 
 
 def short_names(lifters: Sequence[Lifter]) -> list[str]:
-    """What each is, in a few words: network, data, modules; where that is not enough to tell them apart, the run folder too."""
-    names = [_short_name(describe(lifter.checkpoint)) for lifter in lifters]
+    """What each is, in a few words: network, data, modules; where that is not enough to tell them apart, the run folder too. Without
+    `--test_bn`: statistics of BatchNorm are never those of one clip."""
+    as_shown = [{**lifter.checkpoint, "arguments": lifter.checkpoint["arguments"] | {"test_bn": False}} for lifter in lifters]
+    names = [_short_name(describe(checkpoint)) for checkpoint in as_shown]
     seen = Counter(names)
     return [name if seen[name] == 1 else f"{name}, {lifter.file.parent.name}" for name, lifter in zip(names, lifters)]
 
@@ -71,7 +73,6 @@ def prediction_panels(
     for lifter, name in zip(lifters, titles, strict=True):
         labels = labels_for(lifter.checkpoint, lifter.networks, poses)
         judged = poses if labels is None else labels
-        # Statistics of BatchNorm are never those of one clip: --test_bn is for whole test sets.
         test_time = replace(lifter.test_time, batchnorm=False)
         domain = domain_of(lifter.checkpoint, poses)
         poses_3d, estimated = lift(lifter.networks, poses, lifter.device, domain, test_time)

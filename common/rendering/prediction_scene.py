@@ -57,6 +57,8 @@ def prediction_scene(clips: Mapping[int, Clip], predictor: Predictor, source: st
         ),
         fps=first.fps / step,
         unit=unit,
+        step=step,
+        first=int(frames[0]),
         images=images,
         people=tuple(str(person) for person in clips),
     )
@@ -66,6 +68,8 @@ def _uncertainty(clip: Clip, predictor: Predictor) -> tuple[np.ndarray | None, s
     prediction = clip.prediction
     if prediction.uncertainty is None:
         return None, "mm"
+    if prediction.uncertainty_mm is not None:
+        return prediction.uncertainty_mm, "mm"
     return predictor.lifter.shown_uncertainty(torch.from_numpy(prediction.uncertainty), torch.from_numpy(prediction.poses_3d))
 
 

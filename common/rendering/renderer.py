@@ -141,7 +141,7 @@ class Renderer:
         picture.paste(large.reduce(SUPERSAMPLE), (left, top))
 
     def _count(self, picture: Image.Image, index: int) -> None:
-        text = f"frame {index * self.scene.step}"
+        text = f"frame {self.scene.first + index * self.scene.step}"
         place = self.layout.inset + 5 * self.layout.unit
         where = (place, self.layout.top + self.layout.side - place)
         # Only a video needs the white rim, which takes as long to draw as a body.

@@ -64,6 +64,8 @@ class Scene:
     """Of the uncertainty: '%' of relative error, or 'mm'."""
     step: int = 1
     """Frames of the recording from one of the T to the next, so that the counter shows the recording's."""
+    first: int = 0
+    """The recording's frame that is the first of the T."""
     images: Images | None = None
     people: tuple[str, ...] = ("",)
     """What each of the P people is called; written above heads where there are several."""

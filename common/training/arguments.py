@@ -14,19 +14,8 @@ from common.training.schedule import add_schedule_arguments, check_schedule, fas
 
 # What may differ when a run is taken up again: it changes where and how long the run goes, not what it computes.
 _FREE_ON_RESUME = {
-    "resume",
-    "evaluate",
-    "epochs",
-    "device",
-    "data_dir",
-    "snapshot",
-    "num_workers",
-    "checkpoint",
-    "on_nan",
-    "compile",
-    "precision",
-    "settled",
-}
+    "resume", "evaluate", "epochs", "device", "data_dir", "snapshot", "num_workers", "checkpoint", "on_nan", "compile", "precision", "settled",
+}  # fmt: skip
 
 # What a checkpoint is, however it is used: an option cannot make something else of it.
 _ALWAYS_THE_CHECKPOINTS = {
@@ -37,6 +26,10 @@ _ALWAYS_THE_CHECKPOINTS = {
     "num_layers",
     "non_local",
     "smpl_shoulders",
+    "converter_on",
+    "uncertainty_on",
+    "domain_on",
+    "domain_bn",
     "uncertainty_loss",
     "align",
     "augment",

@@ -34,7 +34,7 @@ from common.training.checkpoint import (
 from common.training.facts import SELECTIONS, describe, domain_of
 from common.training.loop import Batches, Loss, Trainer
 from common.training.run_lock import run_lock
-from common.training.run_log import forget_results, new_run_folder, other_test, write_config, write_results
+from common.training.run_log import check_same_data, forget_results, new_run_folder, other_test, write_config, write_results
 from common.training.trained_range import TrainedRange
 from models import build
 from models.initial import start_from_data
@@ -139,7 +139,9 @@ class Experiment:
         if folder is None:
             folder = from_main(lambda: new_run_folder(self.args.checkpoint))
             remember("folder", folder)
-        if not self._checkpoint:
+        if self._checkpoint:
+            check_same_data(folder, sizes, self.args.data_dir)
+        else:
             self._lock.enter_context(run_lock(folder))
         arguments = recorded_arguments(self.args)
         header = {

@@ -48,6 +48,21 @@ def write_config(folder: Path, command: str, arguments: dict[str, Any], facts: d
     write_text(folder / CONFIG, json.dumps(config, indent=1) + "\n")
 
 
+def check_same_data(folder: Path, sizes: Mapping[str, int], data_dir: str) -> None:
+    """Raise a `DuaError` where a run that goes on has other numbers of poses than it began with (`config.json`, if it is still there): other
+    data than those that its epochs so far were trained and validated on."""
+    try:
+        began = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["poses"]
+        other = {name: (int(began[name]), size) for name, size in sizes.items() if name in began and began[name] != size}
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for name, (before, now) in other.items():
+        raise DuaError(
+            f"{folder} was trained on other data: it began with {before:,} poses ({name.replace('_', ' ')}), {data_dir} has {now:,}; give its own "
+            "--data_dir, or start a new run without --resume"
+        )
+
+
 @main_only
 def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
     """`log.csv`: a row per epoch; errors in millimetres."""

@@ -29,6 +29,8 @@ COLUMNS = (
     "source",
     "target",
     "network",
+    "modules",
+    "selection",
     "seed",
     "2D",
     "method",
@@ -93,7 +95,8 @@ class Judged:
     def row(self) -> tuple[str, ...]:
         s = self.scores
         return (
-            self.facts["source"], self.facts["target"] or "-", self.facts["network"], str(self.facts["seed"]), self.keypoints,
+            self.facts["source"], self.facts["target"] or "-", self.facts["network"],
+            "+".join(self.facts["modules"]) or "-", self.facts["selection"], str(self.facts["seed"]), self.keypoints,
             self.method, self.test, self.domain, self.labels, f"{s.mpjpe_mm:.1f}", f"{s.ause_pose:.3f}", f"{s.ause_joint:.3f}",
             *("-" if value is None else f"{value:.3f}" for value in (s.ence, s.spearman_pose, s.spearman_joint)),
             "-" if s.coverage is None else f"{100 * s.coverage['90%']:.1f}",
@@ -195,7 +198,8 @@ def judge(
             f"{file} has no uncertainty estimator; add --consistency or --mc_dropout to judge the network's own spread, or leave --uncertainty out"
         )
 
-    facts = describe(checkpoint) | {"checkpoint": str(file)}
+    plain = checkpoint["arguments"] | {"tta": False, "test_bn": False}
+    facts = describe({**checkpoint, "arguments": plain}) | {"checkpoint": str(file)}
     rows = []
     for raw, keypoints in tests:
         labelled = labels_for(checkpoint, networks, raw)

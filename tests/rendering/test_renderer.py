@@ -100,6 +100,13 @@ def test_upright_is_the_world_turned_about_its_vertical():
     assert upright(np.array([1.0, 2, 3])) == pytest.approx([1, 3, -2])
 
 
+def test_the_counter_shows_the_recording_s_frames(monkeypatch):
+    said = []
+    monkeypatch.setattr(Renderer, "_write", lambda self, picture, where, text, *rest: said.append(text))
+    list(Renderer(scene_of(waving(3), CAMERAS[0], first=100, step=5)).frames())
+    assert [text for text in said if text.startswith("frame")] == ["frame 100", "frame 105", "frame 110"]
+
+
 def test_only_what_moves_changes():
     renderer = Renderer(scene_of(waving(), CAMERAS[0]))
     frames = np.stack(list(renderer.frames()))
@@ -248,6 +255,7 @@ def test_page_needs_no_network_and_escapes_names(tmp_path):
     assert text.count("<script") == text.count("</script>") == 2
     assert "<img" not in text
     data = json.loads(re.search(r'type="application/json">(.*)</script>', text)[1])
+    assert (data["first"], data["step"]) == (0, 1)
     assert data["panels"][0]["title"] == data["input"]["subtitle"] == hostile
     poses = np.array(data["panels"][0]["poses"]).reshape(4, 16, 3) / 1000
     assert poses == pytest.approx(scene.standing(scene.panels[0])[:, 0], abs=6e-4)

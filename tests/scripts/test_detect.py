@@ -228,6 +228,8 @@ def test_a_video_gives_the_poses_of_its_joints(run, walk, tmp_path, monkeypatch)
         with np.load(out) as arrays:
             assert np.array_equal(arrays["poses_3d"], poses_3d)
             assert arrays["fps"] == 25
+    joints.write_text(joints.read_text().replace('"fps":25.0', '"fps":50.0'))
+    assert_one_line(predict(run, walk, "--joints", joints, "--out", out), f"{joints} is not of {walk}", "at 50 a second")
 
 
 def test_the_video_lies_under_the_joints(run, walk, tmp_path):

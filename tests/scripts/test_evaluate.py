@@ -11,7 +11,7 @@ from common.adaptation.converter import load_converter
 from common.datasets.test_sets import load_test
 from common.evaluation.test_time import mirrored
 from common.prediction.lifter import load_lifter
-from common.training.checkpoint import load_checkpoint
+from common.training.checkpoint import BEST, load_checkpoint, save_checkpoint
 from tests.conftest import run_script
 from tests.helpers.script_tools import QUICK, assert_one_line, only_run, run_here, trained
 
@@ -110,9 +110,22 @@ def test_networks_of_surreal_s_joints_are_judged_in_human36m_s_skeleton_with_a_c
         predicted = converter.convert(lifter.networks["lifter"].eval()(poses.inputs_2d)[0], predicted=True)
         errors = (predicted - converter.convert(poses.targets_3d)).norm(dim=-1).mean(1) * 1000
     assert converted == pytest.approx(over_actions(errors, poses), abs=0.06)
+    collars = load_checkpoint(runs["plain"] / BEST)
+    collars["arguments"]["smpl_shoulders"] = "collar"
+    save_checkpoint(tmp_path / "collars.pth.tar", collars)
+    process = run_here("evaluate.py", tmp_path / "collars.pth.tar", "--data_dir", demo, *given)
+    assert_one_line(process, "was trained with --smpl_shoulders collar, not shoulder")
     for more in (("--uncertainty",), ("--protocol", "posebench3d")):
         assert_one_line(run_here("evaluate.py", runs["plain"], "--data_dir", demo, *given, *more), "--converter")
     assert_one_line(run_here("evaluate.py", runs["adapted"], "--data_dir", demo, *given), "--converter", "none of these networks")
+
+
+@pytest.mark.parametrize("option", ["--no_converter", "--no_domain", "--no_uncertainty", "--domain_bn"])
+def test_a_test_takes_no_module_out_of_a_checkpoint(runs, option):
+    results = {path: path.read_bytes() for path in runs["adapted"].glob("results*.json")}
+    process = run_here("train_surreal.py", "--evaluate", runs["adapted"], option)
+    assert_one_line(process, f"{option} differs from", "leave it out")
+    assert {path: path.read_bytes() for path in runs["adapted"].glob("results*.json")} == results
 
 
 def test_a_folder_of_runs_and_the_runs_own_data(runs, demo, tmp_path):

@@ -259,6 +259,11 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     assert_one_line(refused(run, out=tmp_path / "file" / "x"), f"{tmp_path / 'file'} of --out cannot be made", "is a file")
     assert_one_line(refused(run, out=f"{tmp_path}/file/"), "cannot be made", "is a file")
     assert_one_line(refused(*[run] * 9), "9 runs")
+    part = json.loads((run / "results.json").read_text())
+    part |= {"poses": part["poses"] - 1}
+    (deep / "part.json").write_text(json.dumps(part))
+    process = refused(deep / "part.json", "--kind", "uncertainty")
+    assert_one_line(process, f"part.json is of {part['poses']:,} poses", "give the run's results.json")
     assert_one_line(refused(run, "--kind", "uncertainty", "--data_dir", tmp_path), "data_2d_h36m_gt.npz")
     broken = tmp_path / "broken"
     shutil.copytree(run, broken)
@@ -309,3 +314,7 @@ def test_features_of_both_domains_with_their_a_distance(run, demo, tmp_path):
     titles = [axis.get_title() for axis in figure.axes]
     assert titles[0] == f"before\nA-distance {plane.of_features:.2f}, of poses {plane.of_poses:.2f}"
     assert titles[1].startswith("after\nA-distance 0.")
+    back = feature_plane(lifter.networks, target, source, lifter.test_time)
+    for planes, said in (([plane, plane], ["h36m (source)", "surreal (target)"]), ([plane, back], ["source", "target"])):
+        figure = draw_feature_planes(planes, ["one", "two"], WIDTHS["column"])
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == said

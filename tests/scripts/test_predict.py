@@ -272,11 +272,17 @@ def test_a_scene_stands_upright(run, pixels):
     prediction = predictor(pixels, (1000, 1002))
     clip = Clip(prediction, np.arange(30), 25.0, "h36m", "relative")
     scene = prediction_scene({1: clip}, predictor, "a file")
+    assert (scene.first, scene.step) == (0, 1)
+    late = prediction_scene({1: replace(clip, frames=100 + 5 * np.arange(30))}, predictor, "a file")
+    assert (late.first, late.step) == (100, 5)
+    smoothed = replace(prediction, poses_3d=prediction.poses_3d * 1.5)  # what is said of it stays what was said of the prediction
+    shown = prediction_scene({1: replace(clip, prediction=smoothed)}, predictor, "a file").panels[0].uncertainty
+    assert np.array_equal(shown[:, 0], prediction.uncertainty_mm)
     np.testing.assert_allclose(scene.panels[0].poses_3d[:, 0], upright(prediction.poses_3d.astype(float)))
     assert scene.unit == "mm"
     assert np.array_equal(scene.panels[0].uncertainty[:, 0], prediction.uncertainty_mm)
     up = np.array([0.0, -np.cos(0.2), -np.sin(0.2)])  # for a camera that looks down by 0.2
-    standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)))
+    standing = replace(prediction, poses_3d=np.tile(up, (30, 16, 1)), uncertainty_mm=None)
     predictor.lifter.checkpoint["calibration"] = None
     scene = prediction_scene({1: replace(clip, prediction=standing, camera_pitch=np.degrees(0.2))}, predictor, "a file")
     np.testing.assert_allclose(scene.panels[0].poses_3d[:, 0], np.tile([0.0, 0, 1], (30, 16, 1)), atol=1e-9)
@@ -376,6 +382,8 @@ def test_every_fifth_image_keeps_its_number_and_its_time(run, pixels, tmp_path):
     process = predict_here(run, path, *SIZE, *(word for name in names for word in ("--out", name)), "--fps", 50)
     assert process.returncode == 0, process.stderr
     assert "20 poses, frames 17 to 112" in process.stdout
+    assert f"{names[2]}, hip at the origin" in process.stdout
+    assert "left and right bones of one length, from frame 17 of the video on\n" in process.stdout
     assert "the detector saw one frame in 5: 10 poses a second of a video of 50 frames a second (--fps)\n" in process.stdout
     with np.load(names[0]) as arrays:
         assert arrays["frames"].tolist() == list(range(17, 113, 5))

@@ -61,6 +61,19 @@ def test_it_trains_tests_and_says_on_what(people, tmp_path):
     )
 
 
+def test_a_test_is_as_it_is_and_a_run_goes_on_with_its_own_people(people, tmp_path):
+    run, _ = trained(people, tmp_path, "--epochs", 1)
+    process = run_here("train_open.py", "--evaluate", run, "--keypoints", "gt", "--roll", 5)
+    assert_one_line(process, "--keypoints, --roll: of training", "leave it out")
+    config = json.loads((run / "config.json").read_text())
+    config["poses"]["train"] += 1
+    (run / "config.json").write_text(json.dumps(config))
+    before = (run / LAST).read_bytes()
+    process = run_here("train_open.py", "--resume", run)
+    assert_one_line(process, f"it began with {config['poses']['train']:,} poses (train)", "give its own --data_dir")
+    assert (run / LAST).read_bytes() == before
+
+
 def test_two_tests_of_one_name_are_refused(people):
     process = run_here("train_open.py", "--data_dir", people, "--test_dirs", people, people)
     assert_one_line(process, "--test_dirs", f"'{people.name}'", "rename")

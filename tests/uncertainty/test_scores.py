@@ -226,6 +226,7 @@ def test_the_script_judges_in_domain_and_across(run, demo, tmp_path):
         assert row["coverage 90 %"] != "-"
         assert row["weighted coverage"] != "-"
         assert numbers["source"] == "surreal"
+        assert (row["modules"], row["selection"]) == ("converter+uncertainty+domain", "source validation")
     assert len({row["MPJPE"] for row in rows[4:]}) == 1, "all methods are judged on the same predictions"
     errors = json.loads((run / "results.json").read_text())
     assert content["rows"][4]["poses"] == errors["poses"]
