@@ -6,11 +6,11 @@ round the person cost 132 mm more, an upright phone at 2.5 m 257 mm, and twice t
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from torch import Tensor
@@ -19,6 +19,9 @@ from common.datasets.poses import Sequence
 from common.datasets.views import screen_intrinsics
 from common.errors import DuaError, short_reason
 from common.geometry.skeleton import NUM_JOINTS, ROOT
+
+if TYPE_CHECKING:
+    from common.training.loop import Batches
 
 _SAMPLE = 8192
 """Poses that are looked at; batches are shuffled, so that the first ones are of all the data."""
@@ -31,14 +34,6 @@ _MOST = 0.5
 """More than this share of a clip's frames lies outside, or nothing is said."""
 
 Span = tuple[float, float]
-
-
-class Batches(Protocol):
-    """What is asked of training data (`common.training.loop.Batches`)."""
-
-    batch_size: int
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +52,7 @@ class TrainedRange:
     focal_length: Span
 
     @classmethod
-    def of(cls, batches: Batches, focal_length: Span, *later: Tensor) -> Self:
+    def of(cls, batches: "Batches", focal_length: Span, *later: Tensor) -> Self:
         """What the first batches of a training hold: views that are made anew as they are seen, and the target's 2D as well.
 
         Nothing random is drawn but from the batches' own generators, which give the same batches when they are asked again.
