@@ -165,12 +165,12 @@ def main() -> None:
         print(f"data: {data_dir}")
     for lifter in lifters:
         shoulders = lifter.checkpoint["arguments"].get("smpl_shoulders", args.smpl_shoulders)
-        if ("surreal" in args.on or args.converter) and shoulders != args.smpl_shoulders:
+        if ("surreal" in args.on or (args.converter and lifter.skeleton == "smpl")) and shoulders != args.smpl_shoulders:
             raise DuaError(
                 f"{lifter.file} was trained with --smpl_shoulders {shoulders}, not {args.smpl_shoulders}; give the same"
             )
     build_demo_if_missing(data_dir)
-    keypoints = args.keypoints or usual_keypoints(lifters)
+    keypoints = args.keypoints or ("gt" if as_posebench3d or "h36m" not in args.on else usual_keypoints(lifters))
     given = data_dir, keypoints, posebench3d.NAME if as_posebench3d else args.smpl_shoulders, args.downsample
     read = load_test if args.uncertainty else open_test  # errors can be counted chunk by chunk, ranks and quantiles cannot
     tests = [read(name, *given) for name in dict.fromkeys(args.on)]
@@ -283,11 +283,9 @@ def report_uncertainty(judged: list[Judged], out: str | None) -> None:
         write_text(
             name + ".json", json.dumps({"definitions": DEFINITIONS, "rows": [row.to_dict() for row in judged]}, indent=1) + "\n"
         )
-        print(f"{name}.json")
-        if plot_uncertainty(name + ".png", judged):
-            print(f"{name}.png")
-        else:
-            print(f"no {name}.png: more than {MOST} curves cannot be told apart; give fewer checkpoints or methods")
+        drawn = plot_uncertainty(name + ".png", judged)
+        why = f"no {name}.png: more than {MOST} curves cannot be told apart; give fewer checkpoints or methods"
+        print(f"{name}.json", f"{name}.png" if drawn else why, sep="\n")
     print(f"\n{LEGEND}")
 
 

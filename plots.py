@@ -162,7 +162,9 @@ def uncertainties(
             spreads.append([])
             print(f"{path} {why}: left out of 'uncertainty'")
         else:
-            spreads.append(judged(run, args))
+            spreads.append(found := judged(run, args))
+            if not found:
+                print(f"{path} is of other poses than the run's own test: left out of 'uncertainty'")
     flat = [spread for of_run in spreads for spread in of_run]
     if not flat:
         if args.kind:
@@ -198,16 +200,19 @@ def why_not_judged(run: Run, args: argparse.Namespace) -> str | None:
 
 
 def judged(run: Run, args: argparse.Namespace) -> list[Spread]:
-    """The estimator of a run's checkpoint on test data, read as the run read them."""
+    """The estimator of a run's checkpoint on test data, read as the run read them; nothing if the results are of another test, and if it was
+    asked for an error."""
     lifter = load_lifter(run.checkpoint, choose_device(args.device))
     checkpoint = lifter.checkpoint
     data_dir, read = tests_of(run, lifter, args)
     own = checkpoint["target"] or checkpoint["source"]
     test = read(args.dataset or own)
     if args.dataset in (None, own) and len(test[0]) != run.poses:
+        if not args.kind:
+            return []
         raise DuaError(
-            f"{run.file} is of {run.poses:,} poses, and the run's own test in {data_dir} has {len(test[0]):,}, of which alone the uncertainty is "
-            "drawn; give the run's results.json and --data_dir, or leave 'uncertainty' out (--kind)"
+            f"{run.file} is of {run.poses:,} poses, and the run's own test of all actions in {data_dir} has {len(test[0]):,}, of which alone the "
+            "uncertainty is drawn; leave 'uncertainty' out (--kind), or give results of that test and its --data_dir"
         )
     rows = judge(lifter.file, checkpoint, lifter.networks, [test], lifter.device, data_dir, checkpoint["arguments"]["downsample"])
     return [spread_of(row.to_dict()) for row in rows if row.method != CONSTANT]

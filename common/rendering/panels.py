@@ -21,6 +21,8 @@ _NETWORKS = {"martinez": "Martinez", "semgcn": "SemGCN"}
 _DATA_SETS = {"h36m": "H3.6M", "surreal": "SURREAL"}
 _SKELETONS = {"h36m": "H3.6M", "smpl": "SMPL"}
 _DUA = {"converter", "uncertainty", "domain"}
+_NETWORK_S_OWN = {"non_local", "collars"}
+"""What of its modules is no adaptation."""
 
 
 def short_names(lifters: Sequence[Lifter]) -> list[str]:
@@ -36,7 +38,7 @@ def _short_name(facts: Mapping[str, Any]) -> str:
     data = _DATA_SETS.get(facts["source"], facts["source"])
     words = [_NETWORKS.get(facts["network"], facts["network"]), data]
     if facts["target"]:
-        modules = facts["modules"]
+        modules = [module for module in facts["modules"] if module not in _NETWORK_S_OWN]
         words[1] += f" → {_DATA_SETS.get(facts['target'], facts['target'])}"
         if set(modules) == _DUA:
             words.append("DUA")

@@ -55,7 +55,7 @@ OLDER_RUNS = {
     "scale": "none", "scale_size": None, "views_warm_up": None, "views_every": 1,
     "reproject": False, "teacher": False, "schedule": "published", "precision": "float32", "compile": False, "stream": "off",
     "select": "source", "start": "identity", "settled": 0.0, "initial": "published", "epoch_share": 1.0,
-    "domain_of": "poses", "lr_fall": "cosine", "new_poses": False, "target_poses": False, "target_joints": False,
+    "domain_of": "poses", "domain_bn": False, "lr_fall": "cosine", "new_poses": False, "target_poses": False, "target_joints": False,
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ _VARIANTS = (
     ("domain_of", "features", "domain of features"), ("grl", "constant", "gradient not warmed up"), ("smpl_shoulders", "collar", "collars"),
 )  # fmt: skip
 """(option, value that is not its default, how it is called)."""
+_ADVERSARY_S = ("domain_of", "grl")
 _SCALED = {"spread": "one size", "box": "boxes of one size"}
 
 
@@ -33,7 +34,7 @@ def describe(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         "target": checkpoint["target"],
         "network": checkpoint["networks"]["lifter"]["name"],
         "modules": [_module(role, checkpoint["arguments"]) for role in checkpoint["networks"] if role not in _NO_MODULES]
-        + _beyond(checkpoint["arguments"]),
+        + _beyond(checkpoint["arguments"], "domain" in checkpoint["networks"]),
         "skeleton": checkpoint["skeleton"]["definition"],
         "epoch": checkpoint["training"]["epoch"],
         "seed": checkpoint["arguments"]["seed"],
@@ -56,9 +57,11 @@ def domain_of(checkpoint: Mapping[str, Any], poses: Poses | Streamed[Poses]) -> 
     return "target" if poses.name == checkpoint["target"] else "source"
 
 
-def _beyond(arguments: Mapping[str, Any]) -> list[str]:
+def _beyond(arguments: Mapping[str, Any], adversary: bool) -> list[str]:
     """What results name beside DUA's modules: the options of `common.adaptation.beyond`, and others that make another network or loss."""
-    names = [called for name, value, called in _VARIANTS if arguments.get(name) == value]
+    names = [
+        called for name, value, called in _VARIANTS if arguments.get(name) == value and (adversary or name not in _ADVERSARY_S)
+    ]
     names += arguments.get("align") or ()
     names += [_SCALED[arguments["scale"]]] if arguments.get("scale") in _SCALED else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []

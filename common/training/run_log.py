@@ -58,8 +58,8 @@ def check_same_data(folder: Path, sizes: Mapping[str, int], data_dir: str) -> No
         return
     for name, (before, now) in other.items():
         raise DuaError(
-            f"{folder} was trained on other data: it began with {before:,} poses ({name.replace('_', ' ')}), {data_dir} has {now:,}; give its own "
-            "--data_dir, or start a new run without --resume"
+            f"{folder} was trained on other data: it began with {before:,} poses ({name.replace('_', ' ')}), {data_dir} has {now:,}: name its own "
+            "with --data_dir, make them as they were, or start a new run without --resume"
         )
 
 

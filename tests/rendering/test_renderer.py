@@ -248,14 +248,15 @@ def test_mp4_and_contact_sheet(tmp_path):
 def test_page_needs_no_network_and_escapes_names(tmp_path):
     hostile = "</script><img src=x onerror=alert(1)> {{data}} $x$ <b>"
     poses = scene_of(waving(4), CAMERAS[0]).panels[0].poses_3d
-    scene = scene_of(waving(4), CAMERAS[0], subtitle=hostile, panels=(Panel(hostile, poses, hostile),))
+    scene = scene_of(waving(4), CAMERAS[0], subtitle=hostile, first=100, step=5, panels=(Panel(hostile, poses, hostile),))
     write_scene(tmp_path / "a.html", scene)
     text = (tmp_path / "a.html").read_text()
     assert not re.search(r"https?:|//[a-z]+\.|<link|@import|fetch\(", text)
     assert text.count("<script") == text.count("</script>") == 2
     assert "<img" not in text
     data = json.loads(re.search(r'type="application/json">(.*)</script>', text)[1])
-    assert (data["first"], data["step"]) == (0, 1)
+    assert (data["first"], data["step"]) == (100, 5)
+    assert "`frame ${data.first + index * data.step}`" in text
     assert data["panels"][0]["title"] == data["input"]["subtitle"] == hostile
     poses = np.array(data["panels"][0]["poses"]).reshape(4, 16, 3) / 1000
     assert poses == pytest.approx(scene.standing(scene.panels[0])[:, 0], abs=6e-4)

@@ -263,7 +263,11 @@ def test_bad_input_is_one_line(run, demo, tmp_path):
     part |= {"poses": part["poses"] - 1}
     (deep / "part.json").write_text(json.dumps(part))
     process = refused(deep / "part.json", "--kind", "uncertainty")
-    assert_one_line(process, f"part.json is of {part['poses']:,} poses", "give the run's results.json")
+    assert_one_line(process, f"part.json is of {part['poses']:,} poses", "leave 'uncertainty' out")
+    process = run_here(SCRIPT, deep / "part.json", "--out", tmp_path / "part", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    assert "part.json is of other poses than the run's own test: left out of 'uncertainty'" in process.stdout
+    assert {path.name for path in tmp_path.glob("part_*.png")} == {f"part_{kind}.png" for kind in ("joints", "actions", "curves")}
     assert_one_line(refused(run, "--kind", "uncertainty", "--data_dir", tmp_path), "data_2d_h36m_gt.npz")
     broken = tmp_path / "broken"
     shutil.copytree(run, broken)

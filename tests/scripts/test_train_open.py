@@ -70,7 +70,7 @@ def test_a_test_is_as_it_is_and_a_run_goes_on_with_its_own_people(people, tmp_pa
     (run / "config.json").write_text(json.dumps(config))
     before = (run / LAST).read_bytes()
     process = run_here("train_open.py", "--resume", run)
-    assert_one_line(process, f"it began with {config['poses']['train']:,} poses (train)", "give its own --data_dir")
+    assert_one_line(process, f"it began with {config['poses']['train']:,} poses (train)", "name its own with --data_dir")
     assert (run / LAST).read_bytes() == before
 
 

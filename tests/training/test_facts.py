@@ -19,15 +19,21 @@ def described(roles=(), network="martinez", **arguments):
     [
         ({"non_local": True}, ["non_local"]),
         ({"domain_bn": True}, ["domain_bn"]),
-        ({"domain_of": "features"}, ["domain of features"]),
         ({"domain_of": "poses", "grl": "warm", "smpl_shoulders": "shoulder", "non_local": False, "domain_bn": False}, []),
-        ({"grl": "constant"}, ["gradient not warmed up"]),
         ({"smpl_shoulders": "collar"}, ["collars"]),
         ({"align": ["gpa"], "scale": "box", "tta": True}, ["gpa", "boxes of one size", "tta"]),
     ],
 )
 def test_options_that_make_another_network_or_loss_are_named(arguments, named):
     assert described(**arguments) == named
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), [({"domain_of": "features"}, "domain of features"), ({"grl": "constant"}, "gradient not warmed up")]
+)
+def test_options_of_the_adversary_are_named_where_there_is_one(arguments, named):
+    assert described(("domain",), domain_weight=0.001, **arguments) == ["domain", named]
+    assert described(**arguments) == []
 
 
 def test_what_is_kept_for_predict_alone_is_no_module():
