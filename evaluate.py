@@ -39,9 +39,10 @@ from common.evaluation.evaluate import evaluate
 from common.evaluation.precision import difference_from_float32
 from common.evaluation.tables import as_csv, as_latex, as_text
 from common.evaluation.test_time import TestTime
+from common.figures import MOST_RUNS
 from common.files.writing import write_text
 from common.mocap.demo import build_demo_if_missing
-from common.plotting.uncertainty_figure import MOST, plot_uncertainty
+from common.plotting.uncertainty_figure import plot_uncertainty
 from common.prediction.lifter import Lifter, load_lifter, own_data, usual_keypoints
 from common.training.facts import describe, domain_of
 from common.uncertainty.report import COLUMNS as UNCERTAINTY_COLUMNS
@@ -284,7 +285,7 @@ def report_uncertainty(judged: list[Judged], out: str | None) -> None:
             name + ".json", json.dumps({"definitions": DEFINITIONS, "rows": [row.to_dict() for row in judged]}, indent=1) + "\n"
         )
         drawn = plot_uncertainty(name + ".png", judged)
-        why = f"no {name}.png: more than {MOST} curves cannot be told apart; give fewer checkpoints or methods"
+        why = f"no {name}.png: more than {MOST_RUNS} curves cannot be told apart; give fewer checkpoints or methods"
         print(f"{name}.json", f"{name}.png" if drawn else why, sep="\n")
     print(f"\n{LEGEND}")
 

@@ -30,7 +30,7 @@ from common.compute.device import choose_device
 from common.datasets.poses import Poses
 from common.datasets.test_sets import DATA_SETS, load_test
 from common.errors import DuaError
-from common.figures import PAPER, WIDTHS, save
+from common.figures import MOST_RUNS, PAPER, WIDTHS, save
 from common.mocap.demo import build_demo_if_missing
 from common.plotting import run_figures
 from common.plotting.feature_figure import FeaturePlane, draw_feature_planes, feature_plane
@@ -76,10 +76,8 @@ def main() -> None:
         raise DuaError(
             f"--labels names {len(labels)}, but there are {len(args.runs)} runs: give a name for each, quoted if it has spaces"
         )
-    if len(args.runs) > run_figures.MOST_RUNS:
-        raise DuaError(
-            f"{len(args.runs)} runs: more than {run_figures.MOST_RUNS} cannot be told apart in a figure; draw fewer at once"
-        )
+    if len(args.runs) > MOST_RUNS:
+        raise DuaError(f"{len(args.runs)} runs: more than {MOST_RUNS} cannot be told apart in a figure; draw fewer at once")
 
     given = [read_spreads(path) if holds_spreads(path) else read_run(path) for path in args.runs]
     runs = [run for run in given if isinstance(run, Run)]
@@ -170,9 +168,9 @@ def uncertainties(
         if args.kind:
             raise DuaError("none of the runs has an uncertainty estimator; leave out --kind uncertainty")
         return None
-    if len(flat) > run_figures.MOST_RUNS:
+    if len(flat) > MOST_RUNS:
         raise DuaError(
-            f"{len(flat)} uncertainties: more than {run_figures.MOST_RUNS} panels are too small to read; draw fewer runs or tests at once"
+            f"{len(flat)} uncertainties: more than {MOST_RUNS} panels are too small to read; draw fewer runs or tests at once"
         )
     if labels:
         names = [label for label, of_run in zip(labels, spreads, strict=True) for _ in of_run]

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from common.adaptation.any_camera import AnyCamera, add_filming_arguments
 from common.adaptation.augment import SeenAnew
-from common.adaptation.options import options_of
 from common.adaptation.to_detector import fit_to_detector
 from common.compute.distributed import run_together
 from common.datasets.batches import ShuffledBatches
@@ -32,7 +31,7 @@ from common.evaluation.losses import UNCERTAINTY_LOSSES
 from common.evaluation.metrics import joint_errors
 from common.mocap.filming import films, focal_span_of
 from common.mocap.people import People, load_people
-from common.training.arguments import parse_arguments, training_parser
+from common.training.arguments import options_of, parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.in_domain import train_on_batches
 from common.training.networks import add_network_arguments
@@ -46,10 +45,8 @@ def main() -> None:
     parser.add_argument("--uncertainty_weight", type=float, default=0.1, help="of the uncertainty loss (default: %(default)s)")
     parser.add_argument("--test_dirs", nargs="*", default=[], metavar="DIR", help="folders of further people to test on")
     args = parse_arguments(parser, unread=("actions", "downsample"))
-
-    if args.evaluate and (
-        useless := [f"--{name}" for name in ("keypoints", *options_of(add_filming_arguments)) if name in args.given]
-    ):
+    useless = [f"--{name}" for name in ("keypoints", *options_of(add_filming_arguments)) if name in args.given]
+    if args.evaluate and useless:
         raise DuaError(
             f"{', '.join(useless)}: of training; tests are by any camera, in a detector's view, with --evaluate; leave it out"
         )

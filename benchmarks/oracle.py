@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from common.adaptation.beyond import add_adaptation_arguments
 from common.adaptation.converter import convert_labels, find_or_train_converter, tests_of_surreal
 from common.adaptation.dua import dua_descriptions, dua_loss, select_validation
-from common.adaptation.options import add_dua_arguments, options_of
+from common.adaptation.options import add_dua_arguments
 from common.datasets.batches import DomainBatches
 from common.datasets.block_batches import make_batches
 from common.datasets.h36m import TEST_SUBJECTS, TRAIN_SUBJECTS, load_h36m
@@ -34,7 +34,7 @@ from common.datasets.poses import Poses, training_split
 from common.datasets.surreal import load_surreal
 from common.errors import DuaError
 from common.evaluation.losses import UNCERTAINTY_WEIGHTS, relative_error
-from common.training.arguments import Arguments, parse_arguments, training_parser
+from common.training.arguments import Arguments, options_of, parse_arguments, training_parser
 from common.training.experiment import Experiment
 from common.training.networks import add_network_arguments
 from common.training.trained_range import TrainedRange, focal_span

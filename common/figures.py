@@ -15,6 +15,8 @@ from common.files.writing import atomic_write
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito's, which colour-blind readers tell apart; markers and hatches say the same once more, for print in grey."""
 MARKERS = "osD^vP*X"
+MOST_RUNS = len(COLOURS)
+"""Runs that can be told apart in a figure."""
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "")
 WIDTHS = {"column": 3.3, "page": 7.0}
 """Inches, of a page with two columns."""

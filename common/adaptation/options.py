@@ -1,13 +1,12 @@
 """DUA's options, and which of its two experiments `train_surreal.py` runs."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from common.adaptation.beyond import add_adaptation_arguments
 from common.datasets.surreal_file import DETECTOR
 from common.errors import DuaError
-from common.training.arguments import Arguments
+from common.training.arguments import Arguments, options_of
 from common.training.checkpoint import BEST, LAST, checkpoint_file, load_checkpoint
 
 
@@ -64,13 +63,6 @@ def add_dua_arguments(parser: argparse.ArgumentParser, in_domain: bool = False) 
         help="SMPL joints that count as shoulders; the published code takes the collars (default: %(default)s)",
     )
     add_adaptation_arguments(parser)
-
-
-def options_of(add: Callable[[argparse.ArgumentParser], None]) -> list[str]:
-    """Names of the options that a function adds."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add(parser)
-    return [action.dest for action in parser._actions]
 
 
 def _only_in_dua() -> list[str]:

@@ -74,9 +74,8 @@ def draw_feature_planes(planes: Sequence[FeaturePlane], names: Sequence[str], in
         axis.set_title(title)
     for axis in list(grid.flat)[len(planes) :]:
         axis.set_visible(False)
-    alike = (
-        len({plane.names for plane in planes}) == 1
-    )  # of both directions, the same colour is another data set in another panel
-    source, target = (f"{name} " if alike else "" for name in planes[0].names)
-    legend_below(figure, dots, [f"{source}(source)", f"{target}(target)"] if alike else ["source", "target"])
+    roles = ["source", "target"]
+    if len({plane.names for plane in planes}) == 1:  # else the same colour is another data set in another panel
+        roles = [f"{name} ({role})" for name, role in zip(planes[0].names, roles, strict=True)]
+    legend_below(figure, dots, roles)
     return figure

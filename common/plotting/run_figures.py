@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from common.figures import COLOURS, HATCHES, MARKERS, legend_below, printable, subplots
+from common.figures import COLOURS, HATCHES, MARKERS, MOST_RUNS, legend_below, printable, subplots
 from common.geometry.skeleton import JOINT_NAMES, ROOT
 from common.plotting.finished_runs import Run, Spread
 
-MOST_RUNS = len(COLOURS)
 _MOST_ACTIONS = 20
 _AVERAGE = "average"
 _BAR = 0.062

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.figures import COLOURS, MARKERS, save, subplots
+from common.figures import COLOURS, MARKERS, MOST_RUNS, save, subplots
 from common.training.facts import ORACLE
 from common.uncertainty.report import CONSTANT, RAW_LABELS, Judged
 
@@ -17,13 +17,9 @@ _LAST = 98
 _CLEAR = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 
 
-MOST = len(COLOURS)
-"""Curves that can be told apart."""
-
-
 def plot_uncertainty(path: str | Path, judged: Sequence[Judged]) -> bool:
     """Write `uncertainty_figure` as PNG; False, and nothing is written, where its curves could not be told apart."""
-    if len({_key(row) for row in judged if row.method != CONSTANT}) > MOST:
+    if len({_key(row) for row in judged if row.method != CONSTANT}) > MOST_RUNS:
         return False
     save(uncertainty_figure(judged), path, dpi=200)
     return True

@@ -1,7 +1,7 @@
 """Command-line options that the training scripts share, and how they combine with a checkpoint's."""
 
 import argparse
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from common.compute.device import PRECISIONS
@@ -151,6 +151,13 @@ def training_parser(
     )
     training.add_argument("--no_max", dest="max_norm", action="store_false", help="do not clip the gradient's norm to 1")
     return parser
+
+
+def options_of(add: Callable[[argparse.ArgumentParser], None]) -> list[str]:
+    """Names of the options that a function adds."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add(parser)
+    return [action.dest for action in parser._actions]
 
 
 class Arguments(argparse.Namespace):

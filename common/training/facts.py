@@ -23,6 +23,9 @@ _VARIANTS = (
 )  # fmt: skip
 """(option, value that is not its default, how it is called)."""
 _ADVERSARY_S = ("domain_of", "grl")
+_SWITCHES = (
+    "non_local", "domain_bn", "augment", "new_poses", "target_poses", "target_joints", "reproject", "teacher", "tta", "test_bn",
+)  # fmt: skip
 _SCALED = {"spread": "one size", "box": "boxes of one size"}
 
 
@@ -66,19 +69,4 @@ def _beyond(arguments: Mapping[str, Any], adversary: bool) -> list[str]:
     names += [_SCALED[arguments["scale"]]] if arguments.get("scale") in _SCALED else []
     names += [arguments["discrepancy"]] if arguments.get("discrepancy") else []
     names += [f"augment {arguments['augment']}"] if isinstance(arguments.get("augment"), str) else []
-    return names + [
-        name
-        for name in (
-            "non_local",
-            "domain_bn",
-            "augment",
-            "new_poses",
-            "target_poses",
-            "target_joints",
-            "reproject",
-            "teacher",
-            "tta",
-            "test_bn",
-        )
-        if arguments.get(name) is True
-    ]
+    return names + [name for name in _SWITCHES if arguments.get(name) is True]

@@ -1,6 +1,7 @@
 """The figure of `evaluate.py --uncertainty`: curves that can be told apart, by names that hide nothing."""
 
-from common.plotting.uncertainty_figure import MOST, _names, plot_uncertainty
+from common.figures import MOST_RUNS
+from common.plotting.uncertainty_figure import _names, plot_uncertainty
 from common.training.facts import ORACLE
 from common.uncertainty.report import Judged
 from common.uncertainty.scores import Scores
@@ -12,7 +13,7 @@ def judged(checkpoint, selection="source validation"):
 
 
 def test_more_curves_than_can_be_told_apart_are_not_drawn(tmp_path):
-    assert not plot_uncertainty(tmp_path / "many.png", [judged(f"run {number}") for number in range(MOST + 1)])
+    assert not plot_uncertainty(tmp_path / "many.png", [judged(f"run {number}") for number in range(MOST_RUNS + 1)])
     assert not list(tmp_path.iterdir())
 
 
